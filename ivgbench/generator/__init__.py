@@ -1,0 +1,25 @@
+"""Produces videos: a backbone (text encoder, denoiser, VAE, scheduler), one sampler, and the methods that hook into it.
+
+    from ivgbench.generator import Backbone, generate
+
+Both names are loaded on first use, so that importing `ivgbench.generator.sources` needs no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "Backbone": "ivgbench.generator.backbone",
+    "GeneratedClip": "ivgbench.generator.sampler",
+    "generate": "ivgbench.generator.sampler",
+    "generate_batch": "ivgbench.generator.sampler",
+}
+__all__ = ["Backbone", "GeneratedClip", "generate", "generate_batch"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

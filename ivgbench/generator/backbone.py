@@ -1,0 +1,202 @@
+"""A text-to-video model behind one small interface: encode a prompt, denoise, decode, make a scheduler."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, DPMSolverMultistepScheduler, UNet3DConditionModel
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
+from transformers import CLIPTextModel, CLIPTokenizer
+from transformers.utils import logging as transformers_logging
+
+from ivgbench.errors import UserError
+from ivgbench.generator import sources
+
+#: Frames decoded at a time: bounds the VAE's memory.
+DECODE_SLICE = 8
+
+
+class Backbone:
+    """Tokenizer, text encoder, denoiser and VAE in eval mode without gradients, and a scheduler factory.
+
+    Attributes:
+        name: "pocket", "zeroscope", "modelscope", or the folder's name.
+        device, dtype: of the weights and the latents.
+        weights_hash: identity of the files it was loaded from.
+        frames, height, width: default clip, in frames and pixels; other sizes work where the case gives them.
+        latent_channels, latent_height, latent_width, vae_scale_factor: latents are [1,C,F,height/factor,width/factor].
+        default_steps, default_guidance: used where `generate` is told nothing.
+    """
+
+    def __init__(self, folder: Path, name: str, preset: sources.Preset, device: str, dtype: torch.dtype):
+        self.name, self.device, self.dtype = name, torch.device(device), dtype
+        self.weights_hash = sources.weights_hash(folder)
+        self.tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        self.text_encoder = _text_encoder(folder / "text_encoder", self.device, dtype)
+        self.unet = _diffusion_part(UNet3DConditionModel, folder / "unet", self.device, dtype)
+        has_vae = (folder / "vae").is_dir()
+        self.vae = _diffusion_part(AutoencoderKL, folder / "vae", self.device, dtype) if has_vae else None
+        self.scheduler_config = json.loads((folder / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
+
+        vae_config = self.vae.config if has_vae else None
+        # Without a VAE the factor only names the pixel size of a latent cell; 8 is the family's.
+        self.vae_scale_factor = 2 ** (len(vae_config.block_out_channels) - 1) if has_vae else 8
+        sample = self.unet.config.sample_size
+        sample_height, sample_width = (sample, sample) if isinstance(sample, int) or sample is None else sample
+        self.frames = preset.frames
+        self.height = preset.height or (sample_height or 32) * self.vae_scale_factor
+        self.width = preset.width or (sample_width or 32) * self.vae_scale_factor
+        self.latent_channels = self.unet.config.in_channels
+        self.latent_height = self.height // self.vae_scale_factor
+        self.latent_width = self.width // self.vae_scale_factor
+        self.default_steps, self.default_guidance = preset.steps, preset.guidance
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Backbone:
+        """Loads a backbone.
+
+        Args:
+            source: "pocket" (ships with the package), "zeroscope", "modelscope", a folder in diffusers format, or a
+                hub id that has been fetched. A folder may lack `vae`: then only output="latent" works.
+            dtype: weights are cast to it, whatever they are on disk.
+        Raises:
+            UserError: files are missing (named), or the device is not there.
+        """
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as fault:
+            raise UserError(f"device {device!r} cannot be used: {str(fault).splitlines()[0]}") from None
+        folder = sources.locate(source)
+        return cls(folder, *sources.preset(str(source)), device=device, dtype=dtype)
+
+    @torch.no_grad()
+    def encode_prompt(self, texts: Sequence[str]) -> torch.Tensor:
+        """Last hidden states [N,L,C], padded or cut to the tokenizer's length L (77); no text attention mask."""
+        ids = torch.tensor([self.token_ids(text) for text in texts], device=self.device)
+        return self.text_encoder(ids).last_hidden_state.to(self.dtype)
+
+    def token_ids(self, text: str) -> list[int]:
+        """Token ids of a prompt, padded or cut to the tokenizer's length, BOS first."""
+        length = self.tokenizer.model_max_length
+        return self.tokenizer(text, padding="max_length", max_length=length, truncation=True)["input_ids"]
+
+    def phrase_ids(self, text: str) -> list[int]:
+        """Token ids of some words alone: BOS, words, EOS; no padding, never cut."""
+        return self.tokenizer(text)["input_ids"]
+
+    def denoise(
+        self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """One guided network evaluation: the raw outputs (unconditional, conditional), each [N,C,F,h,w].
+
+        Args:
+            latents: [N,C,F,h,w], already scaled for the scheduler.
+            context: text states [2N,L,C], or [2NF,L,C] with a row per frame; all unconditional rows first.
+        """
+        clips, frames = latents.shape[0], latents.shape[2]
+        per_frame = len(context) != 2 * clips
+        if per_frame and len(context) != 2 * clips * frames:
+            raise UserError(
+                f"prompt_embeds has {len(context)} rows; give {2 * clips}, or {2 * clips * frames} for one per frame"
+            )
+        # The denoiser repeats one row per clip over its frames; per-frame rows are put back in after that.
+        with _context_in_blocks(self.unet, context) if per_frame else nullcontext():
+            shown = context[::frames] if per_frame else context
+            output = self.unet(torch.cat([latents, latents]), timestep, encoder_hidden_states=shown, return_dict=False)[
+                0
+            ]
+        unconditional, conditional = output.chunk(2)
+        return unconditional, conditional
+
+    @torch.no_grad()
+    def decode(self, latents: torch.Tensor) -> np.ndarray:
+        """Frames uint8 [F,H,W,3] of latents [1,C,F,h,w], a few frames at a time."""
+        if self.vae is None:
+            raise UserError(f"backbone {self.name!r} has no VAE: only output='latent' works")
+        frames = latents[0].transpose(0, 1).to(self.device, self.dtype) / self.vae.config.scaling_factor
+        pixels = torch.cat([self.vae.decode(part, return_dict=False)[0].float() for part in frames.split(DECODE_SLICE)])
+        return ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+
+    def scheduler(self, which: str | SchedulerMixin | None = None) -> SchedulerMixin:
+        """A fresh scheduler.
+
+        Args:
+            which: None (the checkpoint's class), "ddim", "dpm" (DPM-Solver++ 2M, ending at the smallest training
+                sigma as TrailBlazer's release does), or an instance, which is copied.
+        """
+        if isinstance(which, SchedulerMixin):
+            return copy.deepcopy(which)
+        # The file's own keys only: another class's defaults (timestep_spacing) must not travel along.
+        config = {key: value for key, value in self.scheduler_config.items() if not key.startswith("_")}
+        if which == "ddim":
+            return _from_known_keys(DDIMScheduler, config)
+        if which == "dpm":
+            return _from_known_keys(DPMSolverMultistepScheduler, {**config, "final_sigmas_type": "sigma_min"})
+        if which is None:
+            return _from_known_keys(getattr(diffusers, self.scheduler_config["_class_name"]), config)
+        raise UserError(f"unknown scheduler {which!r}; use 'ddim', 'dpm', or leave it out for the checkpoint's own")
+
+
+def _from_known_keys(cls: type[SchedulerMixin], config: dict[str, Any]) -> SchedulerMixin:
+    known = cls._get_init_keys(cls)
+    return cls.from_config({key: value for key, value in config.items() if key in known})
+
+
+def _diffusion_part(cls: type, folder: Path, device: torch.device, dtype: torch.dtype) -> torch.nn.Module:
+    model, info = cls.from_pretrained(
+        folder,
+        use_safetensors=True,
+        torch_dtype=dtype,
+        local_files_only=True,
+        low_cpu_mem_usage=False,
+        output_loading_info=True,
+    )
+    return _ready(model, info["missing_keys"], folder, device, dtype)
+
+
+def _text_encoder(folder: Path, device: torch.device, dtype: torch.dtype) -> CLIPTextModel:
+    # Its progress bar for a second's work would land in the middle of the run's own.
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        model, info = CLIPTextModel.from_pretrained(
+            folder, use_safetensors=True, dtype=dtype, local_files_only=True, output_loading_info=True
+        )
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
+    return _ready(model, info["missing_keys"], folder, device, dtype)
+
+
+def _ready(model: Any, missing: Any, folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
+    if missing:
+        raise UserError(
+            f"{folder}: the weights lack {len(missing)} tensors, e.g. {sorted(missing)[0]}; wrong or damaged file"
+        )
+    if any(parameter.dtype != dtype for parameter in model.parameters()):
+        raise UserError(f"{folder}: some weights cannot be cast to {dtype}")
+    return model.to(device).eval().requires_grad_(False)
+
+
+@contextmanager
+def _context_in_blocks(unet: UNet3DConditionModel, context: torch.Tensor) -> Iterator[None]:
+    """While open, every block that takes text states gets `context` instead of the repeated rows."""
+
+    def replace(_module: torch.nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]] | None:
+        return (args, {**kwargs, "encoder_hidden_states": context}) if "encoder_hidden_states" in kwargs else None
+
+    blocks = [*unet.down_blocks, unet.mid_block, *unet.up_blocks]
+    handles = [block.register_forward_pre_hook(replace, with_kwargs=True) for block in blocks]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

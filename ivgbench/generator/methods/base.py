@@ -1,0 +1,158 @@
+"""What a method is: a frozen dataclass of options (its config), and a run that hooks into the sampler."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Union
+
+import numpy as np
+import torch
+
+from ivgbench.errors import UserError
+from ivgbench.generator.backbone import Backbone
+from ivgbench.registry import METHODS
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """What a method knows of one clip of the batch.
+
+    prompt, suffix: the case's prompt and what is appended to it before encoding;
+    phrases: K subject phrases, or None; masks: bool [K,F,h,w] on latent cells (CPU);
+    boxes: float64 [K,F,4] xyxy in 0..1, an empty box as zeros; stream: label -> the clip's own random generator.
+    """
+
+    prompt: str
+    suffix: str
+    phrases: tuple[str | None, ...]
+    masks: torch.Tensor
+    boxes: np.ndarray
+    stream: Callable[[str], torch.Generator]
+
+
+@dataclass(eq=False)
+class Setup:
+    """A run's surroundings.
+
+    alphas: alphas_cumprod, or None where the scheduler has none for its latents;
+    solo: (clip, its prompt, config, stream label) -> trajectory [steps,C,F,h,w] of one more clip, made alone; None in
+    such a run itself.
+    """
+
+    backbone: Backbone
+    clips: list[Clip]
+    steps: int
+    guidance: float
+    alphas: torch.Tensor | None
+    solo: Callable[[Clip, str, Method, str], torch.Tensor] | None
+
+
+class Noise:
+    """The network as a method sees it inside a step: latents [N,C,F,h,w] -> guided noise estimate eps, counted."""
+
+    def __init__(self, evaluate: Callable[[torch.Tensor], torch.Tensor], alpha: torch.Tensor | None):
+        self._evaluate, self.alpha, self.evaluations, self.backward = evaluate, alpha, 0, 0
+
+    def __call__(self, latents: torch.Tensor) -> torch.Tensor:
+        self.evaluations += 1
+        return self._evaluate(latents)
+
+
+class Run:
+    """One run of a method over a batch; subclasses override the hooks they need. The defaults do nothing."""
+
+    def processors(self, step: int) -> dict[str, Any]:
+        """Attention processors of this step, by layer name; layers not named keep the model's own."""
+        return {}
+
+    def before_step(self, step: int, latents: torch.Tensor, noise: Noise) -> torch.Tensor:
+        """Latents [N,C,F,h,w] to take the scheduler's step from; the step's processors are on."""
+        return latents
+
+    def after_step(self, step: int, latents: torch.Tensor) -> torch.Tensor:
+        """Latents [N,C,F,h,w] to go on with after the scheduler's step."""
+        return latents
+
+    def extra_evaluations(self) -> int:
+        """Network evaluations per clip made outside the sampler's own loop."""
+        return 0
+
+
+@dataclass(frozen=True)
+class Method:
+    """Base of the configs. Fields are the method's options; every one has a default and is part of a job's identity.
+
+    name: canonical name; version: raised whenever the method's output changes for the same options.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+
+    def start(self, setup: Setup) -> Run:
+        """A run over the setup's clips. Raises UserError where the clips or the backbone do not allow the method."""
+        raise NotImplementedError
+
+
+def standard_normal(streams: Sequence[torch.Generator], shape: tuple[int, ...]) -> torch.Tensor:
+    """One draw of `shape` per stream, joined on dim 0: float32 on the CPU, whatever the run's device and dtype."""
+    return torch.cat([torch.randn(shape, generator=stream, dtype=torch.float32) for stream in streams])
+
+
+def option(default: Any, low: float | None = None, high: float | None = None) -> Any:
+    """A config field with a default and an allowed range (both ends included; for pairs, of each number)."""
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+def resolve(name: str, options: Mapping[str, Any] | None = None) -> Method:
+    """A method's config from its name (or alias) and options.
+
+    Raises:
+        UserError: unknown method or option ("did you mean"), or a value of the wrong type or out of range.
+    """
+    canonical = METHODS.canonical(name)
+    cls = METHODS.get(canonical)
+    hints = typing.get_type_hints(cls)
+    fields = {one.name: one for one in dataclasses.fields(cls)}
+    values = {}
+    for key, value in dict(options or {}).items():
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=2, cutoff=0.5)
+            known = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(fields) or 'none'}"
+            raise UserError(f"method {canonical!r} has no option {key!r}; {known}")
+        values[key] = _checked(f"method {canonical!r}, option {key!r}", value, hints[key], fields[key].metadata)
+    return cls(**values)
+
+
+def _checked(where: str, value: Any, hint: Any, limits: Mapping[str, Any]) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        (inner,) = (one for one in arguments if one is not type(None))
+        return _checked(where, value, inner, limits)
+    if origin is Literal:
+        if value not in arguments or isinstance(value, bool):
+            raise UserError(f"{where}: {value!r} is not allowed; use one of {', '.join(map(repr, arguments))}")
+        return value
+    if origin is tuple:
+        variadic = arguments[-1] is Ellipsis
+        if not isinstance(value, (list, tuple)) or not (variadic or len(value) == len(arguments)):
+            raise UserError(f"{where}: expected a list of {'integers' if variadic else len(arguments)}, got {value!r}")
+        return tuple(_checked(where, one, arguments[0], limits) for one in value)
+    # numpy and torch scalars are refused on purpose: a config must be plain data to be hashed.
+    allowed = (int, float) if hint is float else (hint,)
+    if not isinstance(value, allowed) or (isinstance(value, bool) and hint is not bool):
+        raise UserError(f"{where}: expected {hint.__name__}, got {value!r}")
+    value = hint(value)
+    low, high = limits.get("low"), limits.get("high")
+    low, high = (-math.inf if low is None else low), (math.inf if high is None else high)
+    if hint in (int, float) and not (low <= value <= high and math.isfinite(value)):
+        spelled = f">= {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
+        raise UserError(f"{where}: {value!r} is out of range; use a value {spelled}")
+    return value

@@ -1,0 +1,162 @@
+"""TrailBlazer (Ma et al. 2024, arXiv 2401.00896): edits of the cross-attention maps in the first steps, no masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+
+from ivgbench.errors import UserError
+from ivgbench.generator import attention
+from ivgbench.generator.backbone import Backbone
+from ivgbench.generator.edited_attention import Gate, SpatialEdit, TemporalEdit
+from ivgbench.generator.edits import compose, spatial_edit, temporal_edit
+from ivgbench.generator.methods.base import Clip, Method, Run, Setup, option
+
+__all__ = ["TrailBlazer", "compose", "spatial_edit", "temporal_edit"]
+
+
+@dataclass(frozen=True)
+class TrailBlazer(Method):
+    """Attention edits. Defaults are those of the Test-Time Domain Adaptation comparison as we read it.
+
+    spatial_steps, temporal_steps: the first so many steps are edited.
+    spatial_strengthen, spatial_weaken: added inside, multiplied outside the box in text attention.
+    temporal_strengthen, temporal_weaken: the same in attention between frames.
+    trailing_length: how many tokens after the prompt follow the subject's.
+    token_indices: the subject's token positions (BOS is 0) as the release takes them; the trailing tokens then start
+        after as many positions as the prompt has words before its first ";". None: the phrase's tokens, found in
+        the prompt, and the trailing tokens start after the prompt's last token.
+    temporal_gate: "official": only where 2 x heads x cells = 65536, on the unconditional half, and transformer_in
+        takes the spatial scales, as released (never at 576 x 320). "intent": every temporal attention, on the
+        conditional half, with the temporal scales.
+    integration_steps: with several subjects, how many first steps blend the subjects' own latents in.
+    integration_region: "official": rows are computed with the latent width (wrong on frames that are not square, as
+        released); "intent": with the latent height.
+    """
+
+    name: ClassVar[str] = "trailblazer"
+    version: ClassVar[int] = 1
+
+    spatial_steps: int = option(5, low=0)
+    temporal_steps: int = option(5, low=0)
+    spatial_strengthen: float = option(0.1, low=0)
+    spatial_weaken: float = option(0.001, low=0)
+    temporal_strengthen: float = option(0.1, low=0)
+    temporal_weaken: float = option(0.001, low=0)
+    trailing_length: int = option(15, low=0)
+    token_indices: tuple[int, ...] | None = option(None, low=1, high=76)
+    temporal_gate: Gate = "official"
+    integration_steps: int = option(20, low=0)
+    integration_region: Literal["official", "intent"] = "official"
+
+    def start(self, setup: Setup) -> Run:
+        if setup.guidance <= 1:
+            raise UserError(f"trailblazer edits one guidance half: it needs guidance_scale > 1, got {setup.guidance:g}")
+        counts = {len(clip.phrases) for clip in setup.clips}
+        if 0 in counts:
+            raise UserError("trailblazer: the case has no subject; give a phrase and boxes, or use method 'plain'")
+        if counts == {1}:
+            return EditRun(setup, self)
+        if 1 in counts:
+            raise UserError("trailblazer: a batch cannot mix cases of one and of several subjects; use batch size 1")
+        return CompositionRun(setup, self)
+
+
+class EditRun(Run):
+    """The edits of one subject per clip."""
+
+    def __init__(self, setup: Setup, config: TrailBlazer):
+        self._config = config
+        unet, first = setup.backbone.unet, setup.clips[0]
+        tracks = [clip.boxes[0] for clip in setup.clips]
+        levels = attention.levels(unet, *first.masks.shape[-2:])
+        read = [site for site in attention.sites(unet) if site.role == "attn2"]
+        self._spatial: dict[str, Any] = {}
+        self._temporal: dict[str, Any] = {}
+        if config.spatial_steps:
+            tokens = [edited_tokens(setup.backbone, clip, config) for clip in setup.clips]
+            edit = SpatialEdit(tracks, tokens, levels, config.spatial_strengthen, config.spatial_weaken)
+            self._spatial = {site.name: edit for site in read if not site.temporal}
+            attention.required(self._spatial, config.name, "text attention")
+        if config.temporal_steps:
+            own = TemporalEdit(tracks, levels, config.temporal_strengthen, config.temporal_weaken, config.temporal_gate)
+            # The release picks the scales by the layer's name, and transformer_in's is not among the temporal ones.
+            lent = TemporalEdit(tracks, levels, config.spatial_strengthen, config.spatial_weaken, config.temporal_gate)
+            for site in read:
+                cells = list(levels)[min(site.depth, len(levels) - 1)]
+                if site.temporal and own.applies(site.block.attn2.heads, cells):
+                    official_in = site.place == "in" and config.temporal_gate == "official"
+                    self._temporal[site.name] = lent if official_in else own
+
+    def processors(self, step: int) -> dict[str, Any]:
+        spatial = self._spatial if step < self._config.spatial_steps else {}
+        temporal = self._temporal if step < self._config.temporal_steps else {}
+        return {**spatial, **temporal}
+
+
+def edited_tokens(backbone: Backbone, clip: Clip, config: TrailBlazer) -> list[int]:
+    """Token positions that are edited: the subject's and the trailing ones; see `TrailBlazer.token_indices`."""
+    if config.token_indices is not None:
+        subject = set(config.token_indices)
+        last = len(clip.prompt.split(";")[0].split(" "))
+    else:
+        subject = phrase_positions(backbone, clip.prompt, clip.phrases[0])
+        last = len(backbone.phrase_ids(clip.prompt)) - 2
+    length = len(backbone.token_ids(clip.prompt))
+    if last + config.trailing_length >= length:
+        raise UserError(
+            f"trailblazer: the prompt's {last} tokens and trailing_length {config.trailing_length} exceed "
+            f"{length - 1}; shorten one of them"
+        )
+    return sorted(subject | set(range(last + 1, last + 1 + config.trailing_length)))
+
+
+def phrase_positions(backbone: Backbone, prompt: str, phrase: str | None) -> set[int]:
+    """Positions of a phrase's tokens in a prompt, every place where they stand in a row; empty for None or no match."""
+    if phrase is None:
+        return set()
+    ids, wanted = backbone.token_ids(prompt), backbone.phrase_ids(phrase)[1:-1]
+    starts = [at for at in range(1, len(ids)) if wanted and ids[at : at + len(wanted)] == wanted]
+    return {start + offset for start in starts for offset in range(len(wanted))}
+
+
+class CompositionRun(Run):
+    """Several subjects: each is made alone with the edits, then one run without edits blends their latents in.
+
+    The subject's own prompt is its phrase; its noise is its own; the joint run has the case's prompt and noise.
+    """
+
+    def __init__(self, setup: Setup, config: TrailBlazer):
+        self._config, self._clips = config, setup.clips
+        if config.token_indices is not None:
+            raise UserError(
+                "trailblazer: leave token_indices out for several subjects: tokens are found from the phrases"
+            )
+        self._alone: list[list[torch.Tensor]] = []
+        for clip in setup.clips:
+            if None in clip.phrases:
+                raise UserError("trailblazer: of several subjects each needs a phrase: it is what it is made from")
+            self._alone.append([self._one(setup, clip, index) for index in range(len(clip.phrases))])
+        self._evaluations = len(setup.clips[0].phrases) * setup.steps
+
+    def _one(self, setup: Setup, clip: Clip, index: int) -> torch.Tensor:
+        phrase = clip.phrases[index]
+        subject = Clip(
+            phrase, clip.suffix, (phrase,), clip.masks[index : index + 1], clip.boxes[index : index + 1], clip.stream
+        )
+        return setup.solo(subject, phrase, self._config, f"subject {index}")
+
+    def extra_evaluations(self) -> int:
+        return self._evaluations
+
+    def after_step(self, step: int, latents: torch.Tensor) -> torch.Tensor:
+        if step >= self._config.integration_steps:
+            return latents
+        weight, rows = step / self._config.integration_steps, self._config.integration_region
+        blended = [
+            compose(latents[n : n + 1], [own[step][None] for own in alone], clip.boxes, weight, rows)
+            for n, (clip, alone) in enumerate(zip(self._clips, self._alone, strict=True))
+        ]
+        return torch.cat(blended)

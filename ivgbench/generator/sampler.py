@@ -1,0 +1,283 @@
+"""The denoise loop: one flat function from cases to clips. Methods hook in before and after each scheduler step."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
+
+from ivgbench import boxes as tracks
+from ivgbench.cases import Case
+from ivgbench.errors import UserError
+from ivgbench.files import digest
+from ivgbench.generator.attention import attached
+from ivgbench.generator.backbone import Backbone
+from ivgbench.generator.methods.base import Clip, Method, Noise, Setup, resolve, standard_normal
+
+
+@dataclass(frozen=True, eq=False)
+class GeneratedClip:
+    """What `generate` returns.
+
+    video: uint8 [F,H,W,3], or None with output="latent"; latents: [1,C,F,h,w] on the CPU;
+    trajectory: latents after each step [steps,C,F,h,w], or None; nfe: network evaluations (a guided pair counts once);
+    backward: backward passes through the network.
+    """
+
+    video: np.ndarray | None
+    latents: torch.Tensor
+    trajectory: torch.Tensor | None
+    nfe: int
+    backward: int
+
+
+def generate(
+    bb: Backbone,
+    case: Case,
+    method: str = "tid",
+    method_options: Mapping[str, Any] | None = None,
+    steps: int | None = None,
+    guidance_scale: float | None = None,
+    seed: int = 0,
+    scheduler: str | SchedulerMixin | None = None,
+    negative_prompt: str = "",
+    prompt_suffix: str = "",
+    latents: torch.Tensor | None = None,
+    masks: torch.Tensor | np.ndarray | None = None,
+    prompt_embeds: torch.Tensor | None = None,
+    output: Literal["video", "latent"] = "video",
+    return_trajectory: bool = False,
+    callback: Callable[[int, int], None] | None = None,
+) -> GeneratedClip:
+    """Makes one clip.
+
+    Args:
+        case: prompt and subjects; a phrase may be None or absent from the prompt (research use; see `rules`).
+        method, method_options: a registered method and its config's fields.
+        steps, guidance_scale: None for the backbone's defaults.
+        scheduler: None (the checkpoint's), "ddim", "dpm", or a diffusers scheduler.
+        prompt_suffix: appended to the prompt before encoding.
+        latents: initial noise [1,C,F,h,w] instead of the seed's.
+        masks: bool [K,F,h,w] on latent cells instead of the subjects' boxes, which may then be None.
+        prompt_embeds: [2,L,C], or [2F,L,C] for per-frame prompts: unconditional rows first.
+        callback: called with (steps done, steps) after each step.
+    Raises:
+        UserError: arguments that do not fit each other, the method or the backbone.
+        FloatingPointError: the latents became NaN or infinite, with step and method.
+    """
+    return generate_batch(
+        bb, [case], method, method_options, steps, guidance_scale, [seed], scheduler, negative_prompt, prompt_suffix,
+        latents, None if masks is None else [masks], prompt_embeds, output, return_trajectory, callback,
+    )[0]  # fmt: skip
+
+
+def generate_batch(
+    bb: Backbone,
+    cases: Sequence[Case],
+    method: str = "tid",
+    method_options: Mapping[str, Any] | None = None,
+    steps: int | None = None,
+    guidance_scale: float | None = None,
+    seeds: Sequence[int] = (0,),
+    scheduler: str | SchedulerMixin | None = None,
+    negative_prompt: str = "",
+    prompt_suffix: str = "",
+    latents: torch.Tensor | None = None,
+    masks: Sequence[torch.Tensor | np.ndarray] | None = None,
+    prompt_embeds: torch.Tensor | None = None,
+    output: Literal["video", "latent"] = "video",
+    return_trajectory: bool = False,
+    callback: Callable[[int, int], None] | None = None,
+) -> list[GeneratedClip]:
+    """Makes N clips in one batch: as `generate`, with a case, a seed, masks and a row of latents [N,C,F,h,w] for each.
+
+    All clips have the same number of frames and cells. Matrix kernels block larger batches differently: latents agree
+    with those of `generate` to about 1e-5 relative, not bit for bit.
+    """
+    config = resolve(method, method_options)
+    if len(cases) == 0 or len(seeds) != len(cases) or (masks is not None and len(masks) != len(cases)):
+        raise UserError(f"a batch needs one seed (and set of masks) per case: {len(cases)} cases, {len(seeds)} seeds")
+    steps = bb.default_steps if steps is None else steps
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise UserError(f"steps must be an integer of at least 1, got {steps!r}")
+    if output not in ("video", "latent"):
+        raise UserError(f"output must be 'video' or 'latent', got {output!r}")
+    if output == "video" and bb.vae is None:
+        raise UserError(f"backbone {bb.name!r} has no VAE: only output='latent' works")
+    guidance = bb.default_guidance if guidance_scale is None else float(guidance_scale)
+    geometry = _geometry(bb, cases, latents, masks)
+    clips = [
+        _clip(case, seed, prompt_suffix, geometry, None if masks is None else masks[index])
+        for index, (case, seed) in enumerate(zip(cases, seeds, strict=True))
+    ]
+    context = prompt_embeds
+    if context is None:
+        context = bb.encode_prompt([negative_prompt] * len(clips) + [clip.prompt + prompt_suffix for clip in clips])
+    context = context.to(bb.device, bb.dtype)
+
+    def solo(clip: Clip, prompt: str, solo_config: Method, label: str) -> torch.Tensor:
+        alone = bb.encode_prompt([negative_prompt, prompt + prompt_suffix])
+        start = standard_normal([clip.stream(label)], (1, *geometry))
+        return _sample(bb, solo_config, [clip], alone, start, bb.scheduler(scheduler), steps, guidance, None, None)[1][
+            0
+        ]
+
+    if latents is None:
+        latents = standard_normal([clip.stream("initial") for clip in clips], (1, *geometry))
+    with torch.no_grad():
+        final, trajectories, nfe, backward = _sample(
+            bb, config, clips, context, latents, bb.scheduler(scheduler), steps, guidance, solo, callback
+        )
+    return [
+        GeneratedClip(
+            video=bb.decode(final[index : index + 1]) if output == "video" else None,
+            latents=final[index : index + 1].cpu(),
+            trajectory=trajectories[index].cpu() if return_trajectory else None,
+            nfe=nfe,
+            backward=backward,
+        )
+        for index in range(len(clips))
+    ]
+
+
+def _sample(
+    bb: Backbone,
+    config: Method,
+    clips: list[Clip],
+    context: torch.Tensor,
+    initial: torch.Tensor,
+    scheduler: SchedulerMixin,
+    steps: int,
+    guidance: float,
+    solo: Callable[[Clip, str, Method, str], torch.Tensor] | None,
+    callback: Callable[[int, int], None] | None,
+) -> tuple[torch.Tensor, torch.Tensor, int, int]:
+    """The loop. Returns (final latents [N,C,F,h,w], trajectories [N,steps,C,F,h,w], evaluations, backward passes)."""
+    scheduler.set_timesteps(steps, device=bb.device)
+    # Schedulers that keep their latents on another scale (Euler's sigmas) have alphas, but not for these latents.
+    alphas = getattr(scheduler, "alphas_cumprod", None) if float(scheduler.init_noise_sigma) == 1 else None
+    extra = _step_arguments(scheduler, clips)
+    run = config.start(Setup(bb, clips, len(scheduler.timesteps), guidance, alphas, solo))
+    latents = initial.to(bb.device, bb.dtype) * scheduler.init_noise_sigma
+    wide = torch.promote_types(bb.dtype, torch.float32)
+    trajectory, nfe, backward = [], run.extra_evaluations(), 0
+
+    for step, timestep in enumerate(scheduler.timesteps):
+        alpha = None if alphas is None else alphas[int(timestep)].to(bb.device, wide)
+
+        def guided(sample: torch.Tensor, timestep: torch.Tensor = timestep) -> torch.Tensor:
+            unconditional, conditional = bb.denoise(scheduler.scale_model_input(sample, timestep), timestep, context)
+            return unconditional + guidance * (conditional - unconditional)
+
+        def noise_estimate(sample: torch.Tensor, alpha: torch.Tensor | None = alpha) -> torch.Tensor:
+            return to_epsilon(guided(sample), sample, alpha, scheduler.config.prediction_type)
+
+        noise = Noise(noise_estimate, alpha)
+        with attached(bb.unet, run.processors(step)):
+            latents = run.before_step(step, latents, noise)
+            prediction = guided(latents)
+        latents = scheduler.step(prediction, timestep, latents, return_dict=False, **extra)[0]
+        nfe, backward = nfe + 1 + noise.evaluations, backward + noise.backward
+        # Before the method's own hand on them: what a composition blends is not part of a subject's own path.
+        trajectory.append(latents)
+        latents = run.after_step(step, latents)
+        if not torch.isfinite(latents).all():
+            raise FloatingPointError(
+                f"latents are not finite after step {step + 1} of {steps}, method {config.name!r}, "
+                f"backbone {bb.name!r} in {bb.dtype}"
+            )
+        if callback is not None:
+            callback(step + 1, len(scheduler.timesteps))
+    return latents, torch.stack(trajectory, dim=1), nfe, backward
+
+
+def to_epsilon(output: torch.Tensor, sample: torch.Tensor, alpha: torch.Tensor, prediction_type: str) -> torch.Tensor:
+    """The noise estimate of a network output at alpha = alphas_cumprod[t]; linear, so guided outputs convert alike."""
+    if prediction_type == "epsilon":
+        return output
+    root, s = torch.sqrt(alpha), torch.sqrt(1 - alpha)
+    if prediction_type == "v_prediction":
+        return root * output + s * sample
+    if prediction_type == "sample":
+        return (sample - root * output) / s
+    raise UserError(f"prediction type {prediction_type!r} has no noise estimate here; use a method without inner steps")
+
+
+def _geometry(
+    bb: Backbone, cases: Sequence[Case], latents: torch.Tensor | None, masks: Sequence[Any] | None
+) -> tuple[int, int, int, int]:
+    """(C,F,h,w) of the run: what latents, masks and boxes say, which must agree, else the backbone's defaults."""
+    grid = (bb.latent_height, bb.latent_width)
+    said: dict[str, int] = {}
+    for case in cases:
+        for index, subject in enumerate(case.subjects):
+            if subject.boxes is not None and masks is None:
+                said[f"the boxes of subject {index} of case {case.id}"] = len(subject.boxes)
+    for one in masks or ():
+        if one.ndim != 4:
+            raise UserError(f"masks must be [K,F,h,w], got shape {list(one.shape)}")
+        said["the masks"], grid = one.shape[1], tuple(one.shape[2:])
+    if latents is not None:
+        if latents.ndim != 5 or latents.shape[:2] != (len(cases), bb.latent_channels):
+            raise UserError(
+                f"latents must be [{len(cases)},{bb.latent_channels},F,h,w], got shape {list(latents.shape)}"
+            )
+        said["the latents"] = latents.shape[2]
+        if masks is not None and tuple(latents.shape[3:]) != grid:
+            raise UserError(f"latents have {list(latents.shape[3:])} cells, the masks {list(grid)}; they must agree")
+        grid = tuple(latents.shape[3:])
+    said = said or {"the backbone's default": bb.frames}
+    if len(set(said.values())) > 1:
+        spelled = ", ".join(f"{what}: {count}" for what, count in said.items())
+        raise UserError(f"the number of frames is not the same everywhere ({spelled}); give one box per frame")
+    return bb.latent_channels, next(iter(said.values())), *grid
+
+
+def _clip(
+    case: Case, seed: int, suffix: str, geometry: tuple[int, int, int, int], masks: torch.Tensor | np.ndarray | None
+) -> Clip:
+    _, frames, height, width = geometry
+    count = len(case.subjects)
+    where = f"case {case.id}"
+    if masks is None:
+        if any(subject.boxes is None for subject in case.subjects):
+            raise UserError(f"{where}: a subject has no boxes; give boxes, or masks for all subjects")
+        placed = np.zeros((count, frames, 4))
+        cells = torch.zeros(count, frames, height, width, dtype=torch.bool)
+        for index, subject in enumerate(case.subjects):
+            placed[index] = tracks.check(subject.boxes, f"{where}, subject {index}")
+            cells[index] = torch.from_numpy(tracks.rasterise(subject.boxes, height, width))
+    else:
+        cells = torch.as_tensor(masks).detach().cpu() != 0
+        if len(cells) != count:
+            raise UserError(f"{where}: {len(cells)} masks for {count} subjects; give one per subject")
+        placed = _tight_boxes(cells.numpy())
+
+    def stream(label: str) -> torch.Generator:
+        # The method is not in it: all methods start from the same noise.
+        key = digest({"case": case.content(), "seed": seed, "stream": label})
+        return torch.Generator("cpu").manual_seed(int(key[:16], 16) >> 1)
+
+    return Clip(case.prompt, suffix, tuple(subject.phrase for subject in case.subjects), cells, placed, stream)
+
+
+def _tight_boxes(cells: np.ndarray) -> np.ndarray:
+    """The smallest boxes around masks bool [K,F,h,w]: float64 [K,F,4] in 0..1, zeros where a mask is empty."""
+    placed = np.zeros((*cells.shape[:2], 4))
+    for index in np.argwhere(cells.any(axis=(2, 3))):
+        rows, columns = np.nonzero(cells[tuple(index)])
+        box = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+        placed[tuple(index)] = np.array(box) / np.array([cells.shape[3], cells.shape[2]] * 2)
+    return placed
+
+
+def _step_arguments(scheduler: SchedulerMixin, clips: list[Clip]) -> dict[str, Any]:
+    """Stochastic schedulers draw from the clips' own streams, so that they repeat as well."""
+    if "generator" not in inspect.signature(scheduler.step).parameters:
+        return {}
+    return {"generator": [clip.stream("scheduler") for clip in clips]}

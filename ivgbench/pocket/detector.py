@@ -1,0 +1,122 @@
+"""The pocket detector: an ultralytics YOLO with one class per colour and shape ("red star"), trained from scratch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL
+from safetensors.torch import save_file
+
+from ivgbench.files import write_json
+from ivgbench.metrics.detectors import quiet_ultralytics
+from ivgbench.pocket import world
+from ivgbench.pocket.loop import Schedule, fit
+from ivgbench.pocket.vae import round_trip
+
+SCHEDULE = Schedule(steps=2500, learning_rate=2e-3, warmup=100, weight_decay=0.01)
+BATCH = 32
+SIZE = (96, 160)  # height and width the model sees: multiples of 32, twice the frame
+THRESHOLD = 0.25
+NAMES = [f"{colour} {shape}" for colour in world.COLOURS for shape in world.SHAPES]
+#: A small YOLOv8: three halvings, one more level for context, a single head at stride 8.
+ARCHITECTURE = {
+    "nc": len(NAMES),
+    "backbone": [
+        [-1, 1, "Conv", [16, 3, 2]],
+        [-1, 1, "Conv", [32, 3, 2]],
+        [-1, 1, "C2f", [32, True]],
+        [-1, 1, "Conv", [64, 3, 2]],
+        [-1, 1, "C2f", [64, True]],
+        [-1, 1, "Conv", [96, 3, 2]],
+        [-1, 1, "C2f", [96, True]],
+        [-1, 1, "SPPF", [96, 5]],
+    ],
+    "head": [
+        [-1, 1, "nn.Upsample", [None, 2, "nearest"]],
+        [[-1, 4], 1, "Concat", [1]],
+        [-1, 1, "C2f", [64]],
+        [[10], 1, "Detect", ["nc"]],
+    ],
+}
+
+
+def build() -> torch.nn.Module:
+    """An untrained detector. Its loss weights are ultralytics' defaults."""
+    quiet_ultralytics()
+    from ultralytics.nn.tasks import DetectionModel
+    from ultralytics.utils import IterableSimpleNamespace
+
+    model = DetectionModel(dict(ARCHITECTURE), ch=3, verbose=False)
+    model.args = IterableSimpleNamespace(box=7.5, cls=0.5, dfl=1.5)
+    return model
+
+
+def to_input(frames: np.ndarray) -> torch.Tensor:
+    """uint8 [N,H,W,3] -> float32 [N,3,96,160] in 0..1."""
+    pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 255
+    return F.interpolate(pixels, SIZE, mode="bilinear", align_corners=False)
+
+
+def sample_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
+    """One frame with no, one or two sprites: uint8 [H,W,3] and (class, box) of each sprite that is fully in view."""
+    count = rng.choice(3, p=[0.1, 0.7, 0.2])
+    sprites: list[world.Sprite] = []
+    for _ in range(count):
+        boxes = world.random_track(rng)[[rng.integers(world.FRAMES)]]
+        # Two sprites may touch, but neither may hide the other.
+        if all(_overlap(boxes[0], other.boxes[0]) < 0.1 for other in sprites):
+            sprites.append(world.Sprite(str(rng.choice(list(world.COLOURS))), str(rng.choice(world.SHAPES)), boxes))
+    if sprites:
+        frame = world.render(sprites, str(rng.choice(list(world.BACKGROUNDS))), rng)[0]
+    else:
+        frame = np.clip(world.paint_background(str(rng.choice(list(world.BACKGROUNDS))), rng), 0, 255).astype(np.uint8)
+    return frame, [(NAMES.index(sprite.phrase), sprite.boxes[0]) for sprite in sprites]
+
+
+def _overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """The part of the smaller box that the other covers."""
+    sides = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None)
+    return float(sides.prod() / min((a[2:] - a[:2]).prod(), (b[2:] - b[:2]).prod()))
+
+
+def train(work: Path, vae: AutoencoderKL, seed: int = 9, device: str = "cpu", steps: int | None = None) -> torch.nn.Module:
+    """Trains on rendered scenes, half of them through the autoencoder and back."""
+    torch.manual_seed(seed)
+    model = build().to(device).train()
+    vae = vae.to(device).eval().requires_grad_(False)
+    schedule = SCHEDULE if steps is None else Schedule(**{**SCHEDULE.__dict__, "steps": steps})
+    criterion = model.init_criterion()
+
+    def loss_of(step: int) -> torch.Tensor:
+        rng = np.random.default_rng([world.SPLIT_SEEDS["detector"], seed, step])
+        scenes = [sample_scene(rng) for _ in range(BATCH)]
+        frames = np.stack([frame for frame, _ in scenes])
+        frames[::2] = round_trip(vae, frames[::2])
+        found = [(index, name, box) for index, (_, labels) in enumerate(scenes) for name, box in labels]
+        corners = np.array([box for *_, box in found])
+        batch = {
+            "batch_idx": torch.tensor([float(index) for index, *_ in found], device=device),
+            "cls": torch.tensor([[float(name)] for _, name, _ in found], device=device),
+            "bboxes": torch.tensor(
+                np.concatenate([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]], 1),
+                dtype=torch.float32,
+                device=device,
+            ),
+        }
+        return criterion(model(to_input(frames).to(device)), batch)[0].sum() / BATCH
+
+    model.load_state_dict(fit("detector", model, loss_of, schedule, work))
+    return model.eval()
+
+
+def save(model: torch.nn.Module, folder: Path) -> None:
+    """Writes the architecture as data and half-precision weights; no pickles."""
+    write_json(
+        folder / "config.json", {"yaml": ARCHITECTURE, "names": NAMES, "size": list(SIZE), "threshold": THRESHOLD}
+    )
+    # Batch-norm counters stay integers.
+    state = {name: value.half() if value.is_floating_point() else value for name, value in model.state_dict().items()}
+    save_file({name: value.contiguous() for name, value in state.items()}, folder / "model.safetensors")

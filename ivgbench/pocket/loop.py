@@ -1,0 +1,140 @@
+"""One resumable training loop for every model of the pocket lab.
+
+The batch of step i is a pure function of (seed, i) and a checkpoint holds everything else, so a run that was killed
+and resumed sees the same data in the same order as one that was not.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ivgbench.files import write_atomic
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast: AdamW with linear warm-up and a cosine fall to a twentieth of `learning_rate`."""
+
+    steps: int
+    learning_rate: float
+    warmup: int = 100
+    weight_decay: float = 0.01
+    ema: float = 0.998
+    clip: float = 1.0
+
+    def rate(self, step: int) -> float:
+        if step < self.warmup:
+            return self.learning_rate * (step + 1) / self.warmup
+        done = (step - self.warmup) / max(self.steps - self.warmup, 1)
+        return self.learning_rate * (0.05 + 0.95 * 0.5 * (1 + float(torch.cos(torch.tensor(done * torch.pi)))))
+
+
+class EMA:
+    """Exponential moving average of a module's parameters; buffers are copied."""
+
+    def __init__(self, module: torch.nn.Module, decay: float):
+        self.decay = decay
+        self.shadow = {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, module: torch.nn.Module, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))  # young averages forget faster
+        for name, value in module.state_dict().items():
+            if value.is_floating_point():
+                self.shadow[name].lerp_(value, 1 - decay)
+            else:
+                self.shadow[name].copy_(value)
+
+
+def save_checkpoint(path: Path, payload: dict) -> None:
+    write_atomic(path, lambda handle: torch.save(payload, handle))
+
+
+def fit(
+    name: str,
+    module: torch.nn.Module,
+    loss_of: Callable[[int], torch.Tensor],
+    schedule: Schedule,
+    work: Path,
+    save_every_s: float = 120.0,
+    log_every: int = 20,
+    start_from: dict | None = None,
+) -> dict:
+    """Trains `module` in place and returns its averaged state dict.
+
+    Args:
+        loss_of: step -> scalar loss; draws its own batch from the step number.
+        work: holds `NAME.pt` (checkpoint) and `NAME.csv` (step, loss, learning rate, seconds); both survive a kill.
+        start_from: state dict to begin with when there is no checkpoint yet (a later phase of the same model).
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    checkpoint, log = work / f"{name}.pt", work / f"{name}.csv"
+    if start_from is not None:
+        module.load_state_dict(start_from)
+    optimiser = torch.optim.AdamW(
+        module.parameters(), lr=schedule.learning_rate, betas=(0.9, 0.99), weight_decay=schedule.weight_decay
+    )
+    ema, first, spent = EMA(module, schedule.ema), 0, 0.0
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
+        module.load_state_dict(saved["module"])
+        optimiser.load_state_dict(saved["optimiser"])
+        ema.shadow, first, spent = saved["ema"], saved["step"], saved["seconds"]
+        device = next(module.parameters()).device
+        ema.shadow = {key: value.to(device) for key, value in ema.shadow.items()}
+        print(f"{name}: resumed at step {first} of {schedule.steps}", flush=True)
+
+    def save(step: int) -> None:
+        save_checkpoint(
+            checkpoint,
+            {
+                "module": module.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "ema": ema.shadow,
+                "step": step,
+                "seconds": spent + time.monotonic() - begun,
+            },
+        )
+
+    begun = saved_at = time.monotonic()
+    running: list[float] = []
+    for step in range(first, schedule.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = schedule.rate(step)
+        optimiser.zero_grad(set_to_none=True)
+        loss = loss_of(step)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"{name}: loss is {loss.item()} at step {step}; the last checkpoint is {checkpoint}")
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(module.parameters(), schedule.clip)
+        optimiser.step()
+        ema.update(module, step)
+        running.append(loss.item())
+        if (step + 1) % log_every == 0 or step + 1 == schedule.steps:
+            seconds = spent + time.monotonic() - begun
+            row = [step + 1, f"{sum(running) / len(running):.5f}", f"{schedule.rate(step):.2e}", f"{seconds:.0f}"]
+            new = not log.exists()
+            with log.open("a", newline="") as handle:
+                writer = csv.writer(handle)
+                if new:
+                    writer.writerow(["step", "loss", "learning_rate", "seconds"])
+                writer.writerow(row)
+            print(f"{name}: step {row[0]}/{schedule.steps} loss {row[1]} {row[3]} s", flush=True)
+            running = []
+        if time.monotonic() - saved_at > save_every_s:
+            save(step + 1)
+            saved_at = time.monotonic()
+    if first < schedule.steps:
+        save(schedule.steps)
+    return ema.shadow
+
+
+def default_work_dir() -> Path:
+    return Path(os.environ.get("IVGBENCH_TRAINING", "results/pocket-training"))

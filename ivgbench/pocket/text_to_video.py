@@ -1,0 +1,163 @@
+"""The pocket text-to-video model: CLIPTextModel + UNet3DConditionModel, trained together from scratch.
+
+Single frames first, then clips: frames teach colour, shape and place at an eighth of the cost, clips add time.
+Epsilon prediction on ZeroScope's noise schedule, min-SNR loss weights (Hang et al. 2023, gamma 5).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL, DDIMScheduler, UNet3DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from ivgbench.pocket import world
+from ivgbench.pocket.loop import Schedule, fit
+from ivgbench.pocket.tokenizer import BOS, EOS, save_tokenizer, vocabulary
+from ivgbench.pocket.vae import to_tensor
+
+PHASES = {
+    "frames": (Schedule(steps=700, learning_rate=1.5e-3, warmup=60), 64, 1),
+    "clips": (Schedule(steps=900, learning_rate=1.2e-3, warmup=60), 12, world.FRAMES),
+}
+CAPTION_DROPOUT = 0.1
+MIN_SNR_GAMMA = 5.0
+TEXT_WIDTH = 64
+UNET_CONFIG = dict(
+    sample_size=world.WIDTH // 4,
+    in_channels=4,
+    out_channels=4,
+    down_block_types=("CrossAttnDownBlock3D",) * 2,
+    up_block_types=("CrossAttnUpBlock3D",) * 2,
+    block_out_channels=(32, 64),
+    layers_per_block=1,
+    norm_num_groups=8,
+    cross_attention_dim=TEXT_WIDTH,
+    attention_head_dim=16,
+)
+#: As published with ModelScope and ZeroScope.
+SCHEDULER_CONFIG = dict(
+    num_train_timesteps=1000,
+    beta_start=0.00085,
+    beta_end=0.012,
+    beta_schedule="scaled_linear",
+    clip_sample=False,
+    set_alpha_to_one=False,
+    steps_offset=1,
+    prediction_type="epsilon",
+)
+
+
+class TrainingAttention:
+    """Attention for bfloat16 training on a CPU, where the fused kernel is slow for small heads.
+
+    Long sequences go to the fused kernel in float32; the few frames of temporal attention are plain matrix products;
+    a single frame attends to itself alone, so its value passes through.
+    """
+
+    def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, **_):
+        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        value = attn.to_v(context)
+        if context.shape[1] == 1:
+            return attn.to_out[0](value.expand(-1, hidden_states.shape[1], -1))
+        q, k, v = (
+            projected.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+            for projected in (attn.to_q(hidden_states), attn.to_k(context), value)
+        )
+        if context.shape[1] <= 16:
+            out = (q * attn.scale @ k.transpose(-1, -2)).softmax(-1).to(v.dtype) @ v
+        else:
+            out = F.scaled_dot_product_attention(q.float(), k.float(), v.float())
+        return attn.to_out[0](out.transpose(1, 2).flatten(2))
+
+
+class TextToVideo(torch.nn.Module):
+    """The two trained halves as one module, so that one optimiser, one average and one checkpoint hold both."""
+
+    def __init__(self, tokenizer: CLIPTokenizer):
+        super().__init__()
+        words = vocabulary()
+        self.text_encoder = CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=len(words),
+                hidden_size=TEXT_WIDTH,
+                intermediate_size=2 * TEXT_WIDTH,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                max_position_embeddings=77,
+                projection_dim=TEXT_WIDTH,
+                bos_token_id=words[BOS],
+                eos_token_id=words[EOS],
+                pad_token_id=words[EOS],
+            )
+        )
+        self.unet = UNet3DConditionModel(**UNET_CONFIG)
+        self.tokenizer = tokenizer
+
+    def forward(self, latents: torch.Tensor, timesteps: torch.Tensor, captions: list[str]) -> torch.Tensor:
+        """Noise prediction for latents [B,4,F,h,w]."""
+        unique = list(dict.fromkeys(captions))
+        ids = self.tokenizer(unique, padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
+        text = self.text_encoder(ids.to(latents.device)).last_hidden_state
+        return self.unet(latents, timesteps, text[[unique.index(c) for c in captions]]).sample
+
+
+def loss_function(model: TextToVideo, vae: AutoencoderKL, scheduler: DDIMScheduler, batch: int, frames: int, seed: int):
+    """step -> min-SNR weighted noise error on `batch` fresh clips of `frames` frames."""
+    device = next(model.parameters()).device
+    signal = scheduler.alphas_cumprod.to(device)
+    snr = signal / (1 - signal)
+    weights = snr.clamp(max=MIN_SNR_GAMMA) / snr
+
+    def loss_of(step: int) -> torch.Tensor:
+        rng = np.random.default_rng([seed, frames, step])
+        clips = [world.sample_clip("text-to-video", seed * 10**7 + frames * 10**6 + step * batch + i) for i in range(batch)]
+        picks = [clip.video if frames == world.FRAMES else clip.video[rng.integers(world.FRAMES)][None] for clip in clips]
+        captions = ["" if rng.random() < CAPTION_DROPOUT else clip.caption for clip in clips]
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        with torch.autocast(device.type, torch.bfloat16):
+            with torch.no_grad():
+                pixels = to_tensor(np.concatenate(picks)).to(device)
+                latents = vae.encode(pixels).latent_dist.mode().float() * vae.config.scaling_factor
+            latents = latents.unflatten(0, (batch, frames)).transpose(1, 2)
+            noise = torch.randn(latents.shape, generator=generator).to(device)
+            # Stratified timesteps: every batch sees the whole noise range.
+            strata = (torch.arange(batch) + torch.rand(batch, generator=generator)) / batch
+            timesteps = (strata * scheduler.config.num_train_timesteps).long().to(device)
+            predicted = model(scheduler.add_noise(latents, noise, timesteps), timesteps, captions)
+        error = (predicted.float() - noise).square().mean((1, 2, 3, 4))
+        return (weights[timesteps] * error).mean()
+
+    return loss_of
+
+
+def train(work: Path, vae: AutoencoderKL, seed: int = 0, device: str = "cpu", steps: dict[str, int] | None = None) -> TextToVideo:
+    """Both phases; each resumes from its own checkpoint. Returns the averaged model in eval mode."""
+    torch.manual_seed(seed)
+    save_tokenizer(work / "tokenizer")
+    model = TextToVideo(CLIPTokenizer.from_pretrained(work / "tokenizer")).to(device)
+    model.eval()  # UNet3D's only dropout sits in its temporal convolutions; this small world needs none
+    if device == "cpu":
+        model.unet.set_attn_processor(TrainingAttention())
+    vae = vae.to(device).eval().requires_grad_(False)
+    scheduler = DDIMScheduler(**SCHEDULER_CONFIG)
+    weights = None
+    for phase, (schedule, batch, frames) in PHASES.items():
+        if steps and phase in steps:
+            schedule = Schedule(**{**schedule.__dict__, "steps": steps[phase]})
+        loss_of = loss_function(model, vae, scheduler, batch, frames, seed)
+        weights = fit(f"text-to-video-{phase}", model, loss_of, schedule, work, start_from=weights)
+    model.load_state_dict(weights)
+    return model
+
+
+def save(model: TextToVideo, vae: AutoencoderKL, folder: Path) -> None:
+    """Writes a diffusers pipeline folder in half precision."""
+    model.half().unet.save_pretrained(folder / "unet")
+    model.text_encoder.save_pretrained(folder / "text_encoder")
+    vae.half().save_pretrained(folder / "vae")
+    DDIMScheduler(**SCHEDULER_CONFIG).save_pretrained(folder / "scheduler")
+    save_tokenizer(folder / "tokenizer")

@@ -1,0 +1,54 @@
+"""Trains the pocket lab: `python -m ivgbench.pocket.train {vae,text-to-video,clip,detector,all}`.
+
+Every part resumes from its checkpoint in the work folder; finished parts are written to the package's weights folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from ivgbench.pocket.loop import default_work_dir
+
+PARTS = ("vae", "text-to-video", "clip", "detector")
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+def train_part(part: str, work: Path, weights: Path, device: str, steps: int | None) -> None:
+    """Trains one part to its end and writes its weights. All parts but the autoencoder need the autoencoder."""
+    from diffusers import AutoencoderKL
+
+    from ivgbench.pocket import clip, detector, text_to_video, vae
+
+    if part == "vae":
+        vae.train(work, steps=steps).save_pretrained(work / "vae")
+        return
+    autoencoder = AutoencoderKL.from_pretrained(work / "vae")
+    if part == "text-to-video":
+        wanted = None if steps is None else {"frames": steps, "clips": steps}
+        text_to_video.save(text_to_video.train(work, autoencoder, device=device, steps=wanted), autoencoder, weights / part)
+    elif part == "clip":
+        clip.save(clip.train(work, autoencoder, device=device, steps=steps), weights / part)
+    else:
+        detector.save(detector.train(work, autoencoder, device=device, steps=steps), weights / part)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=[*PARTS, "all"])
+    parser.add_argument("--work", type=Path, default=default_work_dir(), help="checkpoints and logs (default: %(default)s)")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="where finished weights go (default: the package)")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--steps", type=int, default=None, help="other than the recipe's (for a quick trial)")
+    parser.add_argument("--threads", type=int, default=None, help="CPU threads (default: all cores)")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    for part in PARTS if arguments.part == "all" else [arguments.part]:
+        train_part(part, arguments.work, arguments.weights, arguments.device, arguments.steps)
+
+
+if __name__ == "__main__":
+    main()

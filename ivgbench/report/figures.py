@@ -1,0 +1,95 @@
+"""Contact sheets: every frame of one case under several methods, with the asked boxes drawn in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ivgbench.errors import UserError
+from ivgbench.files import write_atomic
+
+#: A frame is enlarged by the whole number that brings its width closest to this, in pixels.
+FRAME_WIDTH = 160
+GAP, LABEL_WIDTH, TITLE_HEIGHT = 6, 150, 34
+DPI = 100
+#: One colour per subject.
+BOX_COLOURS = ("#00e5ff", "#ff3df2", "#ffe600", "#7cff3d")
+
+
+def contact_sheet(
+    clips: Sequence[tuple[str, np.ndarray, Sequence[np.ndarray]]], path: str | Path, title: str = ""
+) -> Path:
+    """Writes a PNG with a row per clip and a column per frame.
+
+    Pixels are enlarged by a whole number and never smoothed, so what is seen is what was generated. The same input
+    gives the same bytes.
+
+    Args:
+        clips: (label, video uint8 [F,H,W,3], boxes of its subjects: [F,4] each, xyxy fractions; NaN: not drawn).
+            All videos of one shape.
+        title: the prompt.
+    Returns:
+        The path.
+    Raises:
+        UserError: no clip, videos of different shapes, boxes for another number of frames.
+    """
+    if not clips:
+        raise UserError("a contact sheet needs at least one clip")
+    shape = clips[0][1].shape
+    for label, video, tracks in clips:
+        if video.dtype != np.uint8 or video.ndim != 4 or video.shape[3] != 3 or video.shape != shape:
+            raise UserError(
+                f"contact sheet: {label}: need uint8 videos of one shape [F,H,W,3], got {list(video.shape)}"
+            )
+        for track in tracks:
+            if np.shape(track) != (shape[0], 4):
+                raise UserError(f"contact sheet: {label}: need boxes [{shape[0]},4], got {list(np.shape(track))}")
+    # Here, not at the top: tables are made without it. No pyplot: no window, no state shared with the caller.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    frames, height, width = shape[:3]
+    scale = max(round(FRAME_WIDTH / width), 1)
+    wide, high = width * scale, height * scale
+    # Margins in pixels; the figure's size is the sum, so that every frame's axes fall on whole pixels.
+    total_wide = LABEL_WIDTH + frames * (wide + GAP)
+    total_high = TITLE_HEIGHT + len(clips) * (high + GAP)
+    figure = Figure(figsize=(total_wide / DPI, total_high / DPI), dpi=DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    figure.text(GAP / total_wide, 1 - TITLE_HEIGHT / 2 / total_high, _literal(title), va="center", fontsize=12)
+    for row, (label, video, tracks) in enumerate(clips):
+        bottom = total_high - TITLE_HEIGHT - (row + 1) * (high + GAP) + GAP
+        middle = (bottom + high / 2) / total_high
+        figure.text(GAP / total_wide, middle, _literal(label), va="center", fontsize=10)
+        for frame in range(frames):
+            left = LABEL_WIDTH + frame * (wide + GAP)
+            place = (left / total_wide, bottom / total_high, wide / total_wide, high / total_high)
+            _draw(figure.add_axes(place), video[frame], [track[frame] for track in tracks])
+    # Without metadata: matplotlib would write its version into the file.
+    write_atomic(Path(path), lambda handle: figure.savefig(handle, format="png", dpi=DPI, metadata={"Software": None}))
+    return Path(path)
+
+
+def _draw(axes: object, frame: np.ndarray, tracks: Sequence[np.ndarray]) -> None:
+    """One frame with its boxes. Pixel k of the frame spans k-0.5 .. k+0.5, so a box edge at fraction x is x*W - 0.5."""
+    from matplotlib.patches import Rectangle
+
+    height, width = frame.shape[:2]
+    axes.imshow(frame, interpolation="nearest", aspect="auto")
+    axes.set_axis_off()
+    axes.set_xlim(-0.5, width - 0.5)
+    axes.set_ylim(height - 0.5, -0.5)
+    for subject, box in enumerate(tracks):
+        if any(math.isnan(value) for value in box):
+            continue
+        x0, y0, x1, y1 = np.asarray(box) * [width, height, width, height]
+        colour = BOX_COLOURS[subject % len(BOX_COLOURS)]
+        axes.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linewidth=1.2))
+
+
+def _literal(text: str) -> str:
+    """Text that matplotlib prints as it is: a dollar sign would start a formula."""
+    return text.replace("$", r"\$")

@@ -1,0 +1,235 @@
+"""Table 1 from a run's stored rows: numpy and pandas only, no model is loaded. `render` writes and prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ivgbench.errors import UserError
+from ivgbench.metrics import stats
+from ivgbench.metrics.clip_sim import attained
+from ivgbench.report import paper
+from ivgbench.report.clips import load, scored
+
+
+@dataclass(frozen=True)
+class Column:
+    """A measured column.
+
+    value: the row metric it is made of. weight: row metrics whose product weighs each clip (empty: all clips alike):
+    the column is then sum(value x weight) / sum(weight). scale: from the stored unit to the printed one.
+    better: +1 if higher is better, -1 if lower is.
+    """
+
+    key: str
+    title: str
+    value: str
+    weight: tuple[str, ...]
+    scale: float
+    decimals: int
+    better: int
+
+
+#: metrics.md section 4: mIoU is Peekaboo's published number (volume IoU over covered clips); mIoU all has no filter.
+COLUMNS: tuple[Column, ...] = (
+    Column("clip_sim", "CLIP-SIM", "clip_sim", (), 1, 2, +1),
+    Column("coverage", "CoV %", "covered", (), 100, 0, +1),
+    Column("miou", "mIoU %", "miou_volume", ("covered",), 100, 1, +1),
+    Column("miou_all", "mIoU all %", "miou", (), 100, 1, +1),
+    Column("ap50", "AP50 %", "ap50", ("n_detected",), 100, 1, +1),
+    Column("centroid_distance", "CD", "centroid_distance", ("covered", "n_detected"), 1, 3, -1),
+)
+#: Mean per clip; what they cost. Seconds are a measurement: two runs of the same jobs agree on everything else.
+COSTS = ("nfe", "backward", "seconds")
+#: Row metrics without which a clip is not scored.
+NEEDED = frozenset(name for column in COLUMNS for name in (column.value, *column.weight))
+_SPLITS = ["static", "dynamic"]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table ready to print.
+
+    frame: one row per split and method, see `table`. floors: split -> mean CLIP-SIM of the methods' clips with
+    captions of other cases. notes: what a reader must know. partial: what is missing, None for a complete run.
+    """
+
+    number: int
+    title: str
+    run: str
+    frame: pd.DataFrame
+    floors: dict[str, float]
+    notes: tuple[str, ...]
+    partial: str | None
+
+
+def table(
+    number: int, runs: str | Path = "results/runs", run: str | None = None, allow_partial: bool = False
+) -> pd.DataFrame:
+    """A table of the paper, recomputed from stored results.
+
+    Args:
+        number: 1 (the only one so far).
+        runs: the folder of runs.
+        run: the run's name; by default "table1", or the only run there is.
+        allow_partial: compute from what is there when clips are missing or failed.
+    Returns:
+        One row per split and method, the reference row last in its split. `split`, `method`, `label`; per metric
+        `clip_sim` (100 x cosine), `coverage`, `miou`, `miou_all`, `ap50` (percent), `centroid_distance` (frame
+        diagonals): the estimate, `_low` and `_high` (95 % bootstrap over cases, seeds averaged within a case) and `_n`
+        (cases it stands on); `covered_clips`; `clip_sim_shuffled` and `clip_sim_attained`; `nfe`, `backward`,
+        `seconds` per clip; `n_scored` and `n_expected` clips; `paper_clip_sim`, `paper_coverage`, `paper_miou`.
+    Raises:
+        UserError: an unknown table or run, or a partial run without allow_partial.
+    """
+    return build(number, runs, run, allow_partial).frame
+
+
+def build(number: int, runs: str | Path = "results/runs", run: str | None = None, allow_partial: bool = False) -> Table:
+    """The same with everything that is printed around it."""
+    if number != 1:
+        raise UserError(f"there is no table {number}; known: 1")
+    rows, manifest = load(number, runs, run)
+    name = manifest["run"]
+    entries, rows = pd.DataFrame(manifest["jobs"]), pd.DataFrame(rows)
+    if entries.empty:
+        raise UserError(f"run {name!r} has no jobs; run it again with at least one method")
+    clips, partial = scored(name, entries, rows, NEEDED, allow_partial)
+    lines = []
+    for split in _ordered(entries["split"], _SPLITS):
+        here, expected = clips[clips["split"] == split], entries[entries["split"] == split]
+        lines += _split_lines(split, here, expected)
+    frame = pd.DataFrame(lines)
+    title = f"Table 1. Conditional evaluation{', pocket lab' if _is_pocket(manifest) else ''}"
+    return Table(number, title, name, frame, _floors(clips), _notes(manifest, clips), partial)
+
+
+def _ordered(values: Sequence[str], first: Sequence[str]) -> list[str]:
+    """Different values: those of `first` in its order, then the others as they appear."""
+    found = list(dict.fromkeys(values))
+    return [one for one in first if one in found] + [one for one in found if one not in first]
+
+
+def _split_lines(split: str, clips: pd.DataFrame, expected: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of one split: methods in the paper's order, then any others, then the reference."""
+    order = expected.drop_duplicates("label").set_index("label")["method"]
+    methods = _ordered(order, [*paper.LABELS])
+    # A reference is no competitor: it comes last.
+    methods = [one for one in methods if one != paper.GROUND_TRUTH] + [paper.GROUND_TRUTH] * (
+        paper.GROUND_TRUTH in methods
+    )
+    lines = []
+    for method in methods:
+        for label in order.index[order == method]:
+            mine = clips[clips["label"] == label]
+            lines.append(
+                {
+                    "split": split,
+                    "method": method,
+                    "label": _print_label(method, label),
+                    **_measures(mine),
+                    "n_scored": len(mine),
+                    "n_expected": int((expected["label"] == label).sum()),
+                    **_paper_columns(split, method),
+                }
+            )
+    ceiling = next((line["clip_sim"] for line in lines if line["method"] == paper.GROUND_TRUTH), np.nan)
+    for line in lines:
+        line["clip_sim_attained"] = attained(line["clip_sim"], line["clip_sim_shuffled"], ceiling)
+    return lines
+
+
+def _print_label(method: str, label: str) -> str:
+    """The name in print; a label of the user's own stays as it is."""
+    known = {**paper.LABELS, paper.GROUND_TRUTH: paper.GROUND_TRUTH_LABEL}
+    return known.get(method, label) if label == method else label
+
+
+def _measures(clips: pd.DataFrame) -> dict[str, float]:
+    """Estimates with intervals over cases, and mean costs, of one method on one split."""
+    line: dict[str, float] = {}
+    for column in COLUMNS:
+        value, low, high, n, _ = _interval(clips, column)
+        for suffix, number in (("", value), ("_low", low), ("_high", high)):
+            line[column.key + suffix] = number * column.scale
+        line[f"{column.key}_n"] = n
+    line["covered_clips"] = float(clips["covered"].sum())
+    for name in ("clip_sim_shuffled", *COSTS):
+        line[name] = float(clips[name].mean()) if name in clips else np.nan
+    return line
+
+
+def _interval(clips: pd.DataFrame, column: Column) -> stats.Interval:
+    """A column's estimate. The unit is the case: its seeds are averaged first, numerator and denominator alike."""
+    case = [clips["suite"], clips["case"]]
+    if not column.weight:
+        return stats.mean(clips[column.value].groupby(case).mean().to_numpy())
+    weight = clips[list(column.weight)].prod(axis=1)
+    # A clip without weight may have no value (a distance without a detection): it adds nothing to either sum.
+    product = (clips[column.value] * weight).where(weight > 0, 0.0)
+    return stats.ratio(product.groupby(case).mean().to_numpy(), weight.groupby(case).mean().to_numpy())
+
+
+def _paper_columns(split: str, method: str) -> dict[str, float]:
+    row = paper.TABLE1.get((split, method))
+    names = ("clip_sim", "coverage", "miou")
+    return {f"paper_{name}": np.nan if row is None else float(getattr(row, name)) for name in names}
+
+
+def _floors(clips: pd.DataFrame) -> dict[str, float]:
+    """Split -> mean shuffled-caption CLIP-SIM over the clips of all methods; the reference does not count."""
+    made = clips[clips["method"] != paper.GROUND_TRUTH]
+    if "clip_sim_shuffled" not in made:
+        return {}
+    return {split: float(value) for split, value in made.groupby("split")["clip_sim_shuffled"].mean().items()}
+
+
+def ranks(frame: pd.DataFrame, column: Column) -> pd.Series:
+    """1 for the best and 2 for the second best method of each split, 0 otherwise; the reference row has no rank.
+
+    Equal values share a rank. Nothing is marked in a split with fewer than two methods.
+    """
+    marks = pd.Series(0, index=frame.index)
+    rivals = frame[(frame["method"] != paper.GROUND_TRUTH) & frame[column.key].notna()]
+    for _, group in rivals.groupby("split"):
+        if len(group) > 1:
+            place = (-column.better * group[column.key]).rank(method="dense")
+            marks[place.index] = place.where(place <= 2, 0).astype(int)
+    return marks
+
+
+def _notes(manifest: Mapping[str, Any], clips: pd.DataFrame) -> tuple[str, ...]:
+    """What the numbers are: models, suites, definitions."""
+    models = [f"{name} {_spell(manifest[name])}" for name in ("backbone", "detector", "clip") if manifest.get(name)]
+    seeds = sorted(clips["seed"].unique())
+    pocket = "The pocket lab is for relative statements about methods. " if _is_pocket(manifest) else ""
+    return (
+        f"{pocket}Models: {'; '.join(models)}. Suites: {', '.join(_ordered(clips['suite'], []))}. "
+        f"Seeds: {', '.join(str(seed) for seed in seeds)}.",
+        f"Ranges: 95 % percentile bootstrap over cases, {stats.RESAMPLES} resamples, seeds averaged within a case. "
+        "Best and second best method of a split are marked; the reference is not ranked.",
+        "CoV: clips with the subject detected in more than half of the frames. mIoU: volume IoU over covered clips "
+        "(Peekaboo's number). mIoU all: mean per-frame IoU over all clips, missed frames 0. AP50: detected frames with "
+        "IoU >= 0.5, pooled. CD: centre distance in frame diagonals, detected frames of covered clips.",
+        "Other captions: CLIP-SIM of the methods' clips with the captions of other cases, its floor. Ground truth: the "
+        "asked boxes drawn by the pocket world, its ceiling. Attained: (CLIP-SIM - own floor) / (ceiling - own floor).",
+        "n: clips scored / expected. NFE: guided network evaluations per clip. s: seconds per clip, measured; all "
+        "other columns repeat exactly.",
+    )
+
+
+def _is_pocket(manifest: Mapping[str, Any]) -> bool:
+    """Whether the pocket lab made the clips, or judged them: its numbers are always labelled."""
+    return any(_spell(manifest.get(name)).startswith("pocket") for name in ("backbone", "detector"))
+
+
+def _spell(value: Any) -> str:
+    """A manifest entry on one line: a text as it is; of a backbone, its name and the beginning of its weights' hash."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    return f"{value['name']} {value['weights'][:12]}".strip()

@@ -1,0 +1,90 @@
+"""Whether this installation can work: what is there, and what to do about what is not."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ivgbench import suites
+from ivgbench.errors import UserError
+from ivgbench.generator import sources
+from ivgbench.runs import video
+from ivgbench.runs.environment import environment
+
+
+class Finding(NamedTuple):
+    """A check, its result, and what to do; the remedy is empty when all is well."""
+
+    what: str
+    result: str
+    remedy: str = ""
+
+
+#: Modules that a part of the work needs, and the extra that installs them.
+NEEDED = {"torch": "gen", "diffusers": "gen", "transformers": "gen", "open_clip": "metrics", "ultralytics": "metrics"}
+
+
+def examine(runs: Path) -> list[Finding]:
+    """All checks, in reading order."""
+    about = environment()
+    findings = [Finding(name, str(about[name])) for name in ("ivgbench", "python", "system", "cpus", "commit")]
+    for module, extra in NEEDED.items():
+        version = about["open-clip-torch" if module == "open_clip" else module]
+        found = find_spec(module) is not None
+        remedy = "" if found else f"pip install 'ivgbench[{extra}]'"
+        findings.append(Finding(module, str(version) if found else "not installed", remedy))
+    return [*findings, _device(), _backbone(), _judges(), _suites(), _codec(), _disk(runs)]
+
+
+def _device() -> Finding:
+    if find_spec("torch") is None:
+        return Finding("device", "unknown without torch")
+    import torch
+
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    return Finding("device", name)
+
+
+def _backbone() -> Finding:
+    try:
+        return Finding("pocket backbone", f"weights {sources.weights_hash(sources.locate('pocket'))[:12]}")
+    except UserError as fault:
+        return Finding("pocket backbone", "incomplete", str(fault))
+
+
+def _judges() -> Finding:
+    folder = sources.POCKET_FOLDER.parent
+    files = (
+        "clip/model.safetensors",
+        "clip/open_clip_config.json",
+        "detector/model.safetensors",
+        "detector/config.json",
+    )
+    missing = [name for name in files if not (folder / name).is_file()]
+    if missing:
+        return Finding("pocket judges", f"missing: {', '.join(missing)}", "reinstall ivgbench, or train them")
+    return Finding("pocket judges", "CLIP and detector are there")
+
+
+def _suites() -> Finding:
+    try:
+        return Finding("suites", f"{len([suites.load_suite(name) for name in suites.names()])} whole")
+    except UserError as fault:
+        return Finding("suites", "damaged", str(fault))
+
+
+def _codec() -> Finding:
+    clip = np.random.default_rng(0).integers(0, 256, (2, 16, 24, 3), dtype=np.uint8)
+    if np.array_equal(video.decode(video.encode(clip)), clip):
+        return Finding("lossless video", "exact")
+    return Finding("lossless video", "pixels change", "install another version of av")
+
+
+def _disk(runs: Path) -> Finding:
+    place = next(path for path in (runs.resolve(), *runs.resolve().parents) if path.exists())
+    free = shutil.disk_usage(place).free / 2**30
+    return Finding("disk", f"{free:.1f} GiB free at {place}", "" if free > 1 else "free some space")

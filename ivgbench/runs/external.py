@@ -1,0 +1,64 @@
+"""Videos of any other system: files named after a suite's cases become the clips of a run that is only measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ivgbench.cases import Case, Suite
+from ivgbench.errors import UserError
+from ivgbench.runs import video as videos
+from ivgbench.runs.identity import EXTERNAL, Job
+from ivgbench.runs.lab import Facts
+from ivgbench.runs.planning import Plan, split_of
+from ivgbench.runs.spec import MethodSpec, RunSpec
+from ivgbench.runs.store import Store
+
+SUFFIXES = (".mkv", ".mp4", ".webm", ".mov", ".avi", ".gif")
+
+
+def import_videos(folder: Path, suite: Suite, label: str, store: Store) -> Plan:
+    """Copies a folder's videos (CASE_ID.mp4 and the like) into the store, and plans their run.
+
+    A case without a readable video is a failed job with its reason, as anywhere else. What the videos cost is unknown.
+
+    Raises:
+        UserError: no such folder, or not one video in it that is named after a case.
+    """
+    if not folder.is_dir():
+        raise UserError(f"--videos {folder}: there is no such folder")
+    found = {case.id: [folder / f"{case.id}{suffix}" for suffix in SUFFIXES] for case in suite.cases}
+    present = {case: [path for path in paths if path.is_file()] for case, paths in found.items()}
+    if not any(present.values()):
+        raise UserError(
+            f"--videos {folder}: no video is named after a case of {suite.name}, e.g. {suite.cases[0].id}.mp4 "
+            f"(one of {', '.join(SUFFIXES)})"
+        )
+    jobs = tuple(_import(case, present[case.id], suite, label, store, folder) for case in suite.cases)
+    spec = RunSpec(
+        "score", (MethodSpec(EXTERNAL, {"videos": [job.weights for job in jobs]}, label),), backbone=EXTERNAL
+    )
+    spec = spec.named_by_content("score")
+    return Plan(spec, Facts(EXTERNAL, "", 0, 0.0, suite.frames), {suite.name: suite}, jobs)
+
+
+def _import(case: Case, paths: list[Path], suite: Suite, label: str, store: Store, folder: Path) -> Job:
+    fault, clip = None, None
+    if len(paths) == 1:
+        try:
+            clip = videos.decode(paths[0])
+        except UserError as error:
+            fault = str(error)
+    else:
+        fault = f"several videos: {', '.join(p.name for p in paths)}" if paths else f"no video {case.id}.* in {folder}"
+    pixels = "" if clip is None else videos.pixel_sha256(clip)
+    job = Job(
+        case, EXTERNAL, {}, 1, EXTERNAL, pixels, 0, 0.0, None, 0, "uint8",
+        label=label, suite=suite.name, split=split_of(suite, case),
+    )  # fmt: skip
+    if clip is None:
+        store.fail(job.id, fault, {"spec": job.identity()})
+    else:
+        facts: dict[str, Any] = {"spec": job.identity(), "nfe": None, "backward": None, "seconds": None}
+        store.save_clip(job.id, clip, {**facts, "file": paths[0].name})
+    return job

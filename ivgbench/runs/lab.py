@@ -1,0 +1,158 @@
+"""The one place where runs meet generator and metrics: everything here loads models, and nothing else in runs does.
+
+A run is given a `Lab`; tests give it another object with the same methods. Imports are inside the methods, so that
+reading results loads no model library.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ivgbench.cases import Case
+from ivgbench.errors import UserError
+from ivgbench.files import digest
+from ivgbench.registry import DETECTORS, METHODS
+from ivgbench.runs.identity import GROUND_TRUTH, Job
+from ivgbench.runs.spec import RunSpec
+
+#: Of weights and latents. Noise is drawn in float32 in any case.
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+class Facts(NamedTuple):
+    """What a plan needs to know of the backbone before any work: name, hash of its files, defaults."""
+
+    backbone: str
+    weights: str
+    steps: int
+    guidance_scale: float
+    frames: int | None
+
+
+class Resolved(NamedTuple):
+    """A method with all its options spelled out."""
+
+    method: str
+    options: dict[str, Any]
+    version: int
+
+
+class Made(NamedTuple):
+    """A generated clip, uint8 [F,H,W,3], and its cost: guided network evaluations and backward passes."""
+
+    video: np.ndarray
+    nfe: int
+    backward: int
+
+
+class Lab:
+    """The real models. `device`: "auto" (a GPU if there is one), or a torch device."""
+
+    def __init__(self, device: str = "auto"):
+        self.requested = device
+
+    def device(self) -> str:
+        """The device that "auto" means on this machine."""
+        import torch
+
+        if self.requested != "auto":
+            if self.requested.startswith("cuda") and not torch.cuda.is_available():
+                raise UserError(f"--device {self.requested}: torch finds no GPU; use --device cpu")
+            return self.requested
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    def default_workers(self) -> int:
+        """One worker per CPU; one in all on a GPU, where each would hold its own copy of the weights."""
+        return os.cpu_count() or 1 if self.device() == "cpu" else 1
+
+    def start_worker(self) -> dict[str, Any]:
+        """Called first in each worker; returns what the sidecar says of it.
+
+        One thread each: sums are then added in one order, whatever the machine's number of cores.
+        """
+        import torch
+
+        torch.set_num_threads(1)
+        device = self.device()
+        name = torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
+        return {"threads": torch.get_num_threads(), "device": name}
+
+    def facts(self, spec: RunSpec) -> Facts:
+        """Reads the backbone's files (and hashes them) without loading them."""
+        from ivgbench.generator import sources
+
+        if spec.dtype not in DTYPES:
+            raise UserError(f"run {spec.name!r}: unknown dtype {spec.dtype!r}; one of {', '.join(DTYPES)}")
+        name, preset = sources.preset(spec.backbone)
+        return Facts(
+            name, sources.weights_hash(sources.locate(spec.backbone)), preset.steps, preset.guidance, preset.frames
+        )
+
+    def resolve(self, method: str, options: dict[str, Any]) -> Resolved:
+        """Canonical name, every option with its value, algorithm version. UserError for unknown names and options."""
+        name = METHODS.canonical(method)
+        from ivgbench.generator.methods.base import resolve
+
+        config = resolve(name, options)
+        return Resolved(name, dataclasses.asdict(config), config.version)
+
+    def backbone(self, name: str, dtype: str) -> Any:
+        import torch
+
+        from ivgbench.generator import Backbone
+
+        return Backbone.from_pretrained(name, device=self.device(), dtype=getattr(torch, dtype))
+
+    def generate(self, backbone: Any, job: Job) -> Made:
+        """One clip, alone in its batch."""
+        from ivgbench.generator import generate
+
+        clip = generate(
+            backbone,
+            job.case,
+            method=job.method,
+            method_options=job.options,
+            steps=job.steps,
+            guidance_scale=job.guidance_scale,
+            seed=job.seed,
+            scheduler=job.scheduler,
+            negative_prompt=job.negative_prompt,
+            prompt_suffix=job.prompt_suffix,
+        )
+        return Made(np.asarray(clip.video), clip.nfe, clip.backward)
+
+    def ground_truth_hash(self) -> str:
+        """Content hash of the code that draws the reference row: it has no weights, so its source stands for it."""
+        from inspect import getsource
+
+        from ivgbench.pocket import reference, world
+
+        return digest([getsource(reference), getsource(world)])
+
+    def ground_truth(self, case: Case, seed: int) -> Made:
+        """The asked scene drawn by the pocket world; it evaluates no network."""
+        from ivgbench.pocket.reference import render_case
+
+        return Made(render_case(case, seed), 0, 0)
+
+    def detector(self, name: str) -> Any:
+        """An object with `.id` and `.detect(video, phrase) -> Detections(boxes [F,4], scores [F])`."""
+        return DETECTORS.get(name)(device=self.device())
+
+    def clip(self, name: str) -> Any:
+        """An object with `.id`, `.embed_video(video) -> [F,D]` and `.embed_text(texts) -> [N,D]`, of unit length."""
+        from ivgbench.metrics.features import ClipModel
+
+        return ClipModel.from_pretrained(name, device=self.device())
+
+
+def ground_truth_job(lab: Any, case: Case, seed: int, suite: str, split: str) -> Job:
+    """The reference row's job of a case. It depends on no sampling setting, so it is shared by all runs."""
+    return Job(
+        case, GROUND_TRUTH, {}, 1, "pocket-world", lab.ground_truth_hash(), 0, 0.0, None, seed, "uint8",
+        label=GROUND_TRUTH, suite=suite, split=split,
+    )  # fmt: skip

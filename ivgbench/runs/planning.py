@@ -1,0 +1,97 @@
+"""From a spec to its jobs: suites x cases x methods x seeds, in the order in which they are worked off."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ivgbench.cases import Case, Suite
+from ivgbench.errors import UserError
+from ivgbench.runs.identity import Job
+from ivgbench.runs.lab import Facts, ground_truth_job
+from ivgbench.runs.spec import RunSpec
+from ivgbench.suites import load_suite
+
+
+class Plan(NamedTuple):
+    """A spec spelled out. `suites` by name, whole (scores shuffle captions over all of a suite's cases)."""
+
+    spec: RunSpec
+    facts: Facts
+    suites: dict[str, Suite]
+    jobs: tuple[Job, ...]
+
+
+def split_of(suite: Suite, case: Case) -> str:
+    """Which split a case is reported under: its metadata's "split", or the suite's name."""
+    return str(case.metadata.get("split", suite.name))
+
+
+def make_plan(spec: RunSpec, lab: Any) -> Plan:
+    """Resolves every name and default of a spec, and lists its jobs. Users' mistakes surface here, before any work.
+
+    Case by case, all methods of a case next to each other: a run that is stopped early has compared what it has.
+    """
+    suites: dict[str, Suite] = {}
+    for name in spec.suites:
+        suite = load_suite(name, spec.backbone)
+        if suites.setdefault(suite.name, suite) is not suite:
+            raise UserError(f"run {spec.name!r}: two suites are named {suite.name!r}; name each once")
+    methods = [(one, lab.resolve(one.method, one.options)) for one in spec.methods]
+    facts = lab.facts(spec)
+    jobs = []
+    for suite in suites.values():
+        for case in suite.cases[: spec.cases]:
+            for seed in spec.seeds:
+                split = split_of(suite, case)
+                if spec.ground_truth:
+                    jobs.append(ground_truth_job(lab, case, seed, suite.name, split))
+                for one, resolved in methods:
+                    jobs.append(
+                        Job(
+                            case=case,
+                            method=resolved.method,
+                            options=resolved.options,
+                            version=resolved.version,
+                            backbone=facts.backbone,
+                            weights=facts.weights,
+                            steps=facts.steps if spec.steps is None else spec.steps,
+                            guidance_scale=facts.guidance_scale if spec.guidance_scale is None else spec.guidance_scale,
+                            scheduler=None if spec.scheduler == "checkpoint" else spec.scheduler,
+                            seed=seed,
+                            dtype=spec.dtype,
+                            negative_prompt=spec.negative_prompt,
+                            prompt_suffix=spec.prompt_suffix,
+                            source=spec.backbone,
+                            label=one.label or resolved.method,
+                            suite=suite.name,
+                            split=split,
+                        )
+                    )
+    return Plan(spec, facts, suites, tuple(jobs))
+
+
+def evaluations(job: Job) -> int:
+    """Guided network evaluations of one clip: a pair of conditional and unconditional counts once.
+
+    One per step, and one per inner step of ID and TID. TrailBlazer on several subjects makes a clip of each first.
+    """
+    options, steps = job.options, job.steps
+    count = steps
+    if options.get("inner_steps") and options.get("gamma"):
+        first, stop = options.get("window") or (0, steps)
+        count += options["inner_steps"] * max(min(stop, steps) - first, 0)
+    if job.method == "trailblazer" and len(job.case.subjects) > 1:
+        count += steps * len(job.case.subjects)
+    return count
+
+
+def shard_of(jobs: tuple[Job, ...], shard: str | None) -> tuple[Job, ...]:
+    """Every n-th job from the i-th on, for shard "i/n" with i from 0: the n shards make up the whole."""
+    if shard is None:
+        return jobs
+    index, slash, count = shard.partition("/")
+    if not (slash and index.isdigit() and count.isdigit() and int(index) < int(count)):
+        raise UserError(f"--shard {shard!r}: write i/n with i from 0 to n-1, e.g. 0/2 and 1/2")
+    unique = list({job.id: job for job in jobs}.values())
+    mine = {job.id for job in unique[int(index) :: int(count)]}
+    return tuple(job for job in jobs if job.id in mine)

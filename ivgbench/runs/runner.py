@@ -1,0 +1,228 @@
+"""A run: generate, look, score. Each stage does only what is not yet there, so a killed run goes on where it was."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ivgbench.cases import Suite
+from ivgbench.errors import UserError
+from ivgbench.runs import scoring
+from ivgbench.runs.engines import Failure, failure_of
+from ivgbench.runs.environment import environment
+from ivgbench.runs.identity import EXTERNAL, GROUND_TRUTH, Job
+from ivgbench.runs.lab import Made
+from ivgbench.runs.planning import Plan
+from ivgbench.runs.scoring import Judges
+from ivgbench.runs.store import Store, each_done
+
+
+class Outcome(NamedTuple):
+    """What a run came to: counts of its jobs (each once), and how many clips were made this time."""
+
+    run: str
+    total: int
+    made: int
+    failed: int
+    missing: int
+
+
+def log(message: str) -> None:
+    """One line to stderr; stdout is for results."""
+    print(f"ivgbench: {message}", file=sys.stderr, flush=True)
+
+
+def run(plan: Plan, store: Store, lab: Any, engine: Any, jobs: Iterable[Job] | None = None) -> Outcome:
+    """Works off a plan, or the share of its `jobs` that a shard has.
+
+    Failed jobs stay in the run as rows with their reason, and are tried again by the next run.
+
+    Raises:
+        UserError: a model cannot be loaded, or something of the user's is wrong before any work.
+        DiskFull, StartFailed: see `engines`. What was finished before is kept.
+    """
+    mine = list({job.id: job for job in (plan.jobs if jobs is None else jobs)}.values())
+    judges = Judges(lab.detector(plan.spec.detector).id, lab.clip(plan.spec.clip).id)
+    write_manifest(plan, judges, store)
+    done = each_done(store, [job.id for job in mine], log)
+    # Another system's clips cannot be made here: they are there or have failed.
+    open_jobs = [job for job in mine if job.id not in done and job.method != EXTERNAL]
+    made = generate(store, lab, engine, open_jobs, len(mine), environment())
+    looked, failed, missing = measure(plan, judges, store, lab, engine, mine)
+    if not (made or looked or failed or missing):
+        log(f"nothing to do: all {len(mine)} jobs are done")
+    return Outcome(plan.spec.name, len(mine), made, failed, missing)
+
+
+def write_manifest(plan: Plan, judges: Judges, store: Store) -> None:
+    """What the run is made of, before any work: an unfinished run is then known to be unfinished."""
+    entries = [{**job.entry(), "score": scoring.score_id(job.id, judges, plan.suites[job.suite])} for job in plan.jobs]
+    manifest = {
+        "jobs": entries,
+        "backbone": {"name": plan.facts.backbone, "weights": plan.facts.weights},
+        "detector": judges.detector,
+        "clip": judges.clip,
+        "suites": {suite.name: suite.sha256 for suite in plan.suites.values()},
+        "environment": environment(),
+    }
+    store.save_manifest(plan.spec.name, manifest)
+
+
+# ---- generate
+
+
+class Generator:
+    """What a generating worker holds: the store, the models, and the facts for its sidecars."""
+
+    def __init__(self, store: Store, lab: Any, about: dict[str, Any], backbones: set[tuple[str, str]]):
+        self.store, self.lab, self.about = store, lab, about
+        self.machine = lab.start_worker()
+        self.backbones = {key: lab.backbone(*key) for key in backbones}
+
+    def make(self, job: Job) -> str:
+        """Makes a clip and stores it; returns the job's id."""
+        started = time.perf_counter()
+        made: Made = (
+            self.lab.ground_truth(job.case, job.seed)
+            if job.method == GROUND_TRUTH
+            else self.lab.generate(self.backbones[job.source, job.dtype], job)
+        )
+        facts = {
+            "spec": job.identity(),
+            "nfe": made.nfe,
+            "backward": made.backward,
+            "seconds": round(time.perf_counter() - started, 4),
+            "environment": {**self.about, **self.machine},
+        }
+        self.store.save_clip(job.id, made.video, facts)
+        return job.id
+
+
+def generate(store: Store, lab: Any, engine: Any, jobs: list[Job], total: int, about: dict[str, Any]) -> int:
+    """Makes the clips of jobs; failures are recorded with their reason. Returns how many were made."""
+    backbones = {(job.source, job.dtype) for job in jobs if job.method != GROUND_TRUTH}
+    start = partial(Generator, store, lab, about, backbones)
+    made = 0
+    with _progress("generate", total, total - len(jobs)) as advance:
+        for index, outcome in engine.run(start, Generator.make, jobs):
+            if isinstance(outcome, Failure):
+                _fail(store, jobs[index], outcome)
+            else:
+                made += 1
+            advance()
+    return made
+
+
+def _fail(store: Store, job: Job, failure: Failure) -> None:
+    log(f"failed: {job.describe()}: {failure.reason}")
+    store.fail(job.id, failure.reason, {"spec": job.identity(), "trace": failure.trace})
+
+
+# ---- look: detect and embed
+
+
+class Look(NamedTuple):
+    """A clip to look at: the phrases to detect in it, and whether its frames are to be embedded."""
+
+    job: str
+    phrases: tuple[str, ...]
+    embed: bool
+
+
+class Observer:
+    """What a measuring worker holds: the store and both models."""
+
+    def __init__(self, store: Store, lab: Any, detector: str, clip: str):
+        lab.start_worker()
+        self.store, self.detector, self.clip = store, lab.detector(detector), lab.clip(clip)
+
+    def look(self, item: Look | str) -> None:
+        """Caches what the models say of a clip, or of a text."""
+        if isinstance(item, str):
+            features = self.clip.embed_text([item])[0]
+            self.store.save_arrays(self.clip.id, scoring.text_key(item), {"text": np.asarray(features)})
+            return
+        video = self.store.clip(item.job)
+        pixels = self.store.sidecar(item.job)["pixel_sha256"]
+        if item.embed:
+            self.store.save_arrays(self.clip.id, pixels, {"frames": np.asarray(self.clip.embed_video(video))})
+        for phrase in item.phrases:
+            boxes, scores = self.detector.detect(video, phrase)
+            arrays = {"boxes": np.asarray(boxes), "scores": np.asarray(scores)}
+            self.store.save_arrays(self.detector.id, scoring.detection_key(pixels, phrase), arrays)
+
+
+def measure(plan: Plan, judges: Judges, store: Store, lab: Any, engine: Any, jobs: list[Job]) -> tuple[int, int, int]:
+    """Detections, features and scores of the jobs that have a clip.
+
+    Returns how many clips and texts had to be looked at, and the numbers of failed and of missing jobs.
+    """
+    done = each_done(store, [job.id for job in jobs], log)
+    by_id = {job.id: job for job in jobs}
+    texts = {case.prompt for suite in plan.suites.values() for case in suite.cases}
+    unread = [text for text in sorted(texts) if store.arrays(judges.clip, scoring.text_key(text)) is None]
+    looks = [look for look in (_to_look(store, judges, by_id[job], facts) for job, facts in done.items()) if look]
+    items = [*unread, *looks]
+    start = partial(Observer, store, lab, plan.spec.detector, plan.spec.clip)
+    unseen: dict[str, Failure] = {}
+    with _progress("measure", len(items), 0) as advance:
+        for index, outcome in engine.run(start, Observer.look, items):
+            item = items[index]
+            if isinstance(outcome, Failure):
+                if isinstance(item, str):
+                    raise UserError(f"the CLIP model cannot read the prompt {item!r}: {outcome.reason}")
+                unseen[item.job] = outcome
+            advance()
+    for job in done:
+        _score(store, judges, by_id[job], plan.suites[by_id[job].suite], done[job], unseen.get(job))
+    failed = sum(store.failure(job.id) is not None for job in jobs)
+    missing = sum(job.id not in done and store.failure(job.id) is None for job in jobs)
+    return len(items), failed, missing
+
+
+def _to_look(store: Store, judges: Judges, job: Job, facts: dict[str, Any]) -> Look | None:
+    """What is not cached yet of a clip; None when everything is."""
+    pixels = facts["pixel_sha256"]
+    phrases = tuple(
+        subject.phrase
+        for subject in job.case.subjects
+        if store.arrays(judges.detector, scoring.detection_key(pixels, subject.phrase)) is None
+    )
+    embed = store.arrays(judges.clip, pixels) is None
+    return Look(job.id, phrases, embed) if phrases or embed else None
+
+
+def _score(store: Store, judges: Judges, job: Job, suite: Suite, facts: dict[str, Any], unseen: Failure | None) -> None:
+    """Writes a job's score file, or why there is none. Always anew: it is cheap, and then never out of date."""
+    if unseen is None:
+        try:
+            values = scoring.score_job(store, judges, job.case, suite, facts)
+        except (UserError, LookupError, ValueError) as fault:
+            unseen = failure_of(fault)
+        else:
+            store.save_score(scoring.score_id(job.id, judges, suite), values, {"job": job.id, **judges._asdict()})
+            store.clear_failure(job.id)
+            return
+    _fail(store, job, unseen)
+
+
+@contextlib.contextmanager
+def _progress(what: str, total: int, completed: int) -> Iterator[Callable[[], None]]:
+    """A bar on stderr with jobs done / total; nothing at all when there is nothing to do."""
+    if completed >= total:
+        yield lambda: None
+        return
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=total, completed=completed)
+        yield lambda: progress.advance(task)

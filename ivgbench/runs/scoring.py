@@ -1,0 +1,92 @@
+"""From cached detections and features to the metrics of one job. Pure reading and arithmetic: no model is loaded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ivgbench.cases import Case, Suite
+from ivgbench.errors import UserError
+from ivgbench.files import digest
+from ivgbench.metrics import clip_sim, control
+from ivgbench.runs.store import Store
+
+#: Metrics of a job: name -> what it is. ivgbench.metrics defines them.
+METRICS: dict[str, str] = {
+    "clip_sim": "100 x mean cosine of the frames with the prompt",
+    "clip_sim_shuffled": "the same with the prompts of other cases: its chance level",
+    "covered": "1 when the subject is found in more than half of the frames",
+    "miou": "mean IoU of asked and detected box over all frames, 0 where nothing is found",
+    "miou_det": "the same over frames with a detection",
+    "miou_volume": "IoU of the boxes' pixels stacked over time (Peekaboo's)",
+    "ap50": "share of detected frames with IoU of at least 0.5",
+    "ap50_strict": "the same hits over all frames",
+    "centroid_distance": "mean distance of box centres, in frame diagonals",
+    "n_detected": "frames with a detection",
+    "n_frames": "frames that count",
+    "nfe": "guided network evaluations",
+    "backward": "backward passes through the network",
+    "seconds": "time it took to make the clip",
+}
+
+
+class Judges(NamedTuple):
+    """Ids of the models that look at the clips. They carry everything that changes an answer (weights, threshold)."""
+
+    detector: str
+    clip: str
+
+
+def score_id(job: str, judges: Judges, suite: Suite) -> str:
+    """Name of a job's score file: other judges, or other captions to shuffle with, give another file."""
+    return f"{job}-{digest([judges.detector, judges.clip, suite.sha256])[:8]}"
+
+
+def detection_key(pixels: str, phrase: str) -> str:
+    return f"{pixels}-{digest(phrase)[:12]}"
+
+
+def text_key(text: str) -> str:
+    return f"text-{digest(text)[:32]}"
+
+
+def score_job(store: Store, judges: Judges, case: Case, suite: Suite, sidecar: dict[str, Any]) -> dict[str, float]:
+    """Metrics of one clip: CLIP-SIM with its shuffled floor, box control (mean over subjects), and cost.
+
+    Raises:
+        UserError: clip and case have different numbers of frames.
+        LookupError: a cached detection or feature is not there.
+    """
+    frames, height, width = sidecar["shape"][:3]
+    if case.frames != frames:
+        raise UserError(f"the clip has {frames} frames, the case has boxes for {case.frames}; they must be equal")
+    pixels = sidecar["pixel_sha256"]
+    features = _cached(store, judges.clip, pixels)["frames"]
+    prompts = [other.prompt for other in suite.cases]
+    texts = {text: _cached(store, judges.clip, text_key(text))["text"] for text in {case.prompt, *prompts}}
+    values = {
+        "clip_sim": clip_sim.clip_sim(features, texts[case.prompt]),
+        "clip_sim_shuffled": clip_sim.shuffled(features, case.prompt, prompts, np.stack([texts[p] for p in prompts])),
+    }
+    per_subject = []
+    for subject in case.subjects:
+        found = _cached(store, judges.detector, detection_key(pixels, subject.phrase))["boxes"]
+        per_subject.append(control.score(subject.boxes, found, variant="clean", size=(height, width)))
+    values.update({name: _mean([float(one[name]) for one in per_subject]) for name in per_subject[0]})
+    return {**values, **{name: sidecar[name] for name in ("nfe", "backward", "seconds")}}
+
+
+def _cached(store: Store, model: str, key: str) -> dict[str, np.ndarray]:
+    arrays = store.arrays(model, key)
+    if arrays is None:
+        raise LookupError(f"no cached output of {model} for {key[:24]}")
+    return arrays
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Mean over the subjects for which the metric has a value; NaN when it has none for any."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan

@@ -1,0 +1,149 @@
+"""What a run is asked to do: methods x suites x seeds on one backbone, from a TOML file or the command line."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from ivgbench.errors import UserError
+from ivgbench.files import digest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """A method with the options that differ from its defaults. `label` names its row; by default the method's name."""
+
+    method: str
+    options: dict[str, Any] = field(default_factory=dict)
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """A run. None means the backbone's default (steps, guidance_scale) or all (cases).
+
+    cases: the first N of every suite. ground_truth: adds the reference row (pocket world only). scheduler: the common
+    sampler, "ddim" or "dpm", or "checkpoint" for what the backbone came with.
+    """
+
+    name: str
+    methods: tuple[MethodSpec, ...]
+    backbone: str = "pocket"
+    suites: tuple[str, ...] = ("static", "dynamic")
+    cases: int | None = None
+    seeds: tuple[int, ...] = (0,)
+    ground_truth: bool = False
+    steps: int | None = None
+    guidance_scale: float | None = None
+    scheduler: str = "ddim"
+    negative_prompt: str = ""
+    prompt_suffix: str = ""
+    dtype: str = "float32"
+    detector: str = "pocket"
+    clip: str = "pocket"
+
+    def __post_init__(self) -> None:
+        where = f"run {self.name!r}"
+        if not self.methods and not self.ground_truth:
+            raise UserError(f"{where}: no method; give at least one (`ivgbench list methods`)")
+        if self.cases is not None and self.cases < 1:
+            raise UserError(f"{where}: cases must be at least 1, got {self.cases}")
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise UserError(f"{where}: seeds must be a list of different numbers, got {list(self.seeds)}")
+        if self.steps is not None and self.steps < 1:
+            raise UserError(f"{where}: steps must be at least 1, got {self.steps}")
+        if self.scheduler not in ("ddim", "dpm", "checkpoint"):
+            raise UserError(f"{where}: unknown scheduler {self.scheduler!r}; one of ddim, dpm, checkpoint")
+        labels = [method.label or method.method for method in self.methods]
+        if twice := sorted({label for label in labels if labels.count(label) > 1}):
+            raise UserError(f"{where}: two methods are labelled {twice[0]!r}; give one of them a label of its own")
+
+    def named_by_content(self, prefix: str) -> RunSpec:
+        """The same run, called PREFIX-<hash of what it asks>: equal requests share a name, others never do."""
+        content = {name: value for name, value in asdict(self).items() if name != "name"}
+        return replace(self, name=f"{prefix}-{digest(content)[:8]}")
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "name": (str,), "backbone": (str,), "cases": (int,), "ground_truth": (bool,), "steps": (int,),
+    "guidance_scale": (int, float), "scheduler": (str,), "negative_prompt": (str,), "prompt_suffix": (str,),
+    "dtype": (str,), "detector": (str,), "clip": (str,), "suites": (list,), "seeds": (list,), "methods": (list,),
+}  # fmt: skip
+
+
+def load_spec(path: Path) -> RunSpec:
+    """Reads a run spec from TOML: fields of `RunSpec`, and a [[methods]] table for each method.
+
+    Raises:
+        UserError: unreadable file, unknown or mistyped field, no name.
+    """
+    try:
+        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as fault:
+        raise UserError(f"{path}: cannot read the run spec: {fault}") from None
+    except tomllib.TOMLDecodeError as fault:
+        raise UserError(f"{path}: not TOML: {fault}") from None
+    _check_fields(data, [f.name for f in fields(RunSpec)], f"{path}")
+    if "name" not in data:
+        raise UserError(f'{path}: the run has no name; add a line such as name = "{Path(path).stem}"')
+    for key, value in data.items():
+        if not isinstance(value, _KINDS[key]) or (isinstance(value, bool) and bool not in _KINDS[key]):
+            raise UserError(f"{path}: {key} must be {' or '.join(k.__name__ for k in _KINDS[key])}, got {value!r}")
+    base = Path(path).parent
+    data["suites"] = tuple(_suite(item, base, path) for item in data.get("suites", RunSpec.suites))
+    data["seeds"] = tuple(_seed(item, path) for item in data.get("seeds", RunSpec.seeds))
+    data["methods"] = tuple(_method(item, path) for item in data.get("methods", []))
+    return RunSpec(**data)
+
+
+def _suite(item: Any, base: Path, path: Path) -> str:
+    if not isinstance(item, str):
+        raise UserError(f"{path}: suites must be names or files, got {item!r}")
+    # A file is named relative to the spec that names it, not to wherever the command was typed.
+    return str(base / item) if item.endswith(".jsonl") else item
+
+
+def _seed(item: Any, path: Path) -> int:
+    if not isinstance(item, int) or isinstance(item, bool) or item < 0:
+        raise UserError(f"{path}: seeds must be whole numbers from 0, got {item!r}")
+    return item
+
+
+def _method(item: Any, path: Path) -> MethodSpec:
+    if isinstance(item, str):
+        return MethodSpec(item)
+    if not isinstance(item, dict) or not isinstance(item.get("method"), str):
+        raise UserError(f'{path}: a method is written [[methods]] with method = "NAME", got {item!r}')
+    _check_fields(item, ["method", "options", "label"], f"{path}, method {item['method']!r}")
+    if not isinstance(item.get("options", {}), dict) or not isinstance(item.get("label", ""), str):
+        raise UserError(f"{path}, method {item['method']!r}: options is a table and label a text")
+    return MethodSpec(item["method"], dict(item.get("options", {})), item.get("label", ""))
+
+
+def _check_fields(data: dict[str, Any], known: list[str], where: str) -> None:
+    for key in data:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            raise UserError(f"{where}: unknown field {key!r}; {hint}")
+
+
+def parse_option(text: str) -> tuple[str, str, Any]:
+    """Reads METHOD.FIELD=VALUE, e.g. tid.gamma=0.1, into its three parts. Values are TOML, anything else a text."""
+    name, equals, value = text.partition("=")
+    method, dot, option = name.strip().rpartition(".")
+    if not equals or not dot or not method or not option.isidentifier():
+        raise UserError(f"--option {text!r}: write METHOD.FIELD=VALUE, e.g. tid.gamma=0.1")
+    try:
+        parsed = tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    return method, option, parsed

@@ -1,0 +1,227 @@
+"""The files of runs. Every stage writes what the next one reads; nothing is ever half there.
+
+    ROOT/jobs/<job>/video.mkv        the clip, lossless
+    ROOT/jobs/<job>/sidecar.json     written last: what was asked, hashes, cost, environment
+    ROOT/jobs/<job>/failed.json      why there is no clip; the next run tries again
+    ROOT/cache/<model>/<key>.npz     detections and features, keyed by the model's id and the clip's pixels
+    ROOT/scores/<score>.json         metrics of one job under one set of judges
+    ROOT/manifests/<run>.json        which jobs a run is made of
+
+A job is done if and only if its files exist and their hashes agree.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ivgbench.cases import ID_PATTERN
+from ivgbench.errors import UserError
+from ivgbench.files import digest, file_sha256, write_atomic, write_json
+from ivgbench.runs import video as videos
+
+#: Raised when the meaning of a score file changes.
+SCORE_VERSION = 1
+
+
+class Damaged(Exception):
+    """A stored file does not have the content it was written with."""
+
+
+class Store:
+    """The folder of runs, by default results/runs. Reading needs no model and no torch."""
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root)
+
+    def video_path(self, job: str) -> Path:
+        return self.root / "jobs" / job / "video.mkv"
+
+    def _sidecar_path(self, job: str) -> Path:
+        return self.root / "jobs" / job / "sidecar.json"
+
+    def _failed_path(self, job: str) -> Path:
+        return self.root / "jobs" / job / "failed.json"
+
+    # ---- clips
+
+    def save_clip(self, job: str, video: np.ndarray, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Stores a clip uint8 [F,H,W,3] and its sidecar (returned): `facts` plus the hashes. Clears an old failure."""
+        data = videos.encode(video)
+        path = self.video_path(job)
+        write_atomic(path, lambda handle: handle.write(data))
+        sidecar = {
+            **facts,
+            "job": job,
+            "video_sha256": file_sha256(path),
+            "pixel_sha256": videos.pixel_sha256(video),
+            "shape": list(video.shape),
+        }
+        write_json(self._sidecar_path(job), sidecar)
+        self.clear_failure(job)
+        return sidecar
+
+    def sidecar(self, job: str) -> dict[str, Any] | None:
+        """The sidecar of a job that is done; None when there is no clip.
+
+        Raises:
+            Damaged: the files are there, but not as they were written.
+        """
+        sidecar, video = self._sidecar_path(job), self.video_path(job)
+        if not sidecar.exists():
+            return None
+        try:
+            facts = json.loads(sidecar.read_text(encoding="utf-8"))
+            expected = facts["video_sha256"]
+        except (ValueError, KeyError, TypeError) as fault:
+            raise Damaged(f"{sidecar} is not a sidecar ({type(fault).__name__})") from None
+        if not video.exists():
+            raise Damaged(f"{video} is gone")
+        if file_sha256(video) != expected:
+            raise Damaged(f"{video} does not have the hash it was written with")
+        return facts
+
+    def clip(self, job: str) -> np.ndarray:
+        """The pixels of a job that is done, uint8 [F,H,W,3]; Damaged when they are not what was stored."""
+        facts = self.sidecar(job)
+        if facts is None:
+            raise Damaged(f"{self.video_path(job)} does not exist")
+        video = videos.decode(self.video_path(job))
+        if videos.pixel_sha256(video) != facts["pixel_sha256"]:
+            raise Damaged(f"{self.video_path(job)} decodes to other pixels than were stored")
+        return video
+
+    def discard(self, job: str) -> None:
+        """Removes a damaged clip, the sidecar first: without it there is no clip."""
+        self._sidecar_path(job).unlink(missing_ok=True)
+        self.video_path(job).unlink(missing_ok=True)
+
+    def fail(self, job: str, reason: str, facts: Mapping[str, Any]) -> None:
+        """Records why a job has no clip. The next run tries it again."""
+        write_json(self._failed_path(job), {**facts, "job": job, "reason": reason})
+
+    def clear_failure(self, job: str) -> None:
+        self._failed_path(job).unlink(missing_ok=True)
+
+    def failure(self, job: str) -> str | None:
+        """Why the last attempt at a job failed, on one line; None when there was no failure."""
+        path = self._failed_path(job)
+        try:
+            return " ".join(str(json.loads(path.read_text(encoding="utf-8"))["reason"]).split())
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            return f"{path} is damaged"
+
+    # ---- caches of model outputs
+
+    def _cache_path(self, model: str, key: str) -> Path:
+        # Model ids are free text (versions, paths, thresholds): the hash keeps apart what the clean name confuses.
+        clean = re.sub(r"[^A-Za-z0-9._-]+", "_", model).strip("._")[:48] or "model"
+        return self.root / "cache" / f"{clean}-{digest(model)[:8]}" / f"{key}.npz"
+
+    def save_arrays(self, model: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Caches arrays that a model computed. `key`: hash of the pixels or text they came from."""
+        write_atomic(self._cache_path(model, key), lambda handle: np.savez(handle, **arrays))
+
+    def arrays(self, model: str, key: str) -> dict[str, np.ndarray] | None:
+        """Cached arrays, or None when there are none, or none that can be read (they are then computed again)."""
+        try:
+            with np.load(self._cache_path(model, key), allow_pickle=False) as data:
+                return {name: data[name] for name in data.files}
+        except (FileNotFoundError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+            return None
+
+    # ---- scores
+
+    def save_score(self, score: str, values: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        """Stores a job's metrics. Values that are not finite become null: undefined, never 0."""
+        clean = {name: None if _undefined(value) else value for name, value in values.items()}
+        write_json(self.root / "scores" / f"{score}.json", {**facts, "metrics": clean, "score_version": SCORE_VERSION})
+
+    def score(self, score: str) -> dict[str, float | None] | None:
+        """Metrics of a job by their names, or None when it is not scored (or the file is damaged)."""
+        path = self.root / "scores" / f"{score}.json"
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            return dict(record["metrics"]) if record["score_version"] == SCORE_VERSION else None
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
+    # ---- runs
+
+    def save_manifest(self, run: str, manifest: Mapping[str, Any]) -> Path:
+        path = self._manifest_path(run)
+        write_json(path, {**manifest, "run": run})
+        return path
+
+    def _manifest_path(self, run: str) -> Path:
+        if not ID_PATTERN.fullmatch(run) or ".." in run:
+            raise UserError(f"run name {run!r} is not allowed; use letters, digits, '.', '_', '-' (a file name)")
+        return self.root / "manifests" / f"{run}.json"
+
+    def runs(self) -> list[str]:
+        """Names of the runs that have a manifest."""
+        return sorted(path.stem for path in (self.root / "manifests").glob("*.json"))
+
+    def manifest(self, run: str) -> dict[str, Any]:
+        """What a run is made of. UserError when there is no such run, naming those there are."""
+        path = self._manifest_path(run)
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            known = ", ".join(self.runs()) or "none yet; `ivgbench run` makes one"
+            raise UserError(f"there is no run {run!r} in {self.root} (runs: {known})") from None
+        except ValueError as fault:
+            raise UserError(f"{path}: damaged manifest ({fault}); run it again") from None
+
+    def load_rows(self, run: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """A run's results in long form, and its manifest.
+
+        One row per job and metric: job, method, label, suite, split, case, seed, metric, value, status. The status is
+        "ok"; "undefined" (value None: the metric has no value here, e.g. a distance without a detection); one row with
+        metric "failed" and status "failed: why"; or one row with metric "missing" and status "missing" (not made, or
+        not scored yet).
+        """
+        manifest = self.manifest(run)
+        rows = []
+        for entry in manifest["jobs"]:
+            about = {name: entry[name] for name in ("job", "method", "label", "suite", "split", "case", "seed")}
+            for metric, value, status in self._outcome(entry):
+                rows.append({**about, "metric": metric, "value": value, "status": status})
+        return rows, manifest
+
+    def _outcome(self, entry: Mapping[str, Any]) -> list[tuple[str, float | None, str]]:
+        reason = self.failure(entry["job"])
+        if reason:
+            return [("failed", None, f"failed: {reason}")]
+        values = self.score(entry["score"])
+        if values is None or not self._sidecar_path(entry["job"]).exists():
+            return [("missing", None, "missing")]
+        return [(name, value, "undefined" if value is None else "ok") for name, value in values.items()]
+
+
+def _undefined(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and not math.isfinite(value))
+
+
+def each_done(store: Store, jobs: list[str], say: Callable[[str], None]) -> dict[str, dict[str, Any]]:
+    """Sidecars of the jobs that are done. Damaged clips are removed, with a message, so that they are made again."""
+    done = {}
+    for job in jobs:
+        try:
+            facts = store.sidecar(job)
+        except Damaged as fault:
+            say(f"damaged clip: {fault}; making it again")
+            store.discard(job)
+            continue
+        if facts is not None:
+            done[job] = facts
+    return done

@@ -1,0 +1,71 @@
+"""Clips as files: lossless FFV1 in RGB for the store, H.264 for people, and any readable file in."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from ivgbench.errors import UserError
+from ivgbench.files import write_atomic
+
+
+def pixel_sha256(video: np.ndarray) -> str:
+    """Hash of a clip's shape and pixels, uint8 [F,H,W,3]: the same whatever file carried it."""
+    video = np.ascontiguousarray(video)
+    return hashlib.sha256(f"{video.dtype}{video.shape}".encode() + video.tobytes()).hexdigest()
+
+
+def encode(video: np.ndarray, lossless: bool = True, fps: int = 8, scale: int = 1) -> bytes:
+    """A Matroska (FFV1, exact) or MP4 (H.264, for viewing, `scale` times enlarged) file of a clip uint8 [F,H,W,3].
+
+    The same clip gives the same bytes: one thread, no random ids in the container.
+    """
+    import av
+
+    if video.dtype != np.uint8 or video.ndim != 4 or video.shape[-1] != 3:
+        raise ValueError(f"a clip is uint8 [F,H,W,3], got {video.dtype} {list(video.shape)}")
+    video = np.ascontiguousarray(video.repeat(scale, 1).repeat(scale, 2))
+    buffer = io.BytesIO()
+    name, codec, pixels = ("matroska", "ffv1", "bgr0") if lossless else ("mp4", "libx264", "yuv420p")
+    with av.open(buffer, "w", format=name, options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream(codec, rate=Fraction(fps))
+        stream.height, stream.width, stream.pix_fmt = video.shape[1], video.shape[2], pixels
+        stream.codec_context.thread_count = 1
+        for frame in video:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    return buffer.getvalue()
+
+
+def decode(source: Path | bytes) -> np.ndarray:
+    """All frames of a video file, uint8 [F,H,W,3] RGB. UserError when it is missing, not a video, or empty."""
+    import av
+
+    try:
+        with av.open(io.BytesIO(source) if isinstance(source, bytes) else str(source)) as container:
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    except (OSError, av.FFmpegError, IndexError) as fault:
+        raise UserError(f"{'clip' if isinstance(source, bytes) else source}: cannot read the video: {fault}") from None
+    if not frames:
+        raise UserError(f"{'clip' if isinstance(source, bytes) else source}: the video has no frames")
+    return np.stack(frames)
+
+
+def check_suffix(path: Path) -> str:
+    """The ending, .mkv or .mp4; UserError for anything else. For use before the work."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".mkv", ".mp4"):
+        raise UserError(f"{path}: a clip is written as .mp4 (to look at) or .mkv (exact pixels)")
+    return suffix
+
+
+def save(path: Path, video: np.ndarray) -> None:
+    """Writes a clip for people: .mkv is exact, .mp4 is H.264, small frames enlarged to at least 320 pixels a side."""
+    suffix = check_suffix(path)
+    scale = 1 if suffix == ".mkv" else max(1, -(-320 // min(video.shape[1:3])))
+    data = encode(video, lossless=suffix == ".mkv", scale=scale)
+    write_atomic(Path(path), lambda handle: handle.write(data))

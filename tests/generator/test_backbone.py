@@ -1,0 +1,128 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler
+from safetensors.torch import load_file, save_file
+
+from ivgbench.errors import UserError
+from ivgbench.generator import Backbone, generate, sources
+
+
+@pytest.fixture(scope="module")
+def complete(tiny_folder, tmp_path_factory):
+    """The tiny model with a random VAE, the denoiser's weights stored in half precision."""
+    folder = tmp_path_factory.mktemp("backbones") / "complete"
+    shutil.copytree(tiny_folder, folder)
+    torch.manual_seed(0)
+    AutoencoderKL(
+        block_out_channels=(8, 8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        norm_num_groups=4,
+    ).save_pretrained(folder / "vae")
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    save_file({name: tensor.half() for name, tensor in load_file(weights).items()}, weights, metadata={"format": "pt"})
+    return folder
+
+
+def test_a_complete_folder_makes_a_video(complete, case):
+    bb = Backbone.from_pretrained(complete)
+    assert (bb.name, bb.vae_scale_factor, bb.default_steps, bb.default_guidance) == ("complete", 4, 40, 9.0)
+    assert (bb.latent_channels, bb.latent_height, bb.latent_width, bb.height, bb.width) == (4, 32, 32, 128, 128)
+    assert {parameter.dtype for parameter in bb.unet.parameters()} == {torch.float32}
+    assert not bb.unet.training and not any(parameter.requires_grad for parameter in bb.vae.parameters())
+    latents = torch.randn(1, 4, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    clip = generate(bb, case, method="plain", steps=1, latents=latents)
+    assert clip.video.shape == (3, 32, 48, 3) and clip.video.dtype == np.uint8 and clip.video.std() > 0
+
+
+def test_frames_decode_alike_in_any_slice(complete, monkeypatch):
+    bb = Backbone.from_pretrained(complete)
+    latents = torch.randn(1, 4, 5, 4, 6)
+    whole = bb.decode(latents)
+    monkeypatch.setattr("ivgbench.generator.backbone.DECODE_SLICE", 2)
+    assert np.abs(bb.decode(latents).astype(int) - whole.astype(int)).max() <= 1
+
+
+def test_the_hash_is_of_the_files_that_count(complete, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(complete, folder)
+    before = sources.weights_hash(folder)
+    assert before == sources.weights_hash(complete) == Backbone.from_pretrained(complete).weights_hash
+    (folder / "README.md").write_text("a card")
+    assert sources.weights_hash(folder) == before
+    config = folder / "scheduler" / "scheduler_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"steps_offset": 0}))
+    assert sources.weights_hash(folder) != before
+
+
+def test_missing_files_are_named(complete, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(complete, folder)
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    (folder / "vae" / "config.json").unlink()
+    with pytest.raises(UserError, match=r"unet/diffusion_pytorch_model.safetensors, vae/config.json"):
+        Backbone.from_pretrained(folder)
+
+
+def test_weights_without_some_tensors_are_refused(complete, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(complete, folder)
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(weights)
+    del tensors["conv_in.weight"]
+    save_file(tensors, weights, metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"lack 1 tensors, e.g. conv_in.weight"):
+        Backbone.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("no such place", "neither a folder"),
+        ("./nowhere/at/all", "neither a folder"),
+        ("nobody/nothing", "ivgbench fetch"),
+    ],
+)
+def test_unknown_sources_say_what_to_do(source, message, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(UserError, match=message):
+        sources.locate(source)
+
+
+def test_a_missing_pocket_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(sources, "POCKET_FOLDER", tmp_path / "nothing")
+    with pytest.raises(UserError, match="no weights here"):
+        sources.locate("pocket")
+
+
+def test_named_backbones_know_their_own_defaults():
+    assert sources.preset("cerspense/zeroscope_v2_576w")[0] == "zeroscope"
+    known = sources.PRESETS["zeroscope"]
+    assert (known.frames, known.height, known.width, known.steps, known.guidance) == (24, 320, 576, 40, 9)
+
+
+def test_an_unknown_device_is_a_users_error(tiny_folder):
+    with pytest.raises(UserError, match="device 'nonsense'"):
+        Backbone.from_pretrained(tiny_folder, device="nonsense")
+
+
+def test_the_dpm_scheduler_does_not_inherit_ddims_defaults(tiny):
+    tiny_config = dict(tiny.scheduler_config)
+    try:
+        del tiny.scheduler_config["timestep_spacing"]
+        assert tiny.scheduler("dpm").config.timestep_spacing == "linspace"
+        assert tiny.scheduler("ddim").config.timestep_spacing == "leading"
+    finally:
+        tiny.scheduler_config.update(tiny_config)
+    assert type(tiny.scheduler()) is DDIMScheduler
+
+
+def test_planning_needs_no_torch():
+    code = "import sys, ivgbench.generator.sources; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

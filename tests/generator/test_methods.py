@@ -1,0 +1,148 @@
+"""What must be true of the masked methods, whatever their defaults."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from diffusers import UNet3DConditionModel
+
+from ivgbench.cases import Case, Subject
+from ivgbench.errors import UserError
+from ivgbench.generator import attention
+from ivgbench.generator.methods import peekaboo
+
+#: (method, options, the weaker method, its options): equal bit for bit.
+IDENTITIES = [
+    ("peekaboo", {"frozen_steps": 0}, "plain", {}),
+    ("mask-norm", {"norm_self": False, "norm_cross": False}, "peekaboo", {"scope": "paper"}),
+    ("mask-norm", {"frozen_steps": 0}, "plain", {}),
+    ("id", {"gamma": 0.0}, "mask-norm", {}),
+    ("id", {"inner_steps": 0}, "mask-norm", {}),
+    ("id", {"window": (0, 0)}, "mask-norm", {}),
+    ("tid", {"kappa": 0.0}, "id", {}),
+    ("tid", {"c_g": 0.0}, "id", {}),
+    ("tid", {"guided_steps": "frozen", "frozen_steps": 0}, "id", {"frozen_steps": 0}),
+    ("trailblazer", {"spatial_steps": 0, "temporal_steps": 0}, "plain", {}),
+]
+
+
+@pytest.mark.parametrize(("method", "options", "weaker", "theirs"), IDENTITIES)
+def test_strength_zero_is_the_weaker_method(method, options, weaker, theirs, case, make):
+    ours, other = make(case, method, options), make(case, weaker, theirs)
+    assert torch.equal(ours.latents, other.latents) and ours.nfe == other.nfe
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("peekaboo", {}),
+        ("peekaboo", {"scope": "paper"}),
+        ("mask-norm", {}),
+        ("mask-norm", {"norm_self": False}),
+        ("mask-norm", {"scope": "official"}),
+        ("id", {}),
+        ("tid", {}),
+        ("tid", {"gradient": "exact"}),
+        ("trailblazer", {}),
+        ("trailblazer", {"temporal_gate": "intent"}),
+    ],
+)
+def test_every_method_changes_the_result_and_leaves_the_model_as_it_was(method, options, case, make, tiny, outcomes):
+    before = dict(tiny.unet.attn_processors)
+    latents = make(case, method, options).latents
+    assert dict(tiny.unet.attn_processors) == before
+    assert not any(torch.equal(latents, other) for other in outcomes)
+    outcomes.append(latents)
+
+
+@pytest.fixture(scope="module")
+def outcomes(case, make):
+    return [make(case).latents]
+
+
+def test_the_model_is_as_it_was_after_a_failure_too(case, make, tiny, monkeypatch):
+    before = dict(tiny.unet.attn_processors)
+
+    def fail(*_):
+        raise RuntimeError("inside")
+
+    monkeypatch.setattr(tiny.unet.conv_out, "forward", fail)
+    with pytest.raises(RuntimeError, match="inside"):
+        make(case, "tid")
+    assert dict(tiny.unet.attn_processors) == before
+
+
+def test_masks_act_in_the_frozen_steps_only(case, make):
+    short, long = (make(case, "peekaboo", {"frozen_steps": n}, steps=3, return_trajectory=True) for n in (1, 2))
+    assert torch.equal(short.trajectory[0], long.trajectory[0])
+    assert not torch.equal(short.trajectory[1], long.trajectory[1])
+
+
+def test_which_layers_each_scope_masks(case, tiny, make, monkeypatch):
+    seen = []
+    monkeypatch.setattr("ivgbench.generator.sampler.attached", lambda unet, on: seen.append(set(on)) or real(unet, on))
+    real = attention.attached
+    for scope in ("official", "paper"):
+        make(case, "peekaboo", {"scope": scope, "frozen_steps": 1}, steps=1)
+    official, paper = ({n.rsplit(".transformer_blocks", 1)[0].split(".")[0] for n in names} for names in seen)
+    assert official == {"mid_block", "up_blocks"} and paper == {"up_blocks"}
+    assert any("temp_attentions" in name for name in seen[0]) and not any("temp_attentions" in n for n in seen[1])
+
+
+def test_a_method_that_masks_nothing_is_refused(case, make, tiny):
+    torch.manual_seed(0)
+    bare = UNet3DConditionModel(
+        down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
+        up_block_types=("UpBlock3D", "UpBlock3D"),
+        block_out_channels=(32, 32),
+        layers_per_block=1,
+        cross_attention_dim=32,
+        attention_head_dim=16,
+    ).eval()
+    other = object.__new__(type(tiny))
+    other.__dict__ = {**tiny.__dict__, "unet": bare}
+    with pytest.raises(UserError, match="nothing would be masked"):
+        make(case, "peekaboo", {"scope": "paper"}, bb=other)
+
+
+def test_a_subject_is_needed(make, tiny, case):
+    empty = dataclasses.replace(case, subjects=())
+    for method in ("peekaboo", "mask-norm", "trailblazer"):
+        with pytest.raises(UserError, match="no subject"):
+            make(empty, method, masks=np.zeros((0, 3, 8, 12), dtype=bool))
+
+
+@pytest.mark.parametrize("method", ["peekaboo", "mask-norm"])
+def test_a_subject_given_twice_is_one_subject(method, case, make):
+    twice = dataclasses.replace(case, subjects=case.subjects * 2)
+    once = make(case, method, {"scope": "paper"}).latents
+    noise = make(case, steps=1, return_trajectory=True)
+    assert noise.nfe == 1
+    # Another case has other noise; give both the same.
+    start = torch.randn(1, 4, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    once = make(case, method, latents=start).latents
+    assert torch.equal(make(twice, method, latents=start).latents, once)
+
+
+def test_own_words_differ_for_two_subjects_and_not_for_one(case, two, make):
+    one = [make(case, "peekaboo", {"bind": bind}).latents for bind in ("all-words", "own-words")]
+    several = [make(two, "peekaboo", {"bind": bind}).latents for bind in ("all-words", "own-words")]
+    assert torch.equal(*one) and not torch.equal(*several)
+
+
+def test_the_order_of_subjects_matters_only_in_the_official_scope(two, make):
+    start = torch.randn(1, 4, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    turned = dataclasses.replace(two, subjects=two.subjects[::-1])
+    for scope, same in (("paper", True), ("official", False)):
+        pair = [make(case, "peekaboo", {"scope": scope}, latents=start).latents for case in (two, turned)]
+        assert torch.equal(*pair) == same
+
+
+@pytest.mark.parametrize("phrase", [None, "elephant"])
+def test_a_phrase_that_is_missing_follows_the_released_rules(phrase, case, make, tiny):
+    odd = Case(case.id, case.prompt, (Subject(phrase, case.subjects[0].boxes),))
+    clip = make(odd, "peekaboo")
+    assert torch.isfinite(clip.latents).all()
+    words, wordless = peekaboo._words(tiny, type("C", (), {"prompt": odd.prompt, "suffix": "", "phrases": (phrase,)}))
+    assert not words.any() and wordless == (phrase is None)

@@ -1,0 +1,51 @@
+"""Names and options of the methods."""
+
+import dataclasses
+import json
+
+import pytest
+
+from ivgbench.errors import UserError
+from ivgbench.generator.methods.base import resolve
+from ivgbench.registry import METHODS
+
+
+@pytest.mark.parametrize("name", METHODS.names())
+def test_every_config_is_plain_data_and_survives_json(name):
+    config = resolve(name)
+    assert config.name == name and isinstance(config.version, int)
+    options = json.loads(json.dumps(dataclasses.asdict(config)))
+    assert resolve(name, options) == config
+
+
+def test_aliases_are_the_same_method():
+    assert resolve("tid") == resolve("mask-norm-tid") and resolve("id") == resolve("mask-norm-id")
+
+
+def test_integers_become_floats_where_a_float_is_meant():
+    assert repr(resolve("id", {"gamma": 1}).gamma) == "1.0"
+    assert resolve("id", {"window": [0, 3]}).window == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        ("peekabo", {}, "did you mean 'peekaboo'"),
+        ("peekaboo", {"frozen_step": 2}, "did you mean 'frozen_steps'"),
+        ("plain", {"frozen_steps": 2}, "known: none"),
+        ("peekaboo", {"frozen_steps": 2.5}, "expected int"),
+        ("peekaboo", {"frozen_steps": True}, "expected int"),
+        ("peekaboo", {"frozen_steps": -1}, "out of range"),
+        ("peekaboo", {"scope": "oficial"}, "'official', 'paper'"),
+        ("mask-norm", {"norm_self": 1}, "expected bool"),
+        ("id", {"gamma": 2.5}, "between 0 and 2"),
+        ("id", {"gamma": float("nan")}, "out of range"),
+        ("id", {"window": [1, 2, 3]}, "list of 2"),
+        ("id", {"window": [3, 2]}, "ends before it starts"),
+        ("trailblazer", {"token_indices": [0]}, "between 1 and 76"),
+        ("trailblazer", {"token_indices": "2"}, "list of integers"),
+    ],
+)
+def test_wrong_options_are_refused(method, options, message):
+    with pytest.raises(UserError, match=message):
+        resolve(method, options)

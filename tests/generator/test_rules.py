@@ -1,0 +1,87 @@
+"""The mask rules, against their definitions written out pair by pair."""
+
+import torch
+
+from ivgbench.generator import rules
+from ivgbench.generator.attention import FORBIDDEN, Level
+
+GENERATOR = torch.Generator().manual_seed(3)
+
+
+def random_bool(*shape):
+    return torch.rand(shape, generator=GENERATOR) < 0.4
+
+
+def test_one_subject_self_attention_is_the_papers_formula():
+    m = random_bool(1, 20)
+    f = m[0].float()
+    assert torch.equal(rules.self_allowed(m).float(), torch.outer(f, f) + torch.outer(1 - f, 1 - f))
+
+
+def test_one_subject_text_attention_is_the_papers_formula():
+    m, y = random_bool(1, 20), random_bool(1, 9)
+    y[:, 0] = False
+    f, w = m[0].float(), y[0].float()
+    formula = torch.outer(f, w) + torch.outer(1 - f, 1 - w)
+    assert torch.equal(rules.cross_allowed(m, y, bos=True, own_words=False).float(), formula)
+    formula[:, 0] = 0
+    assert torch.equal(rules.cross_allowed(m, y, bos=False, own_words=False).float(), formula)
+    assert torch.equal(rules.cross_allowed(m, y, bos=False, own_words=True).float(), formula)
+
+
+def test_several_subjects_pair_by_pair():
+    m, y = random_bool(3, 15), random_bool(3, 9)
+    y[:, 0] = False
+    ours = rules.self_allowed(m)
+    shared = rules.cross_allowed(m, y, bos=False, own_words=False)
+    own = rules.cross_allowed(m, y, bos=False, own_words=True)
+    for p in range(15):
+        for q in range(15):
+            assert ours[p, q] == (bool((m[:, p] & m[:, q]).any()) or not (m[:, p].any() or m[:, q].any()))
+        for j in range(9):
+            background = not m[:, p].any() and not y[:, j].any() and j != 0
+            assert shared[p, j] == (bool(m[:, p].any() and y[:, j].any()) or background)
+            assert own[p, j] == (bool((m[:, p] & y[:, j]).any()) or background)
+
+
+def test_frames_pair_by_pair():
+    for count in (1, 2, 3):
+        m = random_bool(count, 5, 7)
+        ours = rules.temporal_allowed(m)
+        for p in range(7):
+            for f in range(5):
+                for g in range(5):
+                    a, b = m[:, f, p], m[:, g, p]
+                    assert ours[p, f, g] == (bool((~a & ~b).any()) or bool((a & b).all()))
+        if count == 1:
+            assert torch.equal(ours, m[0].T[:, :, None] == m[0].T[:, None, :])
+
+
+def test_a_level_takes_every_stride_th_cell():
+    masks = random_bool(1, 2, 5, 9)
+    assert torch.equal(rules.level_masks(masks, Level(3, 5, 2)), masks[..., ::2, ::2])
+
+
+def test_words_are_found_by_token_id_and_bos_is_nobodys():
+    prompt = [1, 7, 8, 7, 9, 2, 2]
+    assert rules.word_tokens(prompt, [1, 7, 2]).tolist() == [False, True, False, True, False, False, False]
+    assert not rules.word_tokens(prompt, [1, 5, 2]).any()
+    assert not rules.word_tokens(prompt, None).any()
+
+
+def biases(words, wordless):
+    clip = rules.ClipMasks(torch.tensor([[[[True, False]]]]), words, wordless)
+    return rules.Biases([clip], {2: Level(1, 2, 1)}, torch.device("cpu"), torch.float32, bos=False, own_words=False)
+
+
+def test_biases_are_finite_and_made_once():
+    made = biases(torch.tensor([[False, True, False]]), False)
+    assert made.spatial_cross(2)[0].tolist() == [[FORBIDDEN, 0, FORBIDDEN], [FORBIDDEN, FORBIDDEN, 0]]
+    assert made.cross_keep(2) is None
+    assert made.spatial_self(2) is made.spatial_self(2)
+
+
+def test_without_a_phrase_the_subject_gets_no_text():
+    made = biases(torch.zeros(1, 3, dtype=torch.bool), True)
+    assert made.spatial_cross(2) is None
+    assert made.cross_keep(2).tolist() == [[False, True]]

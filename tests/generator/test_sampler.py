@@ -1,0 +1,147 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from ivgbench.cases import Case, Subject
+from ivgbench.errors import UserError
+from ivgbench.generator import generate, generate_batch
+from ivgbench.generator.sampler import to_epsilon
+
+
+def test_the_same_request_gives_the_same_bits(case, make):
+    assert torch.equal(make(case, "tid", seed=3).latents, make(case, "tid", seed=3).latents)
+
+
+def test_seed_and_case_change_the_noise_and_the_id_does_not(case, make):
+    latents = make(case).latents
+    assert not torch.equal(make(case, seed=1).latents, latents)
+    assert torch.equal(make(dataclasses.replace(case, id="renamed", metadata={"a": 1})).latents, latents)
+    other = dataclasses.replace(case, prompt=case.prompt + " today")
+    embeds = torch.zeros(2, 77, 32)
+    assert not torch.equal(make(other, prompt_embeds=embeds).latents, make(case, prompt_embeds=embeds).latents)
+
+
+def test_global_random_state_plays_no_part(case, make):
+    torch.manual_seed(0)
+    first = make(case, "id").latents
+    torch.manual_seed(1)
+    assert torch.equal(make(case, "id").latents, first)
+
+
+def test_a_batch_agrees_with_single_clips(case, two, make, tiny):
+    other = Case("other", "a dog on the grass", (Subject("dog", case.subjects[0].boxes[::-1]),))
+    from ivgbench import boxes
+
+    masks = [np.stack([boxes.rasterise(s.boxes, 8, 12) for s in one.subjects]) for one in (case, other, two)]
+    for method in ("peekaboo", "tid"):
+        batch = generate_batch(
+            tiny, [case, other, two], method, steps=2, guidance_scale=4.0, seeds=[0, 1, 2], masks=masks, output="latent"
+        )
+        for seed, (one, clip) in enumerate(zip((case, other, two), batch, strict=True)):
+            alone = make(one, method, seed=seed)
+            assert (clip.latents - alone.latents).abs().max() <= 1e-5 * alone.latents.abs().max()
+            assert clip.nfe == alone.nfe
+
+
+def test_a_batch_of_trailblazer_agrees_with_single_clips(case, tiny):
+    other = Case("other", "a dog on the grass", (Subject("dog", case.subjects[0].boxes[::-1]),))
+    latents = torch.randn(2, 4, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    settings = dict(method_options={"temporal_gate": "intent"}, steps=2, guidance_scale=4.0, output="latent")
+    batch = generate_batch(tiny, [case, other], "trailblazer", seeds=[0, 0], latents=latents, **settings)
+    for index, one in enumerate((case, other)):
+        alone = generate(tiny, one, "trailblazer", latents=latents[index : index + 1], **settings)
+        assert (batch[index].latents - alone.latents).abs().max() <= 1e-5 * alone.latents.abs().max()
+
+
+def test_trajectory_and_callback(case, make):
+    told = []
+    clip = make(case, steps=3, return_trajectory=True, callback=lambda *at: told.append(at))
+    assert clip.trajectory.shape == (3, 4, 3, 8, 12) and torch.equal(clip.trajectory[-1], clip.latents[0])
+    assert told == [(1, 3), (2, 3), (3, 3)] and clip.video is None
+    assert make(case).trajectory is None
+
+
+def test_per_frame_prompts(case, make, tiny):
+    embeds = tiny.encode_prompt(["", case.prompt])
+    whole = make(case, "peekaboo", prompt_embeds=embeds).latents
+    repeated = embeds.repeat_interleave(3, dim=0)
+    assert torch.equal(make(case, "peekaboo", prompt_embeds=repeated).latents, whole)
+    repeated[4] = tiny.encode_prompt(["a dog"])[0]
+    changed = make(case, "peekaboo", prompt_embeds=repeated).latents
+    assert not torch.equal(changed, whole)
+    assert not tiny.unet.up_blocks[1]._forward_pre_hooks
+    with pytest.raises(UserError, match="prompt_embeds has 5 rows"):
+        make(case, prompt_embeds=repeated[:5])
+
+
+def test_prompt_suffix_and_negative_prompt_matter(case, make):
+    plain = make(case).latents
+    assert not torch.equal(make(case, prompt_suffix=" , green").latents, plain)
+    assert not torch.equal(make(case, negative_prompt="dog").latents, plain)
+
+
+def test_schedulers(case, make, tiny):
+    results = [make(case, scheduler=which, steps=3).latents for which in (None, "dpm")]
+    assert not torch.equal(*results)
+    assert torch.equal(make(case, scheduler="ddim", steps=3).latents, results[0])
+    instance = tiny.scheduler("dpm")
+    assert torch.equal(make(case, scheduler=instance, steps=3).latents, results[1])
+    assert instance.num_inference_steps is None
+    assert tiny.scheduler("dpm").config.final_sigmas_type == "sigma_min"
+    with pytest.raises(UserError, match="unknown scheduler"):
+        make(case, scheduler="euler")
+
+
+def test_masks_say_the_same_as_the_boxes_they_come_from(case, make, tiny):
+    start = torch.randn(1, 4, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    from_boxes = make(case, "peekaboo", masks=None, latents=start)
+    assert torch.equal(make(case, "peekaboo", latents=start).latents, from_boxes.latents)
+    unplaced = dataclasses.replace(case, subjects=(Subject("zebra", None),))
+    masks = torch.zeros(1, 3, 8, 12, dtype=torch.bool)
+    masks[:, :, 2:5, 3:9] = True
+    assert torch.isfinite(make(unplaced, "tid", masks=masks).latents).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"masks": np.ones((1, 4, 8, 12)), "latents": torch.zeros(1, 4, 3, 8, 12)}, "number of frames"),
+        ({"masks": None, "latents": torch.zeros(1, 4, 5, 8, 12)}, "number of frames"),
+        ({"masks": np.ones((2, 3, 8, 12))}, "2 masks for 1 subjects"),
+        ({"masks": np.ones((3, 8, 12))}, "masks must be"),
+        ({"latents": torch.zeros(1, 4, 3, 8, 10)}, "cells"),
+        ({"latents": torch.zeros(1, 3, 3, 8, 12)}, "latents must be"),
+        ({"steps": 0}, "at least 1"),
+        ({"output": "gif"}, "output must be"),
+        ({"output": "video"}, "no VAE"),
+        ({"method": "trailblazer", "guidance_scale": 1.0}, "guidance_scale > 1"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(change, message, case, make):
+    with pytest.raises(UserError, match=message):
+        make(case, **change)
+
+
+def test_subjects_with_different_frame_counts_are_refused(case, make):
+    odd = dataclasses.replace(case, subjects=(*case.subjects, Subject("dog", case.subjects[0].boxes[:2])))
+    with pytest.raises(UserError, match="number of frames"):
+        make(odd, masks=None, latents=torch.zeros(1, 4, 3, 8, 12))
+
+
+def test_latents_that_are_not_finite_say_where(case, make):
+    with pytest.raises(FloatingPointError, match="step 1 of 2, method 'peekaboo'"):
+        make(case, "peekaboo", latents=torch.full((1, 4, 3, 8, 12), float("nan")))
+
+
+def test_predictions_convert_to_epsilon():
+    a = torch.tensor(0.4, dtype=torch.float64)
+    clean, eps = torch.randn(2, 6, dtype=torch.float64)
+    z = a.sqrt() * clean + (1 - a).sqrt() * eps
+    velocity = a.sqrt() * eps - (1 - a).sqrt() * clean
+    assert torch.allclose(to_epsilon(velocity, z, a, "v_prediction"), eps)
+    assert torch.allclose(to_epsilon(clean, z, a, "sample"), eps)
+    assert torch.equal(to_epsilon(eps, z, a, "epsilon"), eps)
+    with pytest.raises(UserError, match="flow"):
+        to_epsilon(eps, z, a, "flow_prediction")

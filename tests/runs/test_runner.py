@@ -1,0 +1,228 @@
+"""Runs from plan to rows: resumable at any point, the same results by any road, failures as rows with a reason."""
+
+import json
+
+import numpy as np
+import pytest
+from fake_lab import FakeLab, InlineEngine, unit
+
+from ivgbench import load_suite
+from ivgbench.errors import UserError
+from ivgbench.runs import runner
+from ivgbench.runs.engines import DiskFull, LocalEngine
+from ivgbench.runs.external import import_videos
+from ivgbench.runs.planning import evaluations, make_plan, shard_of
+from ivgbench.runs.spec import MethodSpec, RunSpec
+from ivgbench.runs.store import Store
+from ivgbench.runs.video import encode
+
+SPEC = RunSpec(
+    "r",
+    (MethodSpec("plain", {"shift": 0.3}), MethodSpec("tid")),
+    suites=("static", "dynamic"),
+    cases=2,
+    ground_truth=True,
+)
+FIRST = "pocket-static-00"
+
+
+def value(rows: list[dict], label: str, case: str, metric: str) -> float | None:
+    (found,) = [r["value"] for r in rows if (r["label"], r["case"], r["metric"]) == (label, case, metric)]
+    return found
+
+
+def without_times(rows: list[dict]) -> list[dict]:
+    return [row for row in rows if row["metric"] != "seconds"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[list[dict], dict]:
+    """Rows and manifest of the whole run, made in one go."""
+    root = tmp_path_factory.mktemp("finished")
+    lab = FakeLab(root / "log")
+    outcome = runner.run(make_plan(SPEC, lab), Store(root), lab, InlineEngine())
+    assert outcome == ("r", 12, 12, 0, 0)
+    return Store(root).load_rows("r")
+
+
+def test_every_job_has_all_its_metrics(finished):
+    rows, manifest = finished
+    assert len(manifest["jobs"]) == 12
+    metrics = {
+        "clip_sim", "clip_sim_shuffled", "covered", "miou", "miou_volume", "ap50", "centroid_distance", "n_detected",
+        "nfe", "backward", "seconds",
+    }  # fmt: skip
+    for entry in manifest["jobs"]:
+        mine = {row["metric"] for row in rows if row["job"] == entry["job"] and row["status"] == "ok"}
+        assert metrics <= mine
+    assert {(entry["suite"], entry["split"]) for entry in manifest["jobs"]} == {
+        ("pocket-static", "static"),
+        ("pocket-dynamic", "dynamic"),
+    }
+    assert {entry["label"] for entry in manifest["jobs"]} == {"plain", "mask-norm-tid", "ground-truth"}
+
+
+def test_the_numbers_are_those_of_the_clips(finished):
+    rows, _ = finished
+    case = load_suite("static").cases[0]
+    assert value(rows, "mask-norm-tid", FIRST, "miou_volume") > 0.99
+    assert value(rows, "plain", FIRST, "miou_volume") < 0.6
+    assert (
+        value(rows, "mask-norm-tid", FIRST, "covered") == 1 and value(rows, "mask-norm-tid", FIRST, "n_detected") == 8
+    )
+    assert (value(rows, "plain", FIRST, "nfe"), value(rows, "ground-truth", FIRST, "nfe")) == (3, 0)
+    video = FakeLab(None).draw(case, 0.0, 0).video
+    frames = np.stack([unit(frame.mean().round(3)) for frame in video])
+    assert value(rows, "mask-norm-tid", FIRST, "clip_sim") == pytest.approx(100 * (frames @ unit(case.prompt)).mean())
+    # The floor shuffles over the captions of the whole suite, not of the two cases that were run.
+    others = np.stack([unit(other.prompt) for other in load_suite("static").cases[1:]])
+    assert value(rows, "mask-norm-tid", FIRST, "clip_sim_shuffled") == pytest.approx(100 * (frames @ others.T).mean())
+
+
+@pytest.mark.parametrize("limit", [0, 1, 5, 11, 12, 30, 60])
+def test_a_run_killed_anywhere_goes_on_to_the_same_rows(tmp_path, finished, limit):
+    lab, store = FakeLab(tmp_path / "log"), Store(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(make_plan(SPEC, lab), store, lab, InlineEngine(limit))
+    assert {row["metric"] for row in store.load_rows("r")[0]} == {"missing"}
+    runner.run(make_plan(SPEC, lab), store, lab, InlineEngine())
+    assert len(lab.made()) == 12  # nothing was made twice
+    assert without_times(store.load_rows("r")[0]) == without_times(finished[0])
+
+
+def test_a_finished_run_has_nothing_to_do(tmp_path, capsys):
+    lab, store = FakeLab(tmp_path / "log"), Store(tmp_path)
+    runner.run(make_plan(SPEC, lab), store, lab, InlineEngine())
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "jobs").rglob("*.*")}
+    capsys.readouterr()
+    assert runner.run(make_plan(SPEC, lab), store, lab, InlineEngine(0)).made == 0
+    assert "nothing to do: all 12 jobs are done" in capsys.readouterr().err
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "jobs").rglob("*.*")}
+
+
+def test_two_worker_processes_and_two_shards_give_the_same_rows(tmp_path, finished):
+    lab, store = FakeLab(tmp_path / "log"), Store(tmp_path)
+    plan = make_plan(SPEC, lab)
+    first, second = shard_of(plan.jobs, "0/2"), shard_of(plan.jobs, "1/2")
+    assert sorted(j.id for j in (*first, *second)) == sorted(j.id for j in plan.jobs)
+    assert runner.run(plan, store, lab, LocalEngine(2), second).total == 6
+    half = [row for row in store.load_rows("r")[0] if row["metric"] == "missing"]
+    assert len(half) == 6
+    runner.run(plan, store, lab, LocalEngine(1), first)
+    assert without_times(store.load_rows("r")[0]) == without_times(finished[0])
+
+
+def test_failures_are_rows_and_are_tried_again(tmp_path, finished):
+    broken = FakeLab(tmp_path / "log", {FIRST: "raise", "pocket-dynamic-01": "die"})
+    store = Store(tmp_path)
+    outcome = runner.run(make_plan(SPEC, broken), store, broken, LocalEngine(1))
+    assert (outcome.made, outcome.failed) == (8, 4)
+    rows, _ = store.load_rows("r")
+    reasons = {row["case"]: row["status"] for row in rows if row["metric"] == "failed"}
+    assert reasons[FIRST] == "failed: FloatingPointError: latents are not finite"
+    assert reasons["pocket-dynamic-01"].startswith("failed: the worker process died: killed by signal 9")
+    mended = FakeLab(tmp_path / "log2")
+    outcome = runner.run(make_plan(SPEC, mended), store, mended, InlineEngine())
+    assert (outcome.made, outcome.failed) == (4, 0)
+    assert without_times(store.load_rows("r")[0]) == without_times(finished[0])
+
+
+def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path, finished):
+    lab, store = FakeLab(tmp_path / "log", {"pocket-dynamic-00": "full"}), Store(tmp_path)
+    with pytest.raises(DiskFull, match="disk full"):
+        runner.run(make_plan(SPEC, lab), store, lab, LocalEngine(1))
+    assert not any(store.failure(job.id) for job in make_plan(SPEC, lab).jobs)
+    roomy = FakeLab(tmp_path / "log2")
+    assert runner.run(make_plan(SPEC, roomy), store, roomy, InlineEngine()).made == 12 - 7
+    assert without_times(store.load_rows("r")[0]) == without_times(finished[0])
+
+
+def test_a_damaged_clip_is_made_again(tmp_path, capsys, finished):
+    lab, store = FakeLab(tmp_path / "log"), Store(tmp_path)
+    plan = make_plan(SPEC, lab)
+    runner.run(plan, store, lab, InlineEngine())
+    store.video_path(plan.jobs[4].id).write_bytes(b"scribble")
+    assert runner.run(plan, store, lab, InlineEngine()).made == 1
+    assert "damaged clip" in capsys.readouterr().err
+    assert without_times(store.load_rows("r")[0]) == without_times(finished[0])
+
+
+def test_other_weights_are_other_jobs(tmp_path):
+    lab, store = FakeLab(tmp_path / "log"), Store(tmp_path)
+    runner.run(make_plan(SPEC, lab), store, lab, InlineEngine())
+    newer = FakeLab(tmp_path / "log2", weights="w2")
+    assert runner.run(make_plan(SPEC, newer), store, newer, InlineEngine()).made == 8  # the reference row stays
+
+
+def test_what_the_detector_cannot_judge_fails_with_its_words(tmp_path):
+    suite = load_suite("static")
+    ring = [case for case in suite.cases if case.subjects[0].phrase == "blue ring"]
+    if not ring:  # the captions are drawn: take any case, and name its subject so
+        pytest.fail("no blue ring among the captions; choose another phrase for the fake detector")
+    path = tmp_path / "ring.jsonl"
+    type(suite)("ring", 8, tuple(ring)).save(path)
+    lab, store = FakeLab(tmp_path / "log"), Store(tmp_path)
+    plan = make_plan(RunSpec("r", (MethodSpec("plain"),), suites=(str(path),)), lab)
+    assert runner.run(plan, store, lab, InlineEngine()).failed == 1
+    (row,) = store.load_rows("r")[0]
+    assert row["status"] == "failed: the detector does not know 'blue ring'"
+
+
+def test_workers_without_weights_stop_the_run_at_once(tmp_path):
+    lab = FakeLab(tmp_path / "log", {"start": "raise"})
+    with pytest.raises(UserError, match="no weights here"):
+        runner.run(make_plan(SPEC, lab), Store(tmp_path), lab, LocalEngine(1))
+
+
+def test_jobs_asked_for_twice_are_made_once(tmp_path):
+    twins = RunSpec("r", (MethodSpec("tid"), MethodSpec("mask-norm-tid", {}, "twin")), suites=("static",), cases=1)
+    lab, store = FakeLab(tmp_path / "log"), Store(tmp_path)
+    assert runner.run(make_plan(twins, lab), store, lab, InlineEngine()).total == 1
+    assert {row["label"] for row in store.load_rows("r")[0]} == {"mask-norm-tid", "twin"}
+
+
+def test_a_sidecar_tells_how_a_clip_was_made(tmp_path):
+    lab, store = FakeLab(tmp_path / "log"), Store(tmp_path)
+    plan = make_plan(SPEC, lab)
+    runner.run(plan, store, lab, InlineEngine())
+    facts = store.sidecar(plan.jobs[1].id)
+    assert facts["spec"] == json.loads(json.dumps(plan.jobs[1].identity()))
+    assert facts["environment"]["threads"] == 1 and facts["environment"]["device"] == "fake"
+    assert facts["environment"]["python"] and facts["seconds"] >= 0
+
+
+@pytest.mark.parametrize("shard", ["2/2", "1", "a/b", "-1/2", "0/0"])
+def test_bad_shards_are_refused(shard):
+    with pytest.raises(UserError, match="write i/n"):
+        shard_of((), shard)
+
+
+def test_the_plan_counts_evaluations():
+    options = {"inner_steps": 2, "gamma": 0.1, "window": None}
+    lab = FakeLab(None)
+    spec = RunSpec("r", (MethodSpec("tid", options),), suites=("static",), cases=1, steps=10)
+    assert evaluations(make_plan(spec, lab).jobs[0]) == 10 + 2 * 10
+    windowed = RunSpec("r", (MethodSpec("tid", {**options, "window": [8, 20]}),), suites=("static",), cases=1, steps=10)
+    assert evaluations(make_plan(windowed, lab).jobs[0]) == 10 + 2 * 2
+
+
+def test_videos_of_another_system_are_scored(tmp_path):
+    suite = load_suite("static")
+    videos = tmp_path / "theirs"
+    videos.mkdir()
+    lab, store = FakeLab(tmp_path / "log"), Store(tmp_path / "runs")
+    clips = [lab.draw(case, 0.0, 0).video for case in suite.cases[:3]]
+    (videos / f"{suite.cases[0].id}.mkv").write_bytes(encode(clips[0]))
+    (videos / f"{suite.cases[1].id}.mkv").write_bytes(encode(clips[1][:5]))
+    (videos / f"{suite.cases[2].id}.mp4").write_bytes(b"no video")
+    plan = import_videos(videos, suite, "theirs", store)
+    outcome = runner.run(plan, store, lab, InlineEngine())
+    assert (outcome.total, outcome.made, outcome.failed) == (48, 0, 47)
+    rows, _ = store.load_rows(plan.spec.name)
+    assert value(rows, "theirs", FIRST, "miou_volume") > 0.99 and value(rows, "theirs", FIRST, "nfe") is None
+    status = {row["case"]: row["status"] for row in rows if row["metric"] == "failed"}
+    assert "5 frames, the case has boxes for 8" in status[suite.cases[1].id]
+    assert "cannot read the video" in status[suite.cases[2].id]
+    assert "no video pocket-static-03.*" in status[suite.cases[3].id]
+    with pytest.raises(UserError, match="no video is named after a case"):
+        import_videos(tmp_path, suite, "x", store)

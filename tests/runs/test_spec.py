@@ -1,0 +1,74 @@
+"""Run specs: what the TOML says is what is run, and what it cannot say is refused in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from ivgbench.errors import UserError
+from ivgbench.registry import METHODS
+from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec, parse_option
+
+GOOD = 'name = "x"\n[[methods]]\nmethod = "tid"\nlabel = "mine"\noptions = { gamma = 0.2, window = [0, 4] }\n'
+
+
+def test_the_benchmark_spec_is_table_1_of_all_methods():
+    spec = load_spec(Path(__file__).parents[2] / "benchmarks" / "pocket.toml")
+    assert (spec.name, spec.backbone, spec.suites, spec.seeds) == ("table1", "pocket", ("static", "dynamic"), (0,))
+    assert spec.ground_truth and spec.scheduler == "ddim"
+    assert [one.method for one in spec.methods] == METHODS.names()
+
+
+def test_methods_carry_options_and_labels(tmp_path):
+    (tmp_path / "a.toml").write_text(GOOD)
+    assert load_spec(tmp_path / "a.toml").methods == (MethodSpec("tid", {"gamma": 0.2, "window": [0, 4]}, "mine"),)
+
+
+def test_suite_files_are_relative_to_the_spec(tmp_path):
+    (tmp_path / "a.toml").write_text('name = "x"\nsuites = ["static", "my.jsonl"]\nmethods = ["plain"]\n')
+    assert load_spec(tmp_path / "a.toml").suites == ("static", str(tmp_path / "my.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name = ", "not TOML"),
+        ('methods = ["plain"]', "has no name"),
+        ('name = "x"\nseed = [1]', "did you mean 'seeds'"),
+        ('name = "x"\nmethods = [{ methd = "a" }]', "a method is written"),
+        ('name = "x"\nmethods = [{ method = "a", option = {} }]', "did you mean 'options'"),
+        ('name = "x"\ncases = "all"\nmethods = ["plain"]', "cases must be int"),
+        ('name = "x"\ncases = true\nmethods = ["plain"]', "cases must be int"),
+        ('name = "x"\ncases = 0\nmethods = ["plain"]', "at least 1"),
+        ('name = "x"\nseeds = [0, 0]\nmethods = ["plain"]', "different numbers"),
+        ('name = "x"\nseeds = [-1]\nmethods = ["plain"]', "whole numbers"),
+        ('name = "x"\nscheduler = "euler"\nmethods = ["plain"]', "unknown scheduler"),
+        ('name = "x"\nmethods = ["plain", "plain"]', "labelled 'plain'"),
+        ('name = "x"', "no method"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, text, words):
+    (tmp_path / "a.toml").write_text(text)
+    with pytest.raises(UserError, match=words):
+        load_spec(tmp_path / "a.toml")
+
+
+def test_a_missing_spec_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"none\.toml: cannot read"):
+        load_spec(tmp_path / "none.toml")
+
+
+def test_runs_named_by_content_differ_when_they_ask_different_things():
+    one = RunSpec("run", (MethodSpec("plain"),))
+    same = RunSpec("other", (MethodSpec("plain"),)).named_by_content("run")
+    more = RunSpec("run", (MethodSpec("plain"),), cases=3).named_by_content("run")
+    assert one.named_by_content("run") == same and more.name != same.name
+    assert same.name.startswith("run-")
+
+
+def test_options_on_the_command_line_are_toml_values():
+    assert parse_option("tid.gamma=0.1") == ("tid", "gamma", 0.1)
+    assert parse_option("mask-norm-id.window=[0, 4]") == ("mask-norm-id", "window", [0, 4])
+    assert parse_option("peekaboo.scope=paper") == ("peekaboo", "scope", "paper")
+    for wrong in ("gamma=0.1", "tid.gamma", "tid.=1", ".gamma=1"):
+        with pytest.raises(UserError, match=r"METHOD\.FIELD=VALUE"):
+            parse_option(wrong)

@@ -1,0 +1,119 @@
+"""The shape of the house: imports point downward, generator and metrics are strangers, reading needs no torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "ivgbench"
+#: What each part may import, of the other parts. The parts of the ground floor may import each other.
+GROUND = {"boxes", "cases", "errors", "files", "registry"}
+ALLOWED = {
+    "ground": set(),
+    "world": set(),
+    "suites": GROUND | {"world"},
+    "__init__": GROUND | {"suites"},
+    "generator": GROUND,
+    "metrics": GROUND,
+    # The pocket lab trains what the generator and the metrics load.
+    "pocket": GROUND | {"world", "suites", "generator", "metrics"},
+    "report": GROUND | {"suites", "metrics", "runs"},
+    "runs": GROUND | {"world", "suites", "metrics", "generator", "pocket"},
+    "cli": GROUND | {"suites", "metrics", "generator", "pocket", "runs", "report"},
+}
+#: Importing these loads no torch, nor anything else that takes seconds.
+LIGHT = ("ivgbench", "ivgbench.cli", "ivgbench.suites", "ivgbench.report.tables", "ivgbench.report.render",
+         "ivgbench.runs.identity", "ivgbench.runs.store", "ivgbench.runs.runner", "ivgbench.runs.planning",
+         "ivgbench.metrics", "ivgbench.generator", "ivgbench.generator.sources")  # fmt: skip
+HEAVY = {"torch", "diffusers", "transformers", "open_clip", "ultralytics", "torchvision", "av", "matplotlib"}
+
+
+def modules() -> list[tuple[str, Path]]:
+    """(dotted name below ivgbench, file) of every module."""
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found.append((".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts), path))
+    return found
+
+
+def part_of(module: str) -> str:
+    """The part a module belongs to. The pocket's world is a part of its own: suites are drawn from it."""
+    if module == "pocket.world" or module.startswith("pocket.world."):
+        return "world"
+    head = module.split(".")[0]
+    return {"__main__": "cli"}.get(head, "ground" if head in GROUND else head)
+
+
+def imports(tree: ast.AST, top: bool = False) -> set[str]:
+    """Dotted names imported in a module; with `top` only those that importing the module imports."""
+    names = set()
+    nodes = list(_top_level(tree)) if top else ast.walk(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute here"
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def _top_level(tree: ast.AST):
+    for node in ast.iter_child_nodes(tree):
+        checking = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        if not checking and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+            yield from _top_level(node)
+
+
+def forbidden(module: str, tree: ast.AST) -> list[str]:
+    """Imports of a module that point upward or sideways."""
+    inside = {name.removeprefix("ivgbench.") for name in imports(tree) if name.startswith("ivgbench.")}
+    # "from ivgbench.pocket import world" names the package too: what counts is the module behind it.
+    inside = {name for name in inside if not any(other.startswith(f"{name}.") for other in inside)}
+    part = part_of(module)
+    allowed = {part} | ALLOWED[part]
+    # What is no part is an attribute of the package itself, such as its version.
+    bad = {name for name in inside if part_of(name) in ALLOWED and not {part_of(name), name.split(".")[0]} & allowed}
+    return sorted(bad)
+
+
+def test_every_part_is_in_the_picture():
+    assert {part_of(name) for name, _ in modules()} <= set(ALLOWED)
+    assert len(modules()) > 20
+
+
+@pytest.mark.parametrize(("module", "path"), modules(), ids=lambda value: value if isinstance(value, str) else "")
+def test_imports_point_downward(module, path):
+    assert forbidden(module, ast.parse(path.read_text())) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("metrics.control", "from ivgbench.generator import generate"),
+        ("generator.sampler", "import ivgbench.metrics.control"),
+        ("generator.sampler", "def f():\n    from ivgbench.metrics import control"),
+        ("runs.runner", "from ivgbench.report import tables"),
+        ("report.tables", "from ivgbench.generator.sampler import generate"),
+        ("cases", "from ivgbench.suites import load_suite"),
+        ("suites", "from ivgbench.pocket import train"),
+        ("pocket.world", "from ivgbench import cli"),
+    ],
+)
+def test_a_wrong_import_would_be_seen(module, line):
+    assert forbidden(module, ast.parse(line))
+
+
+@pytest.mark.parametrize("module", [*sorted(GROUND), "suites", "cli", "report.tables", "runs.store", "runs.identity"])
+def test_no_light_module_names_a_heavy_one_at_its_top(module):
+    tree = ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text())
+    assert not {name.split(".")[0] for name in imports(tree, top=True)} & HEAVY
+
+
+def test_reading_results_loads_nothing_heavy():
+    code = f"import {', '.join(LIGHT)}, sys; print(*sorted({HEAVY!r} & set(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == ""

@@ -1,0 +1,270 @@
+"""The command line: what it prints, how it exits, and that a mistake costs one clear line."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "runs"))
+from fake_lab import FakeLab
+
+from ivgbench import __version__, cli, load_suite
+from ivgbench.runs import lab, video
+from ivgbench.runs.store import Store
+
+ROOT = Path(__file__).parents[1]
+PROMPT = "a red star on a grey background"
+
+
+@pytest.fixture
+def shell(monkeypatch, capsys, tmp_path):
+    """A function (*arguments) -> (exit code, stdout, stderr), in a folder of its own, with the fake lab."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(lab, "Lab", lambda device: FakeLab(tmp_path / "log"))
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["ivgbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        told = capsys.readouterr()
+        return left.value.code or 0, told.out, told.err
+
+    return call
+
+
+def refused(answer: tuple[int, str, str]) -> str:
+    """The one line of a refusal; fails unless the command said exactly that and exited with 2."""
+    code, out, err = answer
+    assert code == 2 and out == "" and err.startswith("ivgbench: ") and err.count("\n") == 1, answer
+    return err
+
+
+def python(code: str, *arguments: str) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["table", "1", "--runs", "RUNS"], ["suites", "list"]]
+)
+def test_looking_at_things_imports_no_torch(arguments, tmp_path, shell):
+    shell("run", "--method", "plain", "--cases", 1, "--runs", tmp_path / "runs")
+    arguments = [str(tmp_path / "runs") if one == "RUNS" else one for one in arguments]
+    code = """
+import sys, ivgbench.cli
+sys.argv = ["ivgbench", *sys.argv[1:]]
+try: ivgbench.cli.main()
+except SystemExit as left: status = left.code or 0
+print("heavy:", *{"torch", "diffusers", "transformers", "open_clip", "ultralytics"} & set(sys.modules), file=sys.stderr)
+sys.exit(status)
+"""
+    answer = python(code, *arguments)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stderr.splitlines()[-1].strip() == "heavy:"
+    assert answer.stdout.strip()
+
+
+def test_module_and_command_are_the_same():
+    answer = subprocess.run(
+        [sys.executable, "-m", "ivgbench", "list", "methods"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert answer.returncode == 0 and "mask-norm-tid" in answer.stdout and "trailblazer" in answer.stdout
+
+
+def test_a_run_then_its_table(shell, tmp_path):
+    code, out, err = shell(
+        "run", "--method", "plain", "--method", "tid", "--cases", 1, "--ground-truth", "--workers", 1
+    )
+    assert code == 0 and "6 jobs, 6 clips made now" in out and "ground" in out.lower()
+    assert "results/runs" in out
+    (run,) = Store("results/runs").runs()
+    assert run.startswith("run-")
+    code, out, err = shell("run", "--method", "plain", "--method", "tid", "--cases", 1, "--ground-truth")
+    assert code == 0 and "0 clips made now" in out and "nothing to do: all 6 jobs are done" in err
+    code, out, err = shell("table", 1)
+    assert code == 0 and run in out
+    with (tmp_path / "results/tables/table1.csv").open() as handle:
+        assert {row["split"] for row in csv.DictReader(handle)} == {"static", "dynamic"}
+    assert Store("results/runs").runs() == [run]
+
+
+def test_a_spec_keeps_its_name_unless_it_is_overridden(shell, tmp_path):
+    (tmp_path / "s.toml").write_text('name = "table1"\ncases = 1\nsuites = ["static"]\nmethods = ["plain"]\n')
+    assert shell("run", "--spec", "s.toml")[0] == 0
+    assert Store("results/runs").runs() == ["table1"]
+    assert shell("run", "--spec", "s.toml", "--cases", 2, "--option", "plain.shift=0.1")[0] == 0
+    other, first = sorted(Store("results/runs").runs(), key=len, reverse=True)
+    assert first == "table1" and other.startswith("table1-")
+    jobs = Store("results/runs").manifest(other)["jobs"]
+    assert len(jobs) == 2 and jobs[0]["options"] == {"shift": 0.1}
+    assert "table1" in shell("table", 1)[1]  # the default among several
+    assert "give --spec or --method" in refused(shell("run", "--spec", "s.toml", "--method", "tid"))
+
+
+def test_seeds_and_shards(shell):
+    for shard in ("0/2", "1/2"):
+        assert (
+            shell("run", "--method", "plain", "--suite", "static", "--cases", 1, "--seeds", 3, "--shard", shard)[0] == 0
+        )
+    (run,) = Store("results/runs").runs()
+    rows, manifest = Store("results/runs").load_rows(run)
+    assert [job["seed"] for job in manifest["jobs"]] == [0, 1, 2] and not any(
+        row["status"] == "missing" for row in rows
+    )
+
+
+def test_failed_jobs_are_exit_code_1_and_a_partial_table(shell, monkeypatch, tmp_path):
+    broken = FakeLab(tmp_path / "log", {"pocket-static-01": "raise"})
+    monkeypatch.setattr(lab, "Lab", lambda device: broken)
+    code, out, err = shell("run", "--method", "plain", "--suite", "static", "--cases", 2)
+    assert code == 1 and "1 failed" in out and "1/2" in out
+    assert "failed: plain, case pocket-static-01, seed 0" in err and "latents are not finite" in err
+    assert "--allow-partial" in refused(shell("table", 1))
+    code, out, err = shell("table", 1, "--allow-partial")
+    assert code == 0 and "PARTIAL" in out
+
+
+def test_a_full_disk_is_one_line(shell, monkeypatch, tmp_path):
+    monkeypatch.setattr(lab, "Lab", lambda device: FakeLab(tmp_path / "log", {"pocket-static-00": "full"}))
+    code, _, err = shell("run", "--method", "plain", "--suite", "static", "--cases", 2)
+    assert code == 1 and "Traceback" not in err
+    assert err.splitlines()[-1].startswith("ivgbench: the disk is full") and "run the same again" in err
+
+
+def test_plan_runs_nothing(shell, tmp_path):
+    code, out, _ = shell("plan", "--method", "plain", "--method", "tid", "--cases", 3, "--seeds", 2)
+    assert code == 0 and "24" in out and "72" in out  # 2 methods x 2 suites x 3 cases x 2 seeds; 3 steps each
+    assert not (tmp_path / "results").exists() and not (tmp_path / "log").exists()
+
+
+def test_videos_of_another_system(shell, tmp_path):
+    (tmp_path / "theirs").mkdir()
+    for case in load_suite("static").cases[:47]:  # one video short, and one subject that the detector does not know
+        clip = FakeLab(None).draw(case, 0.0, 0).video
+        (tmp_path / "theirs" / f"{case.id}.mkv").write_bytes(video.encode(clip))
+    code, out, _ = shell("score", "--videos", "theirs", "--suite", "static")
+    assert code == 1 and "46/48" in out and "theirs" in out and "2 failed" in out
+    assert "there is no such folder" in refused(shell("score", "--videos", "nobody", "--suite", "static"))
+
+
+# ---- mistakes
+
+
+def write_suite(tmp_path: Path, **changes: object) -> Path:
+    """A suite file with one case, some of its fields replaced (its checksum then fits no longer)."""
+    path = tmp_path / "mine.jsonl"
+    load_suite("static").save(path)
+    header, case = (json.loads(line) for line in path.read_text().splitlines()[:2])
+    case.update({key: value for key, value in changes.items() if key in ("id", "prompt")})
+    if "boxes" in changes:
+        case["subjects"][0]["boxes"] = changes["boxes"]
+    path.write_text(f"{json.dumps(header)}\n{json.dumps(case)}\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"boxes": [[0.1, 0.1, 1.4, 0.5]] * 8}, "box of frame 0 leaves the frame (0..1)"),
+        ({"prompt": "a dog"}, "is not in the prompt 'a dog'"),
+        ({"boxes": [[0.1, 0.1, 0.4, 0.5]] * 7}, "7 boxes for 8 frames"),
+        ({"id": "../x"}, "id '../x' is not allowed"),
+        ({}, "damaged suite file: 1 cases"),
+    ],
+    ids=["box outside", "phrase not in prompt", "number of boxes", "id that leaves the folder", "checksum"],
+)
+@pytest.mark.parametrize("command", ["run", "validate", "score"])
+def test_a_bad_suite_is_refused(shell, tmp_path, changes, words, command):
+    path = write_suite(tmp_path, **changes)
+    arguments = {
+        "run": ["run", "--method", "plain", "--suite", path],
+        "validate": ["suites", "validate", path],
+        "score": ["score", "--videos", tmp_path, "--suite", path],
+    }
+    said = refused(shell(*arguments[command]))
+    assert words in said and "mine.jsonl" in said
+    assert not (tmp_path / "results").exists()
+
+
+GENERATE = ["generate", PROMPT, "--subject", "red star", "--box", "0:0.1,0.1,0.4,0.6", "-o", "c.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "--method", "peekabo"], "unknown method 'peekabo'; did you mean 'peekaboo'"),
+        (["run"], "no method"),
+        (["run", "--method", "tid", "--suite", "statik"], "unknown suite 'statik'"),
+        (["run", "--method", "tid", "--suite", "none.jsonl"], "none.jsonl: cannot read the suite"),
+        (["run", "--method", "tid", "--option", "gamma=1"], "METHOD.FIELD=VALUE"),
+        (["run", "--method", "tid", "--option", "id.gamma=1"], "'mask-norm-id' is not in this run"),
+        (["run", "--method", "tid", "--shard", "2/2"], "write i/n"),
+        (["run", "--method", "tid", "--cases", "0"], "cases must be at least 1"),
+        (["run", "--method", "tid", "--seeds", "0"], "--seeds must be at least 1"),
+        (["run", "--method", "tid", "--workers", "0"], "--workers must be at least 1"),
+        (["run", "--method", "tid", "--scheduler", "euler"], "unknown scheduler 'euler'"),
+        (["run", "--spec", "none.toml"], "none.toml: cannot read the run spec"),
+        (["table", "1"], "there is no run in results/runs"),
+        (["suites", "make"], "give a suite's name, or --all"),
+        (["suites", "make", "nothing"], "no recipe for a suite 'nothing'"),
+        (["suites", "show", "nothing"], "unknown suite 'nothing'"),
+        ([*GENERATE[:-1], "c.gif"], "c.gif: a clip is written as .mp4"),
+        ([*GENERATE, "--method", "tidd"], "unknown method 'tidd'"),
+        ([*GENERATE, "--box", "7:0.5,0.5,1.5,1"], "leaves the frame"),
+        ([*GENERATE, "--box", "8:0.5,0.5,1,1"], "keyframe 8 is outside the clip's frames 0..7"),
+        ([*GENERATE, "--box", "0.1,0.1,0.4,0.6"], "write FRAME:x0,y0,x1,y1"),
+        ([*GENERATE, "--box", "0:a,b,c,d"], "write FRAME:x0,y0,x1,y1"),
+        (["generate", PROMPT, "--subject", "blue star", *GENERATE[4:]], "'blue star' is not in the prompt"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(shell, arguments, words):
+    assert words in refused(shell(*arguments))
+
+
+def test_debug_shows_where(monkeypatch, shell):
+    monkeypatch.setattr(sys, "argv", ["ivgbench", "run", "--method", "peekabo", "--debug"])
+    with pytest.raises(cli.UserError):
+        cli.main()
+
+
+def test_usage_errors_are_exit_code_2(shell):
+    assert shell("run", "--nonsense")[0] == 2 and shell("table")[0] == 2 and shell("list", "colours")[0] == 2
+
+
+# ---- the rest
+
+
+def test_suites_are_listed_shown_made_and_validated(shell, tmp_path):
+    assert "pocket-tuning-dynamic" in shell("suites", "list")[1]
+    shown = [json.loads(line) for line in shell("suites", "show", "static", "--cases", 2)[1].splitlines()]
+    assert [case["id"] for case in shown] == ["pocket-static-00", "pocket-static-01"]
+    assert shell("suites", "make", "--all", "--out", tmp_path / "new")[0] == 0
+    for path in (ROOT / "data" / "suites").glob("*.jsonl"):
+        assert path.read_bytes() == (tmp_path / "new" / path.name).read_bytes()
+    code, out, _ = shell("suites", "validate", tmp_path / "new" / "pocket-static.jsonl", "dynamic")
+    assert code == 0 and out.count("ok, 48 cases of 8 frames") == 2
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("methods", "mask-norm-tid"),
+        ("backbones", "zeroscope"),
+        ("metrics", "clip_sim_shuffled"),
+        ("detectors", "pocket"),
+    ],
+)
+def test_what_there_is(shell, what, words):
+    code, out, _ = shell("list", what)
+    assert code == 0 and words in out
+
+
+def test_the_doctor_says_what_is_here(shell):
+    code, out, _ = shell("doctor")
+    assert __version__ in out and "6 whole" in out and "exact" in out
+    assert code == (0 if "missing" not in out and "incomplete" not in out and "not installed" not in out else 1)
