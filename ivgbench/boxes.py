@@ -44,7 +44,9 @@ def check(track: np.ndarray, where: str) -> np.ndarray:
         if not np.isfinite(box).all():
             raise UserError(f"{where}: box of frame {frame} is not finite: [{spelled}]")
         if box.min() < 0 or box.max() > 1:
-            raise UserError(f"{where}: box of frame {frame} leaves the frame (0..1): [{spelled}]; use fractions of width and height")
+            raise UserError(
+                f"{where}: box of frame {frame} leaves the frame (0..1): [{spelled}]; use fractions of width and height"
+            )
         if box[2] <= box[0] or box[3] <= box[1]:
             raise UserError(f"{where}: box of frame {frame} is empty: [{spelled}]; need x0 < x1 and y0 < y1")
     return track

@@ -76,7 +76,9 @@ def check_case(case: Case, where: str, frames: int | None = None) -> Case:
         UserError: with `where` (file and line, or the command's option) and what to change.
     """
     if not isinstance(case.id, str) or not ID_PATTERN.fullmatch(case.id) or ".." in case.id:
-        raise UserError(f"{where}: id {case.id!r} is not allowed; use letters, digits, '.', '_', '-' (it becomes a file name)")
+        raise UserError(
+            f"{where}: id {case.id!r} is not allowed; use letters, digits, '.', '_', '-' (it becomes a file name)"
+        )
     if not isinstance(case.prompt, str) or not case.prompt.strip():
         raise UserError(f"{where}: case {case.id}: the prompt is empty")
     if not case.subjects:
@@ -86,15 +88,17 @@ def check_case(case: Case, where: str, frames: int | None = None) -> Case:
         if not isinstance(subject.phrase, str) or not subject.phrase.strip():
             raise UserError(f"{where}: case {case.id}: a subject has no phrase; name its words in the prompt")
         if not contains_phrase(case.prompt, subject.phrase):
-            raise UserError(f"{where}: case {case.id}: the phrase {subject.phrase!r} is not in the prompt {case.prompt!r}")
+            raise UserError(
+                f"{where}: case {case.id}: the phrase {subject.phrase!r} is not in the prompt {case.prompt!r}"
+            )
         if subject.boxes is None:
             raise UserError(f"{where}: case {case.id}: subject {subject.phrase!r} has no boxes")
         boxes.check(subject.boxes, f"{where}: case {case.id}, subject {subject.phrase!r}")
         expected = len(subject.boxes) if expected is None else expected
         if len(subject.boxes) != expected:
             raise UserError(
-                f"{where}: case {case.id}: subject {subject.phrase!r} has {len(subject.boxes)} boxes for {expected} frames; "
-                "give one box per frame"
+                f"{where}: case {case.id}: subject {subject.phrase!r} has {len(subject.boxes)} boxes "
+                f"for {expected} frames; give one box per frame"
             )
     return case
 
@@ -110,7 +114,9 @@ def case_from_json(record: Any, where: str) -> Case:
         canonical_json(metadata)  # what cannot be hashed (NaN) is refused here
         return Case(record["id"], record["prompt"], subjects, metadata)
     except (KeyError, TypeError, ValueError) as fault:
-        raise UserError(f"{where}: not a case: {type(fault).__name__}: {fault}; see `ivgbench suites show static`") from None
+        raise UserError(
+            f"{where}: not a case: {type(fault).__name__}: {fault}; see `ivgbench suites show static`"
+        ) from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +135,13 @@ class Suite:
 
     def save(self, path: Path) -> None:
         """JSONL: a header line with name, frames and checksum, then a line per case."""
-        header = {"suite": self.name, "frames": self.frames, "cases": len(self.cases), "sha256": self.sha256, "description": self.description}
+        header = {
+            "suite": self.name,
+            "frames": self.frames,
+            "cases": len(self.cases),
+            "sha256": self.sha256,
+            "description": self.description,
+        }
         lines = [canonical_json(header), *(canonical_json(case.to_json()) for case in self.cases)]
         write_text(path, "\n".join(lines) + "\n")
 
@@ -149,7 +161,9 @@ def load_suite_file(path: Path) -> Suite:
         try:
             records.append(json.loads(line))
         except json.JSONDecodeError as fault:
-            raise UserError(f"{path}:{number}: damaged suite file: not JSON ({fault.msg}, column {fault.colno})") from None
+            raise UserError(
+                f"{path}:{number}: damaged suite file: not JSON ({fault.msg}, column {fault.colno})"
+            ) from None
     header = records[0] if records else None
     if not isinstance(header, dict) or not {"suite", "frames", "cases", "sha256"} <= header.keys():
         raise UserError(f"{path}:1: damaged suite file: the first line must be the suite's header")
@@ -164,6 +178,6 @@ def load_suite_file(path: Path) -> Suite:
     if len(cases) != header["cases"] or suite.sha256 != header["sha256"]:
         raise UserError(
             f"{path}: damaged suite file: {len(cases)} cases with checksum {suite.sha256[:12]}, the header says "
-            f"{header['cases']} with {str(header['sha256'])[:12]}; restore the file, or remake it with `ivgbench suites make`"
+            f"{header['cases']} with {str(header['sha256'])[:12]}; restore it, or remake it: `ivgbench suites make`"
         )
     return suite

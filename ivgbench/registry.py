@@ -28,7 +28,9 @@ class Registry:
             self._plugins_read = True
             for point in entry_points(group=f"ivgbench.{self.kind}s"):
                 if point.name in self._entries or point.name in self._aliases:
-                    raise UserError(f"the plugin {point.value} wants the {self.kind} name {point.name!r}, which is taken")
+                    raise UserError(
+                        f"the plugin {point.value} wants the {self.kind} name {point.name!r}, which is taken"
+                    )
                 self._entries[point.name] = point.value
         return self._entries
 

@@ -97,11 +97,34 @@ def generate_batch(
     """Makes N clips in one batch: as `generate`, with a case, a seed, masks and a row of latents [N,C,F,h,w] for each.
 
     All clips have the same number of frames and cells. Matrix kernels block larger batches differently: latents agree
-    with those of `generate` to about 1e-5 relative, not bit for bit.
+    with those of `generate` to about 1e-5 relative, not bit for bit; methods that do not batch are run clip by clip.
     """
     config = resolve(method, method_options)
     if len(cases) == 0 or len(seeds) != len(cases) or (masks is not None and len(masks) != len(cases)):
         raise UserError(f"a batch needs one seed (and set of masks) per case: {len(cases)} cases, {len(seeds)} seeds")
+    if len(cases) > 1 and not config.batches:
+        embeds = None if prompt_embeds is None else prompt_embeds.unflatten(0, (2, len(cases), -1))
+        return [
+            generate(
+                bb,
+                case,
+                method,
+                method_options,
+                steps,
+                guidance_scale,
+                seeds[index],
+                scheduler,
+                negative_prompt,
+                prompt_suffix,
+                None if latents is None else latents[index : index + 1],
+                None if masks is None else masks[index],
+                None if embeds is None else embeds[:, index].flatten(0, 1),
+                output,
+                return_trajectory,
+                callback,
+            )
+            for index, case in enumerate(cases)
+        ]
     steps = bb.default_steps if steps is None else steps
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise UserError(f"steps must be an integer of at least 1, got {steps!r}")

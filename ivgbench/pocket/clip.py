@@ -7,7 +7,6 @@ autoencoder and back, so that it is at home on generated frames.
 from __future__ import annotations
 
 import gzip
-import json
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +23,25 @@ from ivgbench.pocket.loop import Schedule, fit
 from ivgbench.pocket.tokenizer import merges, vocabulary
 from ivgbench.pocket.vae import round_trip
 
-SCHEDULE = Schedule(steps=1500, learning_rate=1e-3, warmup=100, weight_decay=0.05)
+SCHEDULE = Schedule(steps=900, learning_rate=1e-3, warmup=100, weight_decay=0.05)
 BATCH = 64
 MODEL_CONFIG = {
     "embed_dim": 64,
-    "vision_cfg": {"image_size": [world.HEIGHT, world.WIDTH], "layers": 4, "width": 128, "head_width": 32, "patch_size": 8},
+    "vision_cfg": {
+        "image_size": [world.HEIGHT, world.WIDTH],
+        "layers": 4,
+        "width": 128,
+        "head_width": 32,
+        "patch_size": 8,
+    },
     "text_cfg": {"context_length": 24, "vocab_size": len(vocabulary()), "width": 64, "heads": 4, "layers": 2},
 }
-PREPROCESS_CONFIG = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "interpolation": "bilinear", "resize_mode": "squash"}
+PREPROCESS_CONFIG = {
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+    "interpolation": "bilinear",
+    "resize_mode": "squash",
+}
 BPE_FILE = "bpe_simple_vocab.txt.gz"
 
 
@@ -71,7 +81,11 @@ def train(work: Path, vae: AutoencoderKL, seed: int = 7, device: str = "cpu", st
         target = torch.tensor([captions.index(text) for text in truth], device=device)
         with torch.autocast(device, torch.bfloat16):
             image, text = model.encode_image(pixels), model.encode_text(tokens)
-        logits = model.logit_scale.exp().clamp(max=100) * F.normalize(image.float(), dim=-1) @ F.normalize(text.float(), dim=-1).T
+        logits = (
+            model.logit_scale.exp().clamp(max=100)
+            * F.normalize(image.float(), dim=-1)
+            @ F.normalize(text.float(), dim=-1).T
+        )
         present = target.unique()
         same = F.one_hot(target, len(captions)).float()[:, present]
         to_image = -(logits[:, present].log_softmax(0) * same / same.sum(0)).sum(0).mean()
@@ -85,4 +99,6 @@ def save(model: CLIP, folder: Path) -> None:
     """Writes open_clip's config, the vocabulary and half-precision weights."""
     write_json(folder / "open_clip_config.json", {"model_cfg": MODEL_CONFIG, "preprocess_cfg": PREPROCESS_CONFIG})
     save_bpe(folder)
-    save_file({name: value.half().contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors")
+    save_file(
+        {name: value.half().contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors"
+    )

@@ -16,7 +16,7 @@ from ivgbench.pocket import world
 from ivgbench.pocket.loop import Schedule, fit
 from ivgbench.pocket.vae import round_trip
 
-SCHEDULE = Schedule(steps=2500, learning_rate=2e-3, warmup=100, weight_decay=0.01)
+SCHEDULE = Schedule(steps=1200, learning_rate=2e-3, warmup=100, weight_decay=0.01)
 BATCH = 32
 SIZE = (96, 160)  # height and width the model sees: multiples of 32, twice the frame
 THRESHOLD = 0.25
@@ -82,7 +82,9 @@ def _overlap(a: np.ndarray, b: np.ndarray) -> float:
     return float(sides.prod() / min((a[2:] - a[:2]).prod(), (b[2:] - b[:2]).prod()))
 
 
-def train(work: Path, vae: AutoencoderKL, seed: int = 9, device: str = "cpu", steps: int | None = None) -> torch.nn.Module:
+def train(
+    work: Path, vae: AutoencoderKL, seed: int = 9, device: str = "cpu", steps: int | None = None
+) -> torch.nn.Module:
     """Trains on rendered scenes, half of them through the autoencoder and back."""
     torch.manual_seed(seed)
     model = build().to(device).train()

@@ -111,7 +111,9 @@ def fit(
         optimiser.zero_grad(set_to_none=True)
         loss = loss_of(step)
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"{name}: loss is {loss.item()} at step {step}; the last checkpoint is {checkpoint}")
+            raise FloatingPointError(
+                f"{name}: loss is {loss.item()} at step {step}; the last checkpoint is {checkpoint}"
+            )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), schedule.clip)
         optimiser.step()

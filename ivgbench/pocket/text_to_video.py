@@ -100,7 +100,9 @@ class TextToVideo(torch.nn.Module):
     def forward(self, latents: torch.Tensor, timesteps: torch.Tensor, captions: list[str]) -> torch.Tensor:
         """Noise prediction for latents [B,4,F,h,w]."""
         unique = list(dict.fromkeys(captions))
-        ids = self.tokenizer(unique, padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
+        ids = self.tokenizer(
+            unique, padding="max_length", max_length=77, truncation=True, return_tensors="pt"
+        ).input_ids
         text = self.text_encoder(ids.to(latents.device)).last_hidden_state
         return self.unet(latents, timesteps, text[[unique.index(c) for c in captions]]).sample
 
@@ -114,8 +116,12 @@ def loss_function(model: TextToVideo, vae: AutoencoderKL, scheduler: DDIMSchedul
 
     def loss_of(step: int) -> torch.Tensor:
         rng = np.random.default_rng([seed, frames, step])
-        clips = [world.sample_clip("text-to-video", seed * 10**7 + frames * 10**6 + step * batch + i) for i in range(batch)]
-        picks = [clip.video if frames == world.FRAMES else clip.video[rng.integers(world.FRAMES)][None] for clip in clips]
+        clips = [
+            world.sample_clip("text-to-video", seed * 10**7 + frames * 10**6 + step * batch + i) for i in range(batch)
+        ]
+        picks = [
+            clip.video if frames == world.FRAMES else clip.video[rng.integers(world.FRAMES)][None] for clip in clips
+        ]
         captions = ["" if rng.random() < CAPTION_DROPOUT else clip.caption for clip in clips]
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         with torch.autocast(device.type, torch.bfloat16):
@@ -134,7 +140,9 @@ def loss_function(model: TextToVideo, vae: AutoencoderKL, scheduler: DDIMSchedul
     return loss_of
 
 
-def train(work: Path, vae: AutoencoderKL, seed: int = 0, device: str = "cpu", steps: dict[str, int] | None = None) -> TextToVideo:
+def train(
+    work: Path, vae: AutoencoderKL, seed: int = 0, device: str = "cpu", steps: dict[str, int] | None = None
+) -> TextToVideo:
     """Both phases; each resumes from its own checkpoint. Returns the averaged model in eval mode."""
     torch.manual_seed(seed)
     save_tokenizer(work / "tokenizer")

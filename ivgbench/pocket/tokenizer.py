@@ -8,7 +8,22 @@ from pathlib import Path
 from ivgbench.pocket import world
 
 #: Words beyond the captions, so that a prompt suffix or a short negative prompt is not spelled letter by letter.
-EXTRA_WORDS = ("a", "an", "on", "and", "the", "background", "high", "quality", "moving", "still", "left", "right", "up", "down")
+EXTRA_WORDS = (
+    "a",
+    "an",
+    "on",
+    "and",
+    "the",
+    "background",
+    "high",
+    "quality",
+    "moving",
+    "still",
+    "left",
+    "right",
+    "up",
+    "down",
+)
 BOS, EOS = "<|startoftext|>", "<|endoftext|>"
 
 

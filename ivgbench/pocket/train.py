@@ -28,7 +28,9 @@ def train_part(part: str, work: Path, weights: Path, device: str, steps: int | N
     autoencoder = AutoencoderKL.from_pretrained(work / "vae")
     if part == "text-to-video":
         wanted = None if steps is None else {"frames": steps, "clips": steps}
-        text_to_video.save(text_to_video.train(work, autoencoder, device=device, steps=wanted), autoencoder, weights / part)
+        text_to_video.save(
+            text_to_video.train(work, autoencoder, device=device, steps=wanted), autoencoder, weights / part
+        )
     elif part == "clip":
         clip.save(clip.train(work, autoencoder, device=device, steps=steps), weights / part)
     else:
@@ -38,8 +40,12 @@ def train_part(part: str, work: Path, weights: Path, device: str, steps: int | N
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=[*PARTS, "all"])
-    parser.add_argument("--work", type=Path, default=default_work_dir(), help="checkpoints and logs (default: %(default)s)")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="where finished weights go (default: the package)")
+    parser.add_argument(
+        "--work", type=Path, default=default_work_dir(), help="checkpoints and logs (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--weights", type=Path, default=WEIGHTS, help="where finished weights go (default: the package)"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--steps", type=int, default=None, help="other than the recipe's (for a quick trial)")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads (default: all cores)")

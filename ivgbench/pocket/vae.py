@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
 from ivgbench.boxes import rasterise
 from ivgbench.pocket import world
 from ivgbench.pocket.loop import Schedule, fit
 
-SCHEDULE = Schedule(steps=2200, learning_rate=6e-4, warmup=20, ema=0.995)
+SCHEDULE = Schedule(steps=8000, learning_rate=6e-4, warmup=100, ema=0.995)
 BATCH = 4
 SPRITE_WEIGHT = 4.0
 LATENT_NOISE = 0.05
@@ -98,12 +97,7 @@ def train(work: Path, steps: int | None = None, seed: int = 0) -> AutoencoderKL:
         kl = posterior.kl().float().mean()
         return (weight * (error.abs() + 2 * error.square())).mean() + edges + KL_WEIGHT * kl
 
-    vae.load_state_dict(fit("vae", vae, loss_of, schedule, work, start_from=start()))
+    vae.load_state_dict(fit("vae", vae, loss_of, schedule, work))
     vae.eval()
     whiten(vae, np.concatenate([world.sample_clip("vae", 10_000_000 + i).video[:1] for i in range(256)]))
     return vae
-
-def start():
-    old = AutoencoderKL(**CONFIG); old.load_state_dict(torch.load("/tmp/vae_old2.pt", weights_only=True)["ema"]); old.eval()
-    whiten(old, np.concatenate([world.sample_clip("vae", 10_000_000 + i).video[:1] for i in range(256)]))
-    return old.state_dict()

@@ -133,18 +133,26 @@ def _pattern(background: str, rng: np.random.Generator) -> np.ndarray:
     """The texture of a background in [-1,1], [H,W]: each background has its own kind, each clip its own phase."""
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float64)
     phase = rng.uniform(0, 2 * np.pi, 6)
-    waves = {
-        "brown": lambda: np.sin(2 * np.pi * y / 12 + phase[0] + 0.8 * np.sin(2 * np.pi * x / 60 + phase[1])),
-        "olive": lambda: np.sin(2 * np.pi * x / 11 + phase[0] + 0.6 * np.sin(2 * np.pi * y / 40 + phase[1])),
-        "beige": lambda: np.sin(2 * np.pi * (x + y) / 16 + phase[0]),
-        "teal": lambda: np.tanh(3 * np.sin(2 * np.pi * x / 20 + phase[0]) * np.sin(2 * np.pi * y / 20 + phase[1])),
-        "navy": lambda: 2 * np.exp(3 * (np.cos(2 * np.pi * x / 16 + phase[0]) + np.cos(2 * np.pi * y / 16 + phase[1]) - 2)) - 0.5,
-        "grey": lambda: sum(
-            np.cos(2 * np.pi * (np.cos(phase[k]) * x + np.sin(phase[k]) * y) / (24 + 8 * k) + phase[k + 3]) for k in range(3)
-        )
-        / 3,
+    turn = 2 * np.pi
+
+    def blotches() -> np.ndarray:
+        waves = [
+            np.cos(turn * (np.cos(phase[k]) * x + np.sin(phase[k]) * y) / (24 + 8 * k) + phase[k + 3]) for k in range(3)
+        ]
+        return sum(waves) / 3
+
+    def dots() -> np.ndarray:
+        return 2 * np.exp(3 * (np.cos(turn * x / 16 + phase[0]) + np.cos(turn * y / 16 + phase[1]) - 2)) - 0.5
+
+    patterns = {
+        "grey": blotches,
+        "brown": lambda: np.sin(turn * y / 12 + phase[0] + 0.8 * np.sin(turn * x / 60 + phase[1])),
+        "navy": dots,
+        "olive": lambda: np.sin(turn * x / 11 + phase[0] + 0.6 * np.sin(turn * y / 40 + phase[1])),
+        "beige": lambda: np.sin(turn * (x + y) / 16 + phase[0]),
+        "teal": lambda: np.tanh(3 * np.sin(turn * x / 20 + phase[0]) * np.sin(turn * y / 20 + phase[1])),
     }
-    return waves[background]()
+    return patterns[background]()
 
 
 def paint_background(background: str, rng: np.random.Generator) -> np.ndarray:

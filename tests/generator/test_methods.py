@@ -116,9 +116,6 @@ def test_a_subject_is_needed(make, tiny, case):
 @pytest.mark.parametrize("method", ["peekaboo", "mask-norm"])
 def test_a_subject_given_twice_is_one_subject(method, case, make):
     twice = dataclasses.replace(case, subjects=case.subjects * 2)
-    once = make(case, method, {"scope": "paper"}).latents
-    noise = make(case, steps=1, return_trajectory=True)
-    assert noise.nfe == 1
     # Another case has other noise; give both the same.
     start = torch.randn(1, 4, 3, 8, 12, generator=torch.Generator().manual_seed(0))
     once = make(case, method, latents=start).latents
@@ -139,7 +136,7 @@ def test_the_order_of_subjects_matters_only_in_the_official_scope(two, make):
         assert torch.equal(*pair) == same
 
 
-@pytest.mark.parametrize("phrase", [None, "elephant"])
+@pytest.mark.parametrize("phrase", [None, "cub"])
 def test_a_phrase_that_is_missing_follows_the_released_rules(phrase, case, make, tiny):
     odd = Case(case.id, case.prompt, (Subject(phrase, case.subjects[0].boxes),))
     clip = make(odd, "peekaboo")

@@ -35,13 +35,15 @@ def test_a_batch_agrees_with_single_clips(case, two, make, tiny):
     from ivgbench import boxes
 
     masks = [np.stack([boxes.rasterise(s.boxes, 8, 12) for s in one.subjects]) for one in (case, other, two)]
-    for method in ("peekaboo", "tid"):
+    # The random network doubles differences with every step, guidance too: a trained one does not.
+    settings = dict(steps=2, guidance_scale=1.5)
+    for method, tolerance in (("plain", 1e-5), ("peekaboo", 1e-5), ("tid", 0)):
         batch = generate_batch(
-            tiny, [case, other, two], method, steps=2, guidance_scale=4.0, seeds=[0, 1, 2], masks=masks, output="latent"
+            tiny, [case, other, two], method, seeds=[0, 1, 2], masks=masks, output="latent", **settings
         )
         for seed, (one, clip) in enumerate(zip((case, other, two), batch, strict=True)):
-            alone = make(one, method, seed=seed)
-            assert (clip.latents - alone.latents).abs().max() <= 1e-5 * alone.latents.abs().max()
+            alone = make(one, method, seed=seed, **settings)
+            assert (clip.latents - alone.latents).abs().max() <= tolerance * alone.latents.abs().max()
             assert clip.nfe == alone.nfe
 
 

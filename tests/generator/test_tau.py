@@ -15,7 +15,9 @@ def clean():
 
 def test_roi_align_is_the_librarys(clean):
     for edges, rows, columns in [((0.6, 0.8, 5.4, 5.6), 5, 5), ((2.0, 1.0, 11.9, 8.0), 3, 4), ((0, 0, 1.3, 0.4), 2, 2)]:
-        expected = library_roi_align(clean[:, 0][None], [torch.tensor([edges], dtype=torch.float64)], (rows, columns), aligned=True)
+        expected = library_roi_align(
+            clean[:, 0][None], [torch.tensor([edges], dtype=torch.float64)], (rows, columns), aligned=True
+        )
         assert torch.allclose(roi_align(clean[:, 0], np.array(edges), rows, columns), expected[0], atol=1e-12)
 
 

@@ -91,11 +91,12 @@ def test_seeds_are_averaged_within_a_case(stored, make_run):
 
 def test_clips_without_a_detection_stay_in_the_pool(stored, make_run):
     rows, _ = stored(make_run(cases=6, seeds=(0, 1, 2)))
+    frame = table(1)
     for method in paper.LABELS:
         found = values_of(rows, "static", method, "n_detected")
         assert method != "plain" or (found == 0).any()
         hits = (np.nan_to_num(values_of(rows, "static", method, "ap50")) * found).sum()
-        assert line_of(table(1), "static", method)["ap50"] == pytest.approx(100 * hits / found.sum())
+        assert line_of(frame, "static", method)["ap50"] == pytest.approx(100 * hits / found.sum())
 
 
 def test_cases_of_the_same_id_in_two_suites_are_two_cases(stored, make_run):

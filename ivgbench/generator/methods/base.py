@@ -88,11 +88,14 @@ class Run:
 class Method:
     """Base of the configs. Fields are the method's options; every one has a default and is part of a job's identity.
 
-    name: canonical name; version: raised whenever the method's output changes for the same options.
+    name: canonical name; version: raised whenever the method's output changes for the same options;
+    batches: whether clips may share a network evaluation. Larger batches round differently; a method that ranks values
+    turns that into visible differences, so its clips are made one after another.
     """
 
     name: ClassVar[str]
     version: ClassVar[int]
+    batches: ClassVar[bool] = True
 
     def start(self, setup: Setup) -> Run:
         """A run over the setup's clips. Raises UserError where the clips or the backbone do not allow the method."""

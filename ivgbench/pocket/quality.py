@@ -1,0 +1,67 @@
+"""How good the pocket lab's parts are, measured on held-out data of the world. `card` writes what this returns."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+
+from ivgbench.metrics.detectors import PocketYolo, resize
+from ivgbench.metrics.features import ClipModel
+from ivgbench.pocket import world
+from ivgbench.pocket.vae import round_trip
+
+DISTRACTORS = 63
+
+
+def held_out(count: int) -> tuple[np.ndarray, list[world.Clip], list[int]]:
+    """One frame of each of `count` held-out clips: uint8 [N,H,W,3], the clips, and which frame was taken."""
+    clips = [world.sample_clip("held-out", index) for index in range(count)]
+    picks = [index % world.FRAMES for index in range(count)]
+    return np.stack([clip.video[pick] for clip, pick in zip(clips, picks, strict=True)]), clips, picks
+
+
+def psnr(vae: AutoencoderKL, frames: np.ndarray) -> float:
+    """Peak signal-to-noise ratio of frames through the autoencoder and back, in dB, over all pixels."""
+    error = round_trip(vae, frames).astype(float) - frames
+    return float(10 * np.log10(255**2 / np.square(error).mean()))
+
+
+@torch.inference_mode()
+def map50(detector: PocketYolo, frames: np.ndarray, clips: list[world.Clip], picks: list[int]) -> float:
+    """Mean average precision at IoU 0.5 over all classes, 0..1: ultralytics' own suppression and precision curves."""
+    from ultralytics.utils.metrics import ap_per_class, box_iou
+    from ultralytics.utils.nms import non_max_suppression
+
+    height, width = detector.size
+    hits, scores, classes, truth = [], [], [], []
+    for start in range(0, len(frames), 64):
+        pixels = torch.from_numpy(frames[start : start + 64].copy()).permute(0, 3, 1, 2).float() / 255
+        decoded = detector.model(resize(pixels, detector.size))[0]
+        # The time limit is for services; here every frame counts.
+        found = non_max_suppression(decoded, conf_thres=0.001, iou_thres=0.6, multi_label=True, max_time_img=60)
+        for offset, rows in enumerate(found):
+            clip, pick = clips[start + offset], picks[start + offset]
+            wanted = detector.names.index(clip.sprites[0].phrase)
+            box = torch.tensor(clip.sprites[0].boxes[pick] * [width, height, width, height])[None].float()
+            right = (box_iou(box, rows[:, :4])[0] >= 0.5) & (rows[:, 5] == wanted)
+            # One object, one hit: only the most confident match counts, the rest are false alarms.
+            right &= torch.cumsum(right, 0) == 1
+            hits.append(right.numpy())
+            scores.append(rows[:, 4].numpy())
+            classes.append(rows[:, 5].numpy())
+            truth.append(wanted)
+    true = np.concatenate(hits)[:, None]
+    return float(ap_per_class(true, np.concatenate(scores), np.concatenate(classes), np.array(truth))[5][:, 0].mean())
+
+
+def caption_accuracy(clip_model: ClipModel, frames: np.ndarray, clips: list[world.Clip], seed: int = 0) -> float:
+    """How often the right caption wins among 64: the frame's own and 63 others, drawn per frame without repeats."""
+    captions = world.all_captions()
+    similarity = clip_model.embed_video(frames) @ clip_model.embed_text(captions).T
+    rng, right = np.random.default_rng(seed), 0
+    for row, clip in zip(similarity, clips, strict=True):
+        own = captions.index(clip.caption)
+        others = rng.choice([k for k in range(len(captions)) if k != own], DISTRACTORS, replace=False)
+        right += bool(row[own] > row[others].max())
+    return right / len(clips)
