@@ -9,7 +9,7 @@ import errno
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -30,24 +30,23 @@ suites_app = typer.Typer(no_args_is_help=True, help="Suites: lists of prompts wi
 app.add_typer(suites_app, name="suites")
 
 DEFAULT_RUNS = Path("results/runs")
-# Typer reads these at run time, where Python 3.10 knows no `X | None` inside Annotated strings: Optional it is.
 Runs = Annotated[Path, typer.Option("--runs", help="The folder of runs.")]
-Methods = Annotated[Optional[list[str]], typer.Option("--method", help="A method; repeat for several.")]  # noqa: UP045
+Methods = Annotated[list[str] | None, typer.Option("--method", help="A method; repeat for several.")]
 Options = Annotated[list[str] | None, typer.Option("--option", help="METHOD.FIELD=VALUE, e.g. tid.gamma=0.1; repeat.")]
-SpecFile = Annotated[Optional[Path], typer.Option("--spec", help="A TOML file that says all this.")]  # noqa: UP045
-Backbone = Annotated[Optional[str], typer.Option(help="pocket, zeroscope, modelscope, or a folder. (default: pocket)")]  # noqa: UP045
+SpecFile = Annotated[Path | None, typer.Option("--spec", help="A TOML file that says all this.")]
+Backbone = Annotated[str | None, typer.Option(help="pocket, zeroscope, modelscope, or a folder (default: pocket).")]
 SuiteNames = Annotated[
     list[str] | None,
     typer.Option(
-        "--suite", help="static, dynamic, another name, or a .jsonl file; repeat. (default: static and dynamic)"
+        "--suite", help="static, dynamic, another name, or a .jsonl file; repeat (default: static and dynamic)."
     ),
 ]
-Cases = Annotated[Optional[int], typer.Option(help="Only the first N cases of each suite.")]  # noqa: UP045
-Seeds = Annotated[Optional[int], typer.Option(help="Seeds 0..K-1 for every case. (default: 1)")]  # noqa: UP045
-Steps = Annotated[Optional[int], typer.Option(help="Sampling steps. (default: the backbone's)")]  # noqa: UP045
+Cases = Annotated[int | None, typer.Option(help="Only the first N cases of each suite.")]
+Seeds = Annotated[int | None, typer.Option(help="Seeds 0..K-1 for every case (default: 1).")]
+Steps = Annotated[int | None, typer.Option(help="Sampling steps (default: the backbone's).")]
 Guidance = Annotated[float | None, typer.Option("--guidance-scale", help="(default: the backbone's)")]
-Scheduler = Annotated[Optional[str], typer.Option(help="ddim, dpm or checkpoint. (default: ddim)")]  # noqa: UP045
-Workers = Annotated[Optional[int], typer.Option(help="Processes. (default: one per CPU; one on a GPU)")]  # noqa: UP045
+Scheduler = Annotated[str | None, typer.Option(help="ddim, dpm or checkpoint (default: ddim).")]
+Workers = Annotated[int | None, typer.Option(help="Processes (default: one per CPU; one on a GPU).")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
@@ -103,7 +102,7 @@ def run(
     scheduler: Scheduler = None,
     ground_truth: Annotated[bool, typer.Option("--ground-truth", help="Add the reference row (pocket only).")] = False,
     workers: Workers = None,
-    shard: Annotated[Optional[str], typer.Option(help="i/n: every n-th job from the i-th; i from 0.")] = None,  # noqa: UP045
+    shard: Annotated[str | None, typer.Option(help="i/n: every n-th job from the i-th; i from 0.")] = None,
     device: Device = "auto",
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
@@ -156,7 +155,7 @@ def plan_command(
 def score(
     videos: Annotated[Path, typer.Option("--videos", help="A folder of CASE_ID.mp4 (.mkv, .webm, .mov, .avi, .gif).")],
     suite: Annotated[str, typer.Option("--suite", help="The suite they were made for: a name or a .jsonl file.")],
-    label: Annotated[Optional[str], typer.Option(help="The row's name. (default: the folder's)")] = None,  # noqa: UP045
+    label: Annotated[str | None, typer.Option(help="The row's name (default: the folder's).")] = None,
     workers: Workers = None,
     device: Device = "auto",
     runs: Runs = DEFAULT_RUNS,
@@ -373,7 +372,7 @@ def suites_list() -> None:
 @suites_app.command("show")
 def suites_show(
     suite: Annotated[str, typer.Argument(help="A name or a .jsonl file.")],
-    cases: Annotated[Optional[int], typer.Option(help="Only the first N.")] = None,  # noqa: UP045
+    cases: Annotated[int | None, typer.Option(help="Only the first N.")] = None,
 ) -> None:
     """A suite as JSON, one case per line."""
     from ivgbench.files import canonical_json
@@ -384,9 +383,9 @@ def suites_show(
 
 @suites_app.command("make")
 def suites_make(
-    name: Annotated[Optional[str], typer.Argument(help="A suite's name.")] = None,  # noqa: UP045
+    name: Annotated[str | None, typer.Argument(help="A suite's name.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
-    out: Annotated[Optional[Path], typer.Option(help="Folder. (default: where the shipped suites are)")] = None,  # noqa: UP045
+    out: Annotated[Path | None, typer.Option(help="Folder (default: where the shipped suites are).")] = None,
 ) -> None:
     """Draw a suite anew from its seed and write its file: the same cases every time."""
     if every == (name is not None):

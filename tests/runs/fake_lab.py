@@ -26,11 +26,15 @@ def unit(*parts: object) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
+@dataclass
 class Detector:
+    """Knows every phrase but "blue ring", unless told."""
+
+    knows_rings: bool = False
     id = "white-box-1"
 
     def detect(self, video: np.ndarray, phrase: str) -> tuple[np.ndarray, np.ndarray]:
-        if phrase == "blue ring":
+        if phrase == "blue ring" and not self.knows_rings:
             raise UserError("the detector does not know 'blue ring'")
         found = np.full((len(video), 4), np.nan)
         for frame, picture in enumerate(video[..., 0] > 128):
@@ -58,6 +62,7 @@ class FakeLab:
     log: Path
     broken: dict[str, str] = field(default_factory=dict)
     weights: str = "w1"
+    knows_rings: bool = False
 
     def device(self) -> str:
         return "cpu"
@@ -110,7 +115,7 @@ class FakeLab:
         return self.draw(case, 0.0, 0)
 
     def detector(self, name: str) -> Detector:
-        return Detector()
+        return Detector(self.knows_rings)
 
     def clip(self, name: str) -> Clip:
         return Clip()

@@ -157,8 +157,7 @@ def test_other_weights_are_other_jobs(tmp_path):
 def test_what_the_detector_cannot_judge_fails_with_its_words(tmp_path):
     suite = load_suite("static")
     ring = [case for case in suite.cases if case.subjects[0].phrase == "blue ring"]
-    if not ring:  # the captions are drawn: take any case, and name its subject so
-        pytest.fail("no blue ring among the captions; choose another phrase for the fake detector")
+    assert ring, "no blue ring among the captions: give the fake detector another phrase not to know"
     path = tmp_path / "ring.jsonl"
     type(suite)("ring", 8, tuple(ring)).save(path)
     lab, store = FakeLab(tmp_path / "log"), Store(tmp_path)
@@ -166,6 +165,10 @@ def test_what_the_detector_cannot_judge_fails_with_its_words(tmp_path):
     assert runner.run(plan, store, lab, InlineEngine()).failed == 1
     (row,) = store.load_rows("r")[0]
     assert row["status"] == "failed: the detector does not know 'blue ring'"
+    # The clip is there: once it can be judged, nothing is made again and the failure is forgotten.
+    taught = FakeLab(tmp_path / "log2", knows_rings=True)
+    assert runner.run(plan, store, taught, InlineEngine()) == ("r", 1, 0, 0, 0)
+    assert not any(row["status"].startswith("failed") for row in store.load_rows("r")[0])
 
 
 def test_workers_without_weights_stop_the_run_at_once(tmp_path):

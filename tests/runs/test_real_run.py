@@ -1,0 +1,33 @@
+"""A run with the real models of the pocket lab: every method, the same bit for bit in any number of workers."""
+
+import pytest
+
+from ivgbench.registry import METHODS
+from ivgbench.runs import runner
+from ivgbench.runs.engines import LocalEngine
+from ivgbench.runs.lab import Lab
+from ivgbench.runs.planning import evaluations, make_plan
+from ivgbench.runs.spec import MethodSpec, RunSpec
+from ivgbench.runs.store import Store
+
+
+@pytest.mark.slow
+def test_all_methods_run_and_workers_do_not_matter(tmp_path):
+    methods = tuple(MethodSpec(name) for name in METHODS.names())
+    spec = RunSpec("r", methods, suites=("static",), cases=1, steps=2, ground_truth=True)
+    lab = Lab("cpu")
+    plan = make_plan(spec, lab)
+    pixels = []
+    for workers in (1, 2):
+        store = Store(tmp_path / str(workers))
+        outcome = runner.run(plan, store, lab, LocalEngine(workers))
+        assert (outcome.made, outcome.failed, outcome.missing) == (len(methods) + 1, 0, 0)
+        sidecars = [store.sidecar(job.id) for job in plan.jobs]
+        assert [facts["nfe"] for facts in sidecars] == [evaluations(job) for job in plan.jobs]
+        pixels.append([facts["pixel_sha256"] for facts in sidecars])
+        rows, _ = store.load_rows("r")
+        truth = {row["metric"]: row["value"] for row in rows if row["method"] == "ground-truth"}
+        assert truth["covered"] == 1 and truth["miou_volume"] > 0.7
+        assert truth["clip_sim"] > truth["clip_sim_shuffled"]
+    assert pixels[0] == pixels[1]
+    assert len(set(pixels[0])) == len(pixels[0])
