@@ -6,12 +6,15 @@ Epsilon prediction on ZeroScope's noise schedule, min-SNR loss weights (Hang et 
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDIMScheduler, UNet3DConditionModel
+from diffusers.models.resnet import TemporalConvLayer
+from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from ivgbench.pocket import world
@@ -20,7 +23,7 @@ from ivgbench.pocket.tokenizer import BOS, EOS, save_tokenizer, vocabulary
 from ivgbench.pocket.vae import to_tensor
 
 PHASES = {
-    "frames": (Schedule(steps=700, learning_rate=1.5e-3, warmup=60), 64, 1),
+    "frames": (Schedule(steps=2400, learning_rate=1.2e-3, warmup=60), 32, 1),
     "clips": (Schedule(steps=900, learning_rate=1.2e-3, warmup=60), 12, world.FRAMES),
 }
 CAPTION_DROPOUT = 0.1
@@ -52,10 +55,10 @@ SCHEDULER_CONFIG = dict(
 
 
 class TrainingAttention:
-    """Attention for bfloat16 training on a CPU, where the fused kernel is slow for small heads.
+    """Attention as plain matrix products, for training on a CPU.
 
-    Long sequences go to the fused kernel in float32; the few frames of temporal attention are plain matrix products;
-    a single frame attends to itself alone, so its value passes through.
+    Backwards, the fused kernel takes three times as long there for heads as small as these. A single frame attends to
+    itself alone, so its value passes through.
     """
 
     def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, **_):
@@ -67,11 +70,34 @@ class TrainingAttention:
             projected.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
             for projected in (attn.to_q(hidden_states), attn.to_k(context), value)
         )
-        if context.shape[1] <= 16:
-            out = (q * attn.scale @ k.transpose(-1, -2)).softmax(-1).to(v.dtype) @ v
-        else:
-            out = F.scaled_dot_product_attention(q.float(), k.float(), v.float())
+        out = (q * attn.scale @ k.transpose(-1, -2)).softmax(-1).to(v.dtype) @ v
         return attn.to_out[0](out.transpose(1, 2).flatten(2))
+
+
+@contextlib.contextmanager
+def spatial_only(unet: UNet3DConditionModel) -> Iterator[None]:
+    """Inside, the layers that mix frames pass their input through: on single frames they are most of the cost."""
+    skipped = [m for m in unet.modules() if isinstance(m, TransformerTemporalModel | TemporalConvLayer)]
+    for module in skipped:
+        tensor = isinstance(module, TemporalConvLayer)
+        module.forward = (lambda hidden, *_, **__: hidden) if tensor else (lambda hidden, *_, **__: (hidden,))
+    try:
+        yield
+    finally:
+        for module in skipped:
+            del module.forward
+
+
+@torch.no_grad()
+def start_still(unet: UNet3DConditionModel) -> None:
+    """Zeroes the last map of every layer that mixes frames: clips start as the frames that were learned."""
+    for module in unet.modules():
+        if isinstance(module, TransformerTemporalModel):
+            module.proj_out.weight.zero_()
+            module.proj_out.bias.zero_()
+        elif isinstance(module, TemporalConvLayer):
+            module.conv4[-1].weight.zero_()
+            module.conv4[-1].bias.zero_()
 
 
 class TextToVideo(torch.nn.Module):
@@ -92,6 +118,7 @@ class TextToVideo(torch.nn.Module):
                 bos_token_id=words[BOS],
                 eos_token_id=words[EOS],
                 pad_token_id=words[EOS],
+                attn_implementation="eager",
             )
         )
         self.unet = UNet3DConditionModel(**UNET_CONFIG)
@@ -116,17 +143,14 @@ def loss_function(model: TextToVideo, vae: AutoencoderKL, scheduler: DDIMSchedul
 
     def loss_of(step: int) -> torch.Tensor:
         rng = np.random.default_rng([seed, frames, step])
-        clips = [
-            world.sample_clip("text-to-video", seed * 10**7 + frames * 10**6 + step * batch + i) for i in range(batch)
-        ]
-        picks = [
-            clip.video if frames == world.FRAMES else clip.video[rng.integers(world.FRAMES)][None] for clip in clips
-        ]
+        first = seed * 10**7 + frames * 10**6 + step * batch
+        only = None if frames == world.FRAMES else int(rng.integers(world.FRAMES))
+        clips = [world.sample_clip("text-to-video", first + i, only) for i in range(batch)]
         captions = ["" if rng.random() < CAPTION_DROPOUT else clip.caption for clip in clips]
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         with torch.autocast(device.type, torch.bfloat16):
             with torch.no_grad():
-                pixels = to_tensor(np.concatenate(picks)).to(device)
+                pixels = to_tensor(np.concatenate([clip.video for clip in clips])).to(device)
                 latents = vae.encode(pixels).latent_dist.mode().float() * vae.config.scaling_factor
             latents = latents.unflatten(0, (batch, frames)).transpose(1, 2)
             noise = torch.randn(latents.shape, generator=generator).to(device)
@@ -147,17 +171,23 @@ def train(
     torch.manual_seed(seed)
     save_tokenizer(work / "tokenizer")
     model = TextToVideo(CLIPTokenizer.from_pretrained(work / "tokenizer")).to(device)
+    import os
+
+    if os.environ.get("START"):
+        model.load_state_dict(torch.load(os.environ["START"], weights_only=True)["ema"])
     model.eval()  # UNet3D's only dropout sits in its temporal convolutions; this small world needs none
     if device == "cpu":
         model.unet.set_attn_processor(TrainingAttention())
     vae = vae.to(device).eval().requires_grad_(False)
     scheduler = DDIMScheduler(**SCHEDULER_CONFIG)
-    weights = None
+    start_still(model.unet)
+    weights = model.state_dict()
     for phase, (schedule, batch, frames) in PHASES.items():
         if steps and phase in steps:
             schedule = Schedule(**{**schedule.__dict__, "steps": steps[phase]})
         loss_of = loss_function(model, vae, scheduler, batch, frames, seed)
-        weights = fit(f"text-to-video-{phase}", model, loss_of, schedule, work, start_from=weights)
+        with spatial_only(model.unet) if frames == 1 else contextlib.nullcontext():
+            weights = fit(f"text-to-video-{phase}", model, loss_of, schedule, work, start_from=weights)
     model.load_state_dict(weights)
     return model
 

@@ -213,9 +213,13 @@ def random_track(rng: np.random.Generator, frames: int = FRAMES) -> np.ndarray:
     return (1 - weight) * ends[0] + weight * ends[1]
 
 
-def sample_clip(split: str, index: int) -> Clip:
-    """Clip `index` of a split: content, track and texture drawn independently of each other."""
+def sample_clip(split: str, index: int, only: int | None = None) -> Clip:
+    """Clip `index` of a split: content, track and texture drawn independently of each other.
+
+    only: draw just this one of its frames (the same pixels, an eighth of the work).
+    """
     rng = np.random.default_rng([SPLIT_SEEDS[split], index])
     colour, shape, background = (str(rng.choice(list(options))) for options in (COLOURS, SHAPES, BACKGROUNDS))
-    sprite = Sprite(colour, shape, random_track(rng))
+    track = random_track(rng)
+    sprite = Sprite(colour, shape, track if only is None else track[[only]])
     return Clip(render([sprite], background, rng), caption([sprite.phrase], background), (sprite,), background)
