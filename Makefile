@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPEC ?= benchmarks/pocket.toml
 
-.PHONY: help env table1 test test-slow lint clean
+.PHONY: help env table1 figures test test-slow lint clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 18
@@ -22,6 +22,9 @@ $(VENV)/.ready: pyproject.toml
 table1: env ## generate, measure and print Table 1 on the pocket lab
 	$(BIN)/ivgbench run --spec $(SPEC)
 	$(BIN)/ivgbench table 1
+
+figures: table1 ## draw what table1 generated, frame by frame
+	$(BIN)/ivgbench figure 4
 
 test: env ## the tests (a few minutes)
 	$(BIN)/python -m pytest

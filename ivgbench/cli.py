@@ -185,6 +185,23 @@ def table(
     print(f"ivgbench: written: {', '.join(map(str, written))}", file=sys.stderr)
 
 
+@app.command()
+def figure(
+    number: Annotated[int, typer.Argument(help="4: every method on one case of each split, frame by frame.")],
+    run: Annotated[str | None, typer.Option("--run", help="(default: table1, or the only one)")] = None,
+    case: Annotated[str | None, typer.Option("--case", help="A case's id. (default: the first of each split)")] = None,
+    out: Annotated[Path, typer.Option(help="Where the PNG files go.")] = Path("results/figures"),
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """Draw a figure of the paper from stored results."""
+    from ivgbench.report.qualitative import figure4
+
+    if number != 4:
+        raise UserError(f"figure {number} is not there yet; figure 4 is")
+    for path in figure4(runs, run or _default_run(runs, "table1"), out, case):
+        print(path)
+
+
 def _default_run(runs: Path, name: str) -> str:
     from ivgbench.runs.store import Store
 

@@ -171,10 +171,6 @@ def train(
     torch.manual_seed(seed)
     save_tokenizer(work / "tokenizer")
     model = TextToVideo(CLIPTokenizer.from_pretrained(work / "tokenizer")).to(device)
-    import os
-
-    if os.environ.get("START"):
-        model.load_state_dict(torch.load(os.environ["START"], weights_only=True)["ema"])
     model.eval()  # UNet3D's only dropout sits in its temporal convolutions; this small world needs none
     if device == "cpu":
         model.unet.set_attn_processor(TrainingAttention())

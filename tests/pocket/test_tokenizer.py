@@ -18,7 +18,12 @@ def test_every_word_of_the_world_is_one_token(tmp_path):
 def test_any_other_text_can_be_spelled(tmp_path):
     tokenizer.save_tokenizer(tmp_path)
     loaded = CLIPTokenizer.from_pretrained(tmp_path)
-    assert loaded.decode(loaded("zebra naïve 7!", add_special_tokens=False).input_ids).split() == ["zebra", "naïve", "7", "!"]
+    assert loaded.decode(loaded("zebra naïve 7!", add_special_tokens=False).input_ids).split() == [
+        "zebra",
+        "naïve",
+        "7",
+        "!",
+    ]
 
 
 def test_open_clip_reads_the_same_vocabulary(tmp_path):

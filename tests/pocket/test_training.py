@@ -25,7 +25,9 @@ def train_line(work, stop_at=None):
         x = torch.randn(16, 1, generator=torch.Generator().manual_seed(step))
         return (line(x) - 2 * x).square().mean()
 
-    return fit("line", line, loss_of, Schedule(steps=40, learning_rate=0.05, warmup=5), work, save_every_s=0, log_every=10)
+    return fit(
+        "line", line, loss_of, Schedule(steps=40, learning_rate=0.05, warmup=5), work, save_every_s=0, log_every=10
+    )
 
 
 def test_a_killed_training_resumes_to_the_same_weights(tmp_path):
@@ -75,7 +77,10 @@ def test_every_recipe_takes_a_step_and_saves_what_it_made(tmp_path):
 
     assert Backbone.from_pretrained(str(tmp_path / "text-to-video")).latent_channels == 4
     assert ClipModel.from_pretrained(tmp_path / "clip").embed_text(["a red star on a grey background"]).shape == (1, 64)
-    assert PocketYolo(tmp_path / "detector").detect(world.sample_clip("held-out", 1).video, "red star").boxes.shape == (8, 4)
+    assert PocketYolo(tmp_path / "detector").detect(world.sample_clip("held-out", 1).video, "red star").boxes.shape == (
+        8,
+        4,
+    )
 
 
 def test_hidden_sprites_are_not_asked_of_the_detector():

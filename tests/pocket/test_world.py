@@ -27,7 +27,9 @@ def test_a_shape_touches_all_four_sides_of_its_box_and_nothing_outside(shape):
 def test_a_square_covers_its_box_in_full_and_a_ring_has_a_hole():
     assert world.sprite_alpha("square", box(0.1, 0.25, 0.6, 0.75)).sum() == 2 * 40 * 24
     assert world.sprite_alpha("ring", box(0.1, 0.25, 0.6, 0.75))[0, 24, 28] == 0
-    assert world.sprite_alpha("circle", box(0.1, 0.25, 0.6, 0.75))[0].sum() == pytest.approx(np.pi / 4 * 40 * 24, rel=0.01)
+    assert world.sprite_alpha("circle", box(0.1, 0.25, 0.6, 0.75))[0].sum() == pytest.approx(
+        np.pi / 4 * 40 * 24, rel=0.01
+    )
 
 
 def test_shapes_differ_from_each_other_inside_one_box():

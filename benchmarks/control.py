@@ -1,0 +1,45 @@
+"""Is control real? Peekaboo against the plain model on the same cases, from the stored run `control`.
+
+    ivgbench run --spec benchmarks/control.toml && python benchmarks/control.py
+
+Prints the unfiltered mIoU of both, their ratio, and the paired bootstrap interval of the difference over cases.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import pandas as pd
+
+from ivgbench.metrics import stats
+from ivgbench.runs.store import Store
+
+
+def compare(runs: str = "results/runs", run: str = "control") -> pd.DataFrame:
+    """One row per split: mIoU of both methods over all clips, ratio, difference with its 95 % interval, n."""
+    rows, _ = Store(runs).load_rows(run)
+    frame = pd.DataFrame(rows)
+    if not frame["status"].isin(["ok", "undefined"]).all():
+        sys.exit(f"run {run!r} is not complete; run it again: ivgbench run --spec benchmarks/control.toml")
+    miou = frame[frame["metric"] == "miou"].pivot(index=["split", "case"], columns="method", values="value")
+    lines = []
+    for split, values in miou.groupby("split"):
+        difference = stats.paired_difference(values["peekaboo"].to_numpy(), values["plain"].to_numpy())
+        plain, peekaboo = values["plain"].mean(), values["peekaboo"].mean()
+        lines.append(
+            {
+                "split": split,
+                "plain": plain,
+                "peekaboo": peekaboo,
+                "ratio": peekaboo / plain,
+                "difference": difference.value,
+                "low": difference.low,
+                "high": difference.high,
+                "n": difference.n,
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+if __name__ == "__main__":
+    print(compare().to_string(index=False, float_format="{:.4f}".format))
