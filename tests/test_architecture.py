@@ -107,7 +107,12 @@ def test_a_wrong_import_would_be_seen(module, line):
     assert forbidden(module, ast.parse(line))
 
 
-@pytest.mark.parametrize("module", [*sorted(GROUND), "suites", "cli", "report.tables", "runs.store", "runs.identity"])
+COMMANDS = [f"cli.{path.stem}" for path in sorted((PACKAGE / "cli").glob("*.py"))]
+
+
+@pytest.mark.parametrize(
+    "module", [*sorted(GROUND), "suites", *COMMANDS, "report.tables", "runs.store", "runs.identity"]
+)
 def test_no_light_module_names_a_heavy_one_at_its_top(module):
     tree = ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text())
     assert not {name.split(".")[0] for name in imports(tree, top=True)} & HEAVY

@@ -6,6 +6,7 @@ import numpy as np
 
 from ivgbench.cases import Case
 from ivgbench.errors import UserError
+from ivgbench.files import digest
 from ivgbench.pocket import world
 
 
@@ -23,4 +24,6 @@ def render_case(case: Case, seed: int) -> np.ndarray:
     if missing:
         raise UserError(f"case {case.id}: no boxes for {missing[0]!r}, so its ground truth cannot be rendered")
     sprites = [world.Sprite(colour, shape, by_phrase[f"{colour} {shape}"]) for colour, shape in pairs]
-    return world.render(sprites, background, np.random.default_rng([world.SPLIT_SEEDS["report"], seed]))
+    # Each case has its own light and texture phase, and keeps them wherever it stands in a suite.
+    stream = [world.SPLIT_SEEDS["report"], seed, int(digest(case.content())[:12], 16)]
+    return world.render(sprites, background, np.random.default_rng(stream))

@@ -23,7 +23,7 @@ from ivgbench.pocket.tokenizer import BOS, EOS, save_tokenizer, vocabulary
 from ivgbench.pocket.vae import to_tensor
 
 PHASES = {
-    "frames": (Schedule(steps=2400, learning_rate=1.2e-3, warmup=60), 32, 1),
+    "frames": (Schedule(steps=2000, learning_rate=1.2e-3, warmup=60), 32, 1),
     "clips": (Schedule(steps=900, learning_rate=1.2e-3, warmup=60), 12, world.FRAMES),
 }
 CAPTION_DROPOUT = 0.1

@@ -1,0 +1,65 @@
+"""The command line. Results go to stdout, everything else to stderr. Nothing heavy is imported until it is needed.
+
+Exit codes: 0; 1 when jobs failed; 2 for bad usage, told in one line.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+from typing import Annotated
+
+import typer
+
+from ivgbench.cli import catalogue, clip, runs
+from ivgbench.errors import UserError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="""
+Benchmarks training-free, box-controlled video generation: makes the clips, measures them, prints the tables.
+""")  # fmt: skip
+
+
+def main() -> None:
+    """Entry point: turns the errors a user can cause, and a full disk, into one line on stderr."""
+    debug = "--debug" in sys.argv
+    if debug:
+        sys.argv.remove("--debug")
+    try:
+        app()
+    except Exception as fault:
+        told = _told(fault)
+        if debug or told is None:
+            raise
+        print(f"ivgbench: {told[0]}", file=sys.stderr)
+        sys.exit(told[1])
+
+
+def _told(fault: Exception) -> tuple[str, int] | None:
+    """(line, exit code) for an error that needs no traceback; None for one that does."""
+    from ivgbench.runs.engines import DiskFull, StartFailed
+
+    if isinstance(fault, UserError):
+        return " ".join(str(fault).split()), 2
+    if isinstance(fault, DiskFull) or (isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT)):
+        return f"the disk is full ({fault}). All that was finished is kept: free some space and run the same again", 1
+    if isinstance(fault, StartFailed):
+        return f"the workers cannot start: {str(fault).splitlines()[0]} (--debug shows where)", 1
+    return None
+
+
+@app.callback()
+def _common(
+    debug: Annotated[bool, typer.Option("--debug", help="Tracebacks instead of one-line errors.")] = False,
+) -> None:
+    """Read in `main`, so that --debug may stand anywhere."""
+
+
+app.command("run")(runs.run)
+app.command("plan")(runs.plan_command)
+app.command("score")(runs.score)
+app.command("table")(runs.table)
+app.command("figure")(runs.figure)
+app.command("generate")(clip.generate)
+app.add_typer(catalogue.suites_app, name="suites")
+app.command("list")(catalogue.list_command)
+app.command("doctor")(catalogue.doctor)

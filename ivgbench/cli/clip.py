@@ -1,0 +1,74 @@
+"""The command that makes one clip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ivgbench.cli.options import Device, Guidance, Options, Steps
+from ivgbench.cli.runs import with_options
+from ivgbench.errors import UserError
+from ivgbench.registry import METHODS
+
+
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What the clip shows.")],
+    subject: Annotated[str, typer.Option("--subject", help="The words of the prompt that the boxes are for.")],
+    box: Annotated[
+        list[str], typer.Option("--box", help="FRAME:x0,y0,x1,y1 in fractions of the frame; repeat. Linear between.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .mp4, or a .mkv with exact pixels.")],
+    method: Annotated[str, typer.Option("--method", help="`ivgbench list methods`.")] = "tid",
+    option: Options = None,
+    backbone: Annotated[str, typer.Option(help="pocket, zeroscope, modelscope, or a folder.")] = "pocket",
+    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
+    steps: Steps = None,
+    guidance_scale: Guidance = None,
+    scheduler: Annotated[Literal["ddim", "dpm", "checkpoint"], typer.Option(help="The sampler.")] = "ddim",
+    device: Device = "auto",
+) -> None:
+    """Make one clip with one subject."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ivgbench import boxes
+    from ivgbench.cases import Case, Subject, check_case
+    from ivgbench.runs import video
+    from ivgbench.runs.lab import Lab
+    from ivgbench.runs.spec import MethodSpec, RunSpec
+
+    name = METHODS.canonical(method)
+    video.check_suffix(output)
+    from ivgbench.generator import sources
+
+    frames = sources.preset(backbone)[1].frames
+    track = boxes.interpolate(dict(_keyframe(text) for text in box), frames)
+    case = check_case(Case("clip", prompt, (Subject(subject, track),)), "generate")
+    (asked,) = with_options(RunSpec("generate", (MethodSpec(name),)), option).methods
+    lab = Lab(device)
+    loaded = lab.backbone(backbone, "float32")
+    from ivgbench.generator import generate as make
+
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task(name, total=None)
+        clip = make(
+            loaded, case, method=name, method_options=asked.options, steps=steps, guidance_scale=guidance_scale,
+            seed=seed, scheduler=None if scheduler == "checkpoint" else scheduler,
+            callback=lambda done, total: progress.update(task, completed=done, total=total),
+        )  # fmt: skip
+    video.save(output, clip.video)
+    print(f"{output}: {len(clip.video)} frames, {clip.nfe} network evaluations")
+
+
+def _keyframe(text: str) -> tuple[int, tuple[float, ...]]:
+    """FRAME:x0,y0,x1,y1."""
+    frame, colon, numbers = text.partition(":")
+    try:
+        values = tuple(float(number) for number in numbers.split(","))
+        if not colon or len(values) != 4:
+            raise ValueError
+        return int(frame), values
+    except ValueError:
+        raise UserError(f"--box {text!r}: write FRAME:x0,y0,x1,y1, e.g. 0:0.1,0.2,0.4,0.6") from None

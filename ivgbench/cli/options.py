@@ -1,0 +1,46 @@
+"""What the commands share: their options, spelled once, and how a small table is printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_RUNS = Path("results/runs")
+Runs = Annotated[Path, typer.Option("--runs", help="The folder of runs.")]
+Methods = Annotated[list[str] | None, typer.Option("--method", help="A method; repeat for several.")]
+Options = Annotated[list[str] | None, typer.Option("--option", help="METHOD.FIELD=VALUE, e.g. tid.gamma=0.1; repeat.")]
+SpecFile = Annotated[Path | None, typer.Option("--spec", help="A TOML file that says all this.")]
+Backbone = Annotated[str | None, typer.Option(help="pocket, zeroscope, modelscope, or a folder (default: pocket).")]
+SuiteNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--suite", help="static, dynamic, another name, or a .jsonl file; repeat (default: static and dynamic)."
+    ),
+]
+Cases = Annotated[int | None, typer.Option(help="Only the first N cases of each suite.")]
+Seeds = Annotated[int | None, typer.Option(help="Seeds 0..K-1 for every case (default: 1).")]
+Steps = Annotated[int | None, typer.Option(help="Sampling steps (default: the backbone's).")]
+Guidance = Annotated[float | None, typer.Option("--guidance-scale", help="(default: the backbone's)")]
+Scheduler = Annotated[str | None, typer.Option(help="ddim, dpm or checkpoint (default: ddim).")]
+Workers = Annotated[int | None, typer.Option(help="Processes (default: one per CPU; one on a GPU).")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
+
+def print_table(header: list[str], rows: list[list[str]]) -> None:
+    """Plain columns on stdout; the heavy part of rich is imported here."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160
+    made = Table(box=SIMPLE_HEAD, padding=(0, 1))
+    for name in header:
+        made.add_column(name)
+    for row in rows:
+        made.add_row(*(Text(cell) for cell in row))
+    console.print(made)

@@ -1,0 +1,251 @@
+"""Commands over runs: run, plan, score, table, figure."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ivgbench import suites as suite_files
+from ivgbench.cli.options import (
+    DEFAULT_RUNS,
+    Backbone,
+    Cases,
+    Device,
+    Guidance,
+    Methods,
+    Options,
+    Runs,
+    Scheduler,
+    Seeds,
+    SpecFile,
+    Steps,
+    SuiteNames,
+    Workers,
+    print_table,
+)
+from ivgbench.errors import UserError
+from ivgbench.registry import METHODS
+
+if TYPE_CHECKING:
+    from ivgbench.runs.planning import Plan
+    from ivgbench.runs.runner import Outcome
+    from ivgbench.runs.spec import RunSpec
+
+
+def run(
+    method: Methods = None,
+    option: Options = None,
+    spec: SpecFile = None,
+    backbone: Backbone = None,
+    suite: SuiteNames = None,
+    cases: Cases = None,
+    seeds: Seeds = None,
+    steps: Steps = None,
+    guidance_scale: Guidance = None,
+    scheduler: Scheduler = None,
+    ground_truth: Annotated[bool, typer.Option("--ground-truth", help="Add the reference row (pocket only).")] = False,
+    workers: Workers = None,
+    shard: Annotated[str | None, typer.Option(help="i/n: every n-th job from the i-th; i from 0.")] = None,
+    device: Device = "auto",
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """Generate, measure and score. What is done already is not done again: a stopped run goes on where it was."""
+    from ivgbench.runs.planning import shard_of
+
+    plan = _plan(
+        method, option, spec, backbone, suite, cases, seeds, steps, guidance_scale, scheduler, ground_truth, device
+    )
+    _work(plan, runs, device, workers, shard_of(plan.jobs, shard))
+
+
+def plan_command(
+    method: Methods = None,
+    option: Options = None,
+    spec: SpecFile = None,
+    backbone: Backbone = None,
+    suite: SuiteNames = None,
+    cases: Cases = None,
+    seeds: Seeds = None,
+    steps: Steps = None,
+    guidance_scale: Guidance = None,
+    scheduler: Scheduler = None,
+    ground_truth: Annotated[bool, typer.Option("--ground-truth", help="Add the reference row (pocket only).")] = False,
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """What `run` with the same options would do: jobs and network evaluations. Runs nothing."""
+    from ivgbench.runs.planning import evaluations
+    from ivgbench.runs.runner import log
+    from ivgbench.runs.store import Store, each_done
+
+    plan = _plan(
+        method, option, spec, backbone, suite, cases, seeds, steps, guidance_scale, scheduler, ground_truth, "cpu"
+    )
+    unique = {job.id: job for job in plan.jobs}
+    done = each_done(Store(runs), list(unique), log)
+    rows = []
+    for label in dict.fromkeys(job.label for job in plan.jobs):
+        mine = [job for job in unique.values() if job.label == label]
+        left = [job for job in mine if job.id not in done]
+        counts = (len(mine), len(mine) - len(left), sum(map(evaluations, mine)), sum(map(evaluations, left)))
+        rows.append([label, *map(str, counts)])
+    rows.append(["total", *(str(sum(int(row[column]) for row in rows)) for column in range(1, 5))])
+    print_table(["method", "jobs", "done", "evaluations", "still to do"], rows)
+    print(f"run {plan.spec.name}: {plan.spec.backbone}, suites {', '.join(plan.suites)}")
+
+
+def score(
+    videos: Annotated[Path, typer.Option("--videos", help="A folder of CASE_ID.mp4 (.mkv, .webm, .mov, .avi, .gif).")],
+    suite: Annotated[str, typer.Option("--suite", help="The suite they were made for: a name or a .jsonl file.")],
+    label: Annotated[str | None, typer.Option(help="The row's name (default: the folder's).")] = None,
+    workers: Workers = None,
+    device: Device = "auto",
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """Measure the videos of any other system as if they had been made here."""
+    from ivgbench.runs.external import import_videos
+    from ivgbench.runs.store import Store
+
+    plan = import_videos(videos, suite_files.load_suite(suite), label or videos.resolve().name, Store(runs))
+    _work(plan, runs, device, workers, plan.jobs)
+
+
+def table(
+    number: Annotated[int, typer.Argument(help="1: the paper's Table 1.")],
+    run: Annotated[str | None, typer.Option("--run", help="(default: table1, or the only one)")] = None,
+    allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Even with failed or missing jobs.")] = False,
+    out: Annotated[Path, typer.Option(help="Where the csv, Markdown and LaTeX files go.")] = Path("results/tables"),
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """Print a table of the paper, computed from stored results, and write its files."""
+    from ivgbench.report import render, tables
+
+    built = tables.build(number, runs, run or _default_run(runs, f"table{number}"), allow_partial)
+    render.show(built)
+    written = render.write(built, out)
+    print(f"ivgbench: written: {', '.join(map(str, written))}", file=sys.stderr)
+
+
+def figure(
+    number: Annotated[int, typer.Argument(help="4: every method on one case of each split, frame by frame.")],
+    run: Annotated[str | None, typer.Option("--run", help="(default: table1, or the only one)")] = None,
+    case: Annotated[str | None, typer.Option("--case", help="A case's id. (default: the first of each split)")] = None,
+    out: Annotated[Path, typer.Option(help="Where the PNG files go.")] = Path("results/figures"),
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """Draw a figure of the paper from stored results."""
+    from ivgbench.report.qualitative import figure4
+
+    if number != 4:
+        raise UserError(f"figure {number} is not there yet; figure 4 is")
+    for path in figure4(runs, run or _default_run(runs, "table1"), out, case):
+        print(path)
+
+
+def _default_run(runs: Path, name: str) -> str:
+    from ivgbench.runs.store import Store
+
+    known = Store(runs).runs()
+    if name in known or len(known) == 1:
+        return name if name in known else known[0]
+    if not known:
+        raise UserError(f"there is no run in {runs}; make one: ivgbench run --spec benchmarks/pocket.toml")
+    raise UserError(f"which run? --run NAME with one of: {', '.join(known)}")
+
+
+def _plan(
+    method: list[str] | None,
+    option: list[str] | None,
+    spec: Path | None,
+    backbone: str | None,
+    suite: list[str] | None,
+    cases: int | None,
+    seeds: int | None,
+    steps: int | None,
+    guidance_scale: float | None,
+    scheduler: str | None,
+    ground_truth: bool,
+    device: str,
+) -> Plan:
+    """The plan of the options of `run`. A spec that is overridden gets a name of its own: "table1" stays table1."""
+    from ivgbench.runs.lab import Lab
+    from ivgbench.runs.planning import make_plan
+    from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
+
+    if spec is not None and method:
+        raise UserError("give --spec or --method, not both: the spec lists its methods")
+    if seeds is not None and seeds < 1:
+        raise UserError(f"--seeds must be at least 1, got {seeds}")
+    said = {
+        "backbone": backbone,
+        "suites": tuple(suite) if suite else None,
+        "cases": cases,
+        "seeds": tuple(range(seeds)) if seeds else None,
+        "steps": steps,
+        "guidance_scale": guidance_scale,
+        "scheduler": scheduler,
+        "ground_truth": ground_truth or None,
+    }
+    said = {name: value for name, value in said.items() if value is not None}
+    if spec is not None:
+        asked = replace(with_options(load_spec(spec), option), **said)
+        return make_plan(asked.named_by_content(asked.name) if said or option else asked, Lab(device))
+    methods = tuple(MethodSpec(METHODS.canonical(name)) for name in method or ())
+    asked = with_options(RunSpec("run", methods, **said), option)
+    return make_plan(asked.named_by_content("run"), Lab(device))
+
+
+def with_options(spec: RunSpec, option: list[str] | None) -> RunSpec:
+    """The spec with METHOD.FIELD=VALUE options put into all rows of their method."""
+    from ivgbench.runs.spec import parse_option
+
+    methods = list(spec.methods)
+    for text in option or ():
+        name, field, value = parse_option(text)
+        name = METHODS.canonical(name)
+        if not any(METHODS.canonical(one.method) == name for one in methods):
+            raise UserError(f"--option {text!r}: the method {name!r} is not in this run; add --method {name}")
+        methods = [
+            replace(one, options={**one.options, field: value}) if METHODS.canonical(one.method) == name else one
+            for one in methods
+        ]
+    return replace(spec, methods=tuple(methods))
+
+
+def _work(plan: Plan, runs: Path, device: str, workers: int | None, jobs: tuple[Any, ...]) -> None:
+    """Works jobs off and says what came of them. Exit code 1 when some failed."""
+    from ivgbench.runs import runner
+    from ivgbench.runs.engines import LocalEngine
+    from ivgbench.runs.lab import Lab
+    from ivgbench.runs.store import Store
+
+    lab = Lab(device)
+    engine = LocalEngine(lab.default_workers() if workers is None else workers)
+    outcome = runner.run(plan, Store(runs), lab, engine, jobs)
+    _summary(plan, runs, outcome)
+    if outcome.failed:
+        sys.exit(1)
+
+
+def _summary(plan: Plan, runs: Path, outcome: Outcome) -> None:
+    """A line per method and split, then where everything is."""
+    from ivgbench.report import tables
+
+    rows = []
+    try:
+        built = tables.build(1, runs, outcome.run, allow_partial=True)
+    except UserError as fault:  # no clip could be scored: say so instead of an empty table
+        print(f"ivgbench: {fault}", file=sys.stderr)
+    else:
+        for _, line in built.frame.iterrows():
+            numbers = [f"{line[key]:.{digits}f}" for key, digits in (("clip_sim", 2), ("coverage", 0), ("miou", 1))]
+            rows.append([line["split"], line["label"], *numbers, f"{line['n_scored']}/{line['n_expected']}"])
+    if rows:
+        print_table(["split", "method", "CLIP-SIM", "CoV %", "mIoU %", "scored"], rows)
+    failed = f", {outcome.failed} failed" if outcome.failed else ""
+    missing = f", {outcome.missing} missing" if outcome.missing else ""
+    print(f"run {outcome.run}: {outcome.total} jobs, {outcome.made} clips made now{failed}{missing}")
+    print(f"clips and scores: {runs}; the table: ivgbench table 1 --run {outcome.run} --runs {runs}")
