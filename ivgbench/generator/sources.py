@@ -34,7 +34,7 @@ class Preset:
 
 #: Named backbones. Sizes as in the published demos (Peekaboo's app: 40 steps, guidance 9); the pocket's are tuned.
 PRESETS = {
-    "pocket": Preset(frames=8, height=48, width=80, steps=20, guidance=6.0),
+    "pocket": Preset(frames=8, height=48, width=80, steps=20, guidance=3.0),
     "zeroscope": Preset(frames=24, height=320, width=576, hub_id="cerspense/zeroscope_v2_576w"),
     "modelscope": Preset(frames=16, height=256, width=256, hub_id="damo-vilab/text-to-video-ms-1.7b"),
 }

@@ -23,8 +23,8 @@ from ivgbench.pocket.tokenizer import BOS, EOS, save_tokenizer, vocabulary
 from ivgbench.pocket.vae import to_tensor
 
 PHASES = {
-    "frames": (Schedule(steps=2000, learning_rate=1.2e-3, warmup=60), 32, 1),
-    "clips": (Schedule(steps=900, learning_rate=1.2e-3, warmup=60), 12, world.FRAMES),
+    "frames": (Schedule(steps=3600, learning_rate=1.2e-3, warmup=60), 32, 1),
+    "clips": (Schedule(steps=480, learning_rate=7e-4, warmup=60), 12, world.FRAMES),
 }
 CAPTION_DROPOUT = 0.1
 MIN_SNR_GAMMA = 5.0

@@ -1,0 +1,72 @@
+"""The weights that ship: small, safe, and as good as their card says. Bars are below the card's numbers by sampling."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ivgbench.boxes import iou
+from ivgbench.generator import Backbone, generate
+from ivgbench.metrics.detectors import PocketYolo
+from ivgbench.metrics.features import ClipModel
+from ivgbench.pocket import quality, reference
+from ivgbench.pocket.train import WEIGHTS
+from ivgbench.suites import load_suite
+
+
+@pytest.fixture(scope="module")
+def held_out():
+    return quality.held_out(128)
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return PocketYolo()
+
+
+def test_the_weights_are_small_and_no_pickle_is_among_them():
+    files = [path for path in WEIGHTS.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 30e6
+    assert {path.suffix for path in files} <= {".json", ".safetensors", ".txt", ".gz", ".md"}
+
+
+def test_the_detector_finds_rendered_sprites(detector, held_out):
+    assert quality.map50(detector, *held_out) >= 0.95
+
+
+def test_map50_notices_a_detector_that_reads_only_colour(detector, held_out):
+    frames, clips, picks = held_out
+    shapes = {"circle": "square", "square": "triangle", "triangle": "star", "star": "ring", "ring": "circle"}
+    swapped = [
+        clip._replace(sprites=(clip.sprites[0]._replace(shape=shapes[clip.sprites[0].shape]),)) for clip in clips
+    ]
+    assert quality.map50(detector, frames, swapped, picks) < 0.1
+
+
+def test_the_ground_truth_of_a_suite_is_found_where_it_was_asked(detector):
+    scores = []
+    for name in ("static", "dynamic"):
+        for case in load_suite(name).cases[:6]:
+            subject = case.subjects[0]
+            found = detector.detect(reference.render_case(case, 0), subject.phrase).boxes
+            scores.append(np.nan_to_num(iou(subject.boxes, found)).mean())
+    assert np.mean(scores) >= 0.85
+
+
+def test_the_pocket_clip_picks_the_right_caption_among_64(held_out):
+    frames, clips, _ = held_out
+    assert quality.caption_accuracy(ClipModel.from_pretrained("pocket"), frames, clips) >= 0.9
+
+
+def test_the_pocket_backbone_generates_what_its_preset_says():
+    backbone = Backbone.from_pretrained("pocket")
+    clip = generate(backbone, load_suite("static").cases[0], method="plain", steps=2)
+    assert clip.video.shape == (backbone.frames, backbone.height, backbone.width, 3)
+    assert clip.video.dtype == np.uint8 and clip.nfe == 2
+
+
+def test_the_card_is_the_record_in_print():
+    from ivgbench.pocket.card import render
+
+    record = json.loads((WEIGHTS / "card.json").read_text())
+    assert (WEIGHTS / "MODEL_CARD.md").read_text() == render(record)
