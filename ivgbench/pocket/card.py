@@ -108,8 +108,9 @@ def main() -> None:
         "megabytes": sizes(arguments.weights),
     }
     write_json(record, facts)
-    write_text(arguments.weights / "MODEL_CARD.md", render(facts))
-    print(render(facts))
+    page = render(json.loads(record.read_text()))  # in the record's order, so that it can be checked against it
+    write_text(arguments.weights / "MODEL_CARD.md", page)
+    print(page)
 
 
 if __name__ == "__main__":

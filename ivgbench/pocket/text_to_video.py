@@ -15,6 +15,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet3DConditionModel
 from diffusers.models.resnet import TemporalConvLayer
 from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
+from safetensors.torch import load_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from ivgbench.pocket import world
@@ -165,9 +166,18 @@ def loss_function(model: TextToVideo, vae: AutoencoderKL, scheduler: DDIMSchedul
 
 
 def train(
-    work: Path, vae: AutoencoderKL, seed: int = 0, device: str = "cpu", steps: dict[str, int] | None = None
+    work: Path,
+    vae: AutoencoderKL,
+    seed: int = 0,
+    device: str = "cpu",
+    steps: dict[str, int] | None = None,
+    start: Path | None = None,
 ) -> TextToVideo:
-    """Both phases; each resumes from its own checkpoint. Returns the averaged model in eval mode."""
+    """Both phases; each resumes from its own checkpoint. Returns the averaged model in eval mode.
+
+    start: a finished model's folder to train on from, instead of random weights; its clips phase goes on, the frames
+    phase is over.
+    """
     torch.manual_seed(seed)
     save_tokenizer(work / "tokenizer")
     model = TextToVideo(CLIPTokenizer.from_pretrained(work / "tokenizer")).to(device)
@@ -176,9 +186,15 @@ def train(
         model.unet.set_attn_processor(TrainingAttention())
     vae = vae.to(device).eval().requires_grad_(False)
     scheduler = DDIMScheduler(**SCHEDULER_CONFIG)
-    start_still(model.unet)
+    phases = dict(PHASES)
+    if start is None:
+        start_still(model.unet)
+    else:
+        model.unet.load_state_dict(load_file(start / "unet" / "diffusion_pytorch_model.safetensors"))
+        model.text_encoder.load_state_dict(load_file(start / "text_encoder" / "model.safetensors"))
+        del phases["frames"]
     weights = model.state_dict()
-    for phase, (schedule, batch, frames) in PHASES.items():
+    for phase, (schedule, batch, frames) in phases.items():
         if steps and phase in steps:
             schedule = Schedule(**{**schedule.__dict__, "steps": steps[phase]})
         loss_of = loss_function(model, vae, scheduler, batch, frames, seed)

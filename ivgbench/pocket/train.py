@@ -16,8 +16,11 @@ PARTS = ("vae", "text-to-video", "clip", "detector")
 WEIGHTS = Path(__file__).parent / "weights"
 
 
-def train_part(part: str, work: Path, weights: Path, device: str, steps: int | None) -> None:
-    """Trains one part to its end and writes its weights. All parts but the autoencoder need the autoencoder."""
+def train_part(part: str, work: Path, weights: Path, device: str, steps: int | None, onward: bool = False) -> None:
+    """Trains one part to its end and writes its weights. All parts but the autoencoder need the autoencoder.
+
+    onward: the text-to-video model goes on from its finished weights instead of starting anew.
+    """
     from diffusers import AutoencoderKL
 
     from ivgbench.pocket import clip, detector, text_to_video, vae
@@ -25,12 +28,14 @@ def train_part(part: str, work: Path, weights: Path, device: str, steps: int | N
     if part == "vae":
         vae.train(work, steps=steps).save_pretrained(work / "vae")
         return
-    autoencoder = AutoencoderKL.from_pretrained(work / "vae")
+    # The one trained here, else the one that ships: then a part can be trained alone.
+    folder = work / "vae" if (work / "vae").is_dir() else weights / "text-to-video" / "vae"
+    autoencoder = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
     if part == "text-to-video":
         wanted = None if steps is None else {"frames": steps, "clips": steps}
-        text_to_video.save(
-            text_to_video.train(work, autoencoder, device=device, steps=wanted), autoencoder, weights / part
-        )
+        start = weights / part if onward else None
+        model = text_to_video.train(work, autoencoder, device=device, steps=wanted, start=start)
+        text_to_video.save(model, autoencoder, weights / part)
     elif part == "clip":
         clip.save(clip.train(work, autoencoder, device=device, steps=steps), weights / part)
     else:
@@ -48,12 +53,15 @@ def main() -> None:
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--steps", type=int, default=None, help="other than the recipe's (for a quick trial)")
+    parser.add_argument(
+        "--continue", dest="onward", action="store_true", help="text-to-video: more clips, from the finished weights"
+    )
     parser.add_argument("--threads", type=int, default=None, help="CPU threads (default: all cores)")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     for part in PARTS if arguments.part == "all" else [arguments.part]:
-        train_part(part, arguments.work, arguments.weights, arguments.device, arguments.steps)
+        train_part(part, arguments.work, arguments.weights, arguments.device, arguments.steps, arguments.onward)
 
 
 if __name__ == "__main__":

@@ -66,6 +66,9 @@ def test_every_recipe_takes_a_step_and_saves_what_it_made(tmp_path):
     model = vae.train(tmp_path, steps=1)
     made = text_to_video.train(tmp_path, model, steps={"frames": 1, "clips": 1})
     text_to_video.save(made, model, tmp_path / "text-to-video")
+    onward = text_to_video.train(tmp_path / "more", model.float(), steps={"clips": 1}, start=tmp_path / "text-to-video")
+    drift = (onward.unet.conv_in.weight - made.float().unet.conv_in.weight).abs().max()
+    assert 0 < drift < 0.01, "training goes on from the finished weights"
     judge = clip.train(tmp_path, model.float(), steps=1)
     clip.save(judge, tmp_path / "clip")
     yolo = detector.train(tmp_path, model.float(), steps=1)

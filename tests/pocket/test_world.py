@@ -58,6 +58,7 @@ def test_a_clip_is_a_function_of_split_and_index():
     assert (first.video == again.video).all() and first.caption == again.caption
     assert first.video.shape == (world.FRAMES, world.HEIGHT, world.WIDTH, 3)
     assert not (first.video == world.sample_clip("tuning", 5).video).all()
+    assert (world.sample_clip("report", 5, only=3).video[0] == first.video[3]).all()
     assert len(set(world.SPLIT_SEEDS.values())) == len(world.SPLIT_SEEDS)
 
 
@@ -65,17 +66,17 @@ def test_tracks_stay_in_the_frame_and_some_stand_still():
     tracks = [world.random_track(np.random.default_rng(seed)) for seed in range(200)]
     for track in tracks:
         check(track, "track")
-    still = np.mean([np.ptp(track, axis=0).max() == 0 for track in tracks])
+    still = np.mean([np.ptp(track, axis=0).max() < 1e-12 for track in tracks])
     assert 0.3 < still < 0.5
 
 
 def test_content_does_not_depend_on_place():
-    clips = [world.sample_clip("held-out", index) for index in range(300)]
+    clips = [world.sample_clip("held-out", index, only=0) for index in range(1500)]
     left = np.array([clip.sprites[0].boxes[0, 0] for clip in clips])
     for colour in world.COLOURS:
         mine = left[[clip.sprites[0].colour == colour for clip in clips]]
-        # Three standard errors of the mean of that many draws.
-        assert abs(mine.mean() - left.mean()) < 3 * left.std() / np.sqrt(len(mine))
+        # Four standard errors of the mean of that many draws: there are eight colours to be unlucky with.
+        assert abs(mine.mean() - left.mean()) < 4 * left.std() / np.sqrt(len(mine))
 
 
 def test_ground_truth_puts_the_asked_colour_in_the_asked_box():
