@@ -36,13 +36,14 @@ def measure(weights: Path) -> dict[str, float]:
     from ivgbench.metrics.detectors import PocketYolo
     from ivgbench.metrics.features import ClipModel
     from ivgbench.pocket import quality
+    from ivgbench.pocket.vae import round_trip
 
     frames, clips, picks = quality.held_out(FRAMES)
     autoencoder = AutoencoderKL.from_pretrained(weights / "text-to-video" / "vae", torch_dtype=torch.float32).eval()
     yolo, judge = PocketYolo(weights / "detector"), ClipModel.from_pretrained(weights / "clip")
-    seen = quality.round_trip(autoencoder, frames)
+    seen = round_trip(autoencoder, frames)
     return {
-        "autoencoder PSNR, dB": quality.psnr(autoencoder, frames),
+        "autoencoder PSNR, dB": quality.psnr(seen, frames),
         "detector mAP50, rendered": quality.map50(yolo, frames, clips, picks),
         "detector mAP50, through the autoencoder": quality.map50(yolo, seen, clips, picks),
         "CLIP right caption among 64, rendered": quality.caption_accuracy(judge, frames, clips),

@@ -21,6 +21,12 @@ LABELS: dict[str, str] = {
 GROUND_TRUTH = "ground-truth"
 GROUND_TRUTH_LABEL = "Ground truth"
 
+
+def print_name(label: str) -> str:
+    """A row's name in print: that of a known method, else the label that the run gave it."""
+    return {**LABELS, GROUND_TRUTH: GROUND_TRUTH_LABEL}.get(label, label)
+
+
 SOURCE = "The paper, on ZeroScope (not comparable in absolute value)"
 
 

@@ -24,7 +24,6 @@ def figure4(runs: str | Path, run: str, out: str | Path, case: str | None = None
     jobs = store.manifest(run)["jobs"]
     if case is not None and case not in {job["case"] for job in jobs}:
         raise UserError(f"run {run!r} has no case {case!r}; its first is {jobs[0]['case']!r}")
-    names = {**paper.LABELS, paper.GROUND_TRUTH: paper.GROUND_TRUTH_LABEL}
     written = []
     for split in dict.fromkeys(job["split"] for job in jobs):
         mine = [job for job in jobs if job["split"] == split and case in (None, job["case"])]
@@ -39,7 +38,7 @@ def figure4(runs: str | Path, run: str, out: str | Path, case: str | None = None
             asked = sidecar["spec"]["case"]
             prompt = asked["prompt"]
             tracks = [np.array(subject["boxes"]) for subject in asked["subjects"]]
-            clips.append((names.get(job["label"], job["label"]), store.clip(job["job"]), tracks))
+            clips.append((paper.print_name(job["label"]), store.clip(job["job"]), tracks))
         title = f"{prompt}   ({split}, case {mine[0]['case']}, seed {mine[0]['seed']})"
         written.append(contact_sheet(clips, Path(out) / f"figure4-{split}.png", title))
     return written

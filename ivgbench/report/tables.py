@@ -146,8 +146,7 @@ def _split_lines(split: str, clips: pd.DataFrame, expected: pd.DataFrame) -> lis
 
 def _print_label(method: str, label: str) -> str:
     """The name in print; a label of the user's own stays as it is."""
-    known = {**paper.LABELS, paper.GROUND_TRUTH: paper.GROUND_TRUTH_LABEL}
-    return known.get(method, label) if label == method else label
+    return paper.print_name(method) if label == method else label
 
 
 def _measures(clips: pd.DataFrame) -> dict[str, float]:
