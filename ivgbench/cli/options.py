@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,8 +29,45 @@ Seeds = Annotated[int | None, typer.Option(help="Seeds 0..K-1 for every case (de
 Steps = Annotated[int | None, typer.Option(help="Sampling steps (default: the backbone's).")]
 Guidance = Annotated[float | None, typer.Option("--guidance-scale", help="(default: the backbone's)")]
 Scheduler = Annotated[str | None, typer.Option(help="ddim, dpm or checkpoint (default: ddim).")]
+GroundTruth = Annotated[bool, typer.Option("--ground-truth", help="Add the reference row (pocket only).")]
 Workers = Annotated[int | None, typer.Option(help="Processes (default: one per CPU; one on a GPU).")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run is to be, as said on the command line: None, False or empty where nothing was said."""
+
+    spec: SpecFile = None
+    method: Methods = None
+    option: Options = None
+    backbone: Backbone = None
+    suite: SuiteNames = None
+    cases: Cases = None
+    seeds: Seeds = None
+    steps: Steps = None
+    guidance_scale: Guidance = None
+    scheduler: Scheduler = None
+    ground_truth: GroundTruth = False
+
+
+def takes_request(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose first parameter is a `Request`, with the Request's fields as options of its own."""
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    hints = typing.get_type_hints(Request, include_extras=True)
+    spread = [
+        inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=hints[one.name])
+        for one in fields(Request)
+    ]
+
+    @functools.wraps(command)
+    def called(**said: Any) -> None:
+        request = Request(**{one.name: said.pop(one.name) for one in spread})
+        command(request, **said)
+
+    keyword_only = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
+    called.__signature__ = inspect.Signature([*spread, *keyword_only])
+    return called
 
 
 def print_table(header: list[str], rows: list[list[str]]) -> None:

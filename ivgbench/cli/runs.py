@@ -12,20 +12,12 @@ import typer
 from ivgbench import suites as suite_files
 from ivgbench.cli.options import (
     DEFAULT_RUNS,
-    Backbone,
-    Cases,
     Device,
-    Guidance,
-    Methods,
-    Options,
+    Request,
     Runs,
-    Scheduler,
-    Seeds,
-    SpecFile,
-    Steps,
-    SuiteNames,
     Workers,
     print_table,
+    takes_request,
 )
 from ivgbench.errors import UserError
 from ivgbench.registry import METHODS
@@ -36,18 +28,9 @@ if TYPE_CHECKING:
     from ivgbench.runs.spec import RunSpec
 
 
+@takes_request
 def run(
-    method: Methods = None,
-    option: Options = None,
-    spec: SpecFile = None,
-    backbone: Backbone = None,
-    suite: SuiteNames = None,
-    cases: Cases = None,
-    seeds: Seeds = None,
-    steps: Steps = None,
-    guidance_scale: Guidance = None,
-    scheduler: Scheduler = None,
-    ground_truth: Annotated[bool, typer.Option("--ground-truth", help="Add the reference row (pocket only).")] = False,
+    request: Request,
     workers: Workers = None,
     shard: Annotated[str | None, typer.Option(help="i/n: every n-th job from the i-th; i from 0.")] = None,
     device: Device = "auto",
@@ -56,34 +39,18 @@ def run(
     """Generate, measure and score. What is done already is not done again: a stopped run goes on where it was."""
     from ivgbench.runs.planning import shard_of
 
-    plan = _plan(
-        method, option, spec, backbone, suite, cases, seeds, steps, guidance_scale, scheduler, ground_truth, device
-    )
+    plan = _plan(request, device)
     _work(plan, runs, device, workers, shard_of(plan.jobs, shard))
 
 
-def plan_command(
-    method: Methods = None,
-    option: Options = None,
-    spec: SpecFile = None,
-    backbone: Backbone = None,
-    suite: SuiteNames = None,
-    cases: Cases = None,
-    seeds: Seeds = None,
-    steps: Steps = None,
-    guidance_scale: Guidance = None,
-    scheduler: Scheduler = None,
-    ground_truth: Annotated[bool, typer.Option("--ground-truth", help="Add the reference row (pocket only).")] = False,
-    runs: Runs = DEFAULT_RUNS,
-) -> None:
+@takes_request
+def plan_command(request: Request, runs: Runs = DEFAULT_RUNS) -> None:
     """What `run` with the same options would do: jobs and network evaluations. Runs nothing."""
     from ivgbench.runs.planning import evaluations
     from ivgbench.runs.runner import log
     from ivgbench.runs.store import Store, each_done
 
-    plan = _plan(
-        method, option, spec, backbone, suite, cases, seeds, steps, guidance_scale, scheduler, ground_truth, "cpu"
-    )
+    plan = _plan(request, "cpu")
     unique = {job.id: job for job in plan.jobs}
     done = each_done(Store(runs), list(unique), log)
     rows = []
@@ -123,7 +90,7 @@ def table(
     """Print a table of the paper, computed from stored results, and write its files."""
     from ivgbench.report import render, tables
 
-    built = tables.build(number, runs, run or _default_run(runs, f"table{number}"), allow_partial)
+    built = tables.build(number, runs, run, allow_partial)
     render.show(built)
     written = render.write(built, out)
     print(f"ivgbench: written: {', '.join(map(str, written))}", file=sys.stderr)
@@ -141,60 +108,36 @@ def figure(
 
     if number != 4:
         raise UserError(f"figure {number} is not there yet; figure 4 is")
-    for path in figure4(runs, run or _default_run(runs, "table1"), out, case):
+    for path in figure4(runs, run, out, case):
         print(path)
 
 
-def _default_run(runs: Path, name: str) -> str:
-    from ivgbench.runs.store import Store
-
-    known = Store(runs).runs()
-    if name in known or len(known) == 1:
-        return name if name in known else known[0]
-    if not known:
-        raise UserError(f"there is no run in {runs}; make one: ivgbench run --spec benchmarks/pocket.toml")
-    raise UserError(f"which run? --run NAME with one of: {', '.join(known)}")
-
-
-def _plan(
-    method: list[str] | None,
-    option: list[str] | None,
-    spec: Path | None,
-    backbone: str | None,
-    suite: list[str] | None,
-    cases: int | None,
-    seeds: int | None,
-    steps: int | None,
-    guidance_scale: float | None,
-    scheduler: str | None,
-    ground_truth: bool,
-    device: str,
-) -> Plan:
+def _plan(request: Request, device: str) -> Plan:
     """The plan of the options of `run`. A spec that is overridden gets a name of its own: "table1" stays table1."""
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.planning import make_plan
     from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
 
-    if spec is not None and method:
+    if request.spec is not None and request.method:
         raise UserError("give --spec or --method, not both: the spec lists its methods")
-    if seeds is not None and seeds < 1:
-        raise UserError(f"--seeds must be at least 1, got {seeds}")
+    if request.seeds is not None and request.seeds < 1:
+        raise UserError(f"--seeds must be at least 1, got {request.seeds}")
     said = {
-        "backbone": backbone,
-        "suites": tuple(suite) if suite else None,
-        "cases": cases,
-        "seeds": tuple(range(seeds)) if seeds else None,
-        "steps": steps,
-        "guidance_scale": guidance_scale,
-        "scheduler": scheduler,
-        "ground_truth": ground_truth or None,
+        "backbone": request.backbone,
+        "suites": tuple(request.suite) if request.suite else None,
+        "cases": request.cases,
+        "seeds": tuple(range(request.seeds)) if request.seeds else None,
+        "steps": request.steps,
+        "guidance_scale": request.guidance_scale,
+        "scheduler": request.scheduler,
+        "ground_truth": request.ground_truth or None,
     }
     said = {name: value for name, value in said.items() if value is not None}
-    if spec is not None:
-        asked = replace(with_options(load_spec(spec), option), **said)
-        return make_plan(asked.named_by_content(asked.name) if said or option else asked, Lab(device))
-    methods = tuple(MethodSpec(METHODS.canonical(name)) for name in method or ())
-    asked = with_options(RunSpec("run", methods, **said), option)
+    if request.spec is not None:
+        asked = replace(with_options(load_spec(request.spec), request.option), **said)
+        return make_plan(asked.named_by_content(asked.name) if said or request.option else asked, Lab(device))
+    methods = tuple(MethodSpec(METHODS.canonical(name)) for name in request.method or ())
+    asked = with_options(RunSpec("run", methods, **said), request.option)
     return make_plan(asked.named_by_content("run"), Lab(device))
 
 

@@ -16,10 +16,7 @@ _KEY = ["label", "suite", "split", "case", "seed", "job"]
 def load(number: int, runs: str | Path, run: str | None) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Rows and manifest of a run; the one place where a table touches the store."""
     store = Store(runs)
-    if run is None:
-        known = store.runs()
-        run = known[0] if len(known) == 1 else f"table{number}"
-    return store.load_rows(run)
+    return store.load_rows(store.choose(run, f"table{number}"))
 
 
 def scored(

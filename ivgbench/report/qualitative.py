@@ -12,15 +12,17 @@ from ivgbench.report.figures import contact_sheet
 from ivgbench.runs.store import Store
 
 
-def figure4(runs: str | Path, run: str, out: str | Path, case: str | None = None) -> list[Path]:
+def figure4(runs: str | Path, run: str | None, out: str | Path, case: str | None = None) -> list[Path]:
     """Writes OUT/figure4-SPLIT.png for each split of a run: rows are methods, columns frames, boxes as asked.
 
     Args:
+        run: a run's name; None: as `Store.choose` says, with table1 as the default.
         case: an id; by default the first case of each split.
     Raises:
         UserError: an unknown case, or a clip of it that is not there.
     """
     store = Store(runs)
+    run = store.choose(run, "table1")
     jobs = store.manifest(run)["jobs"]
     if case is not None and case not in {job["case"] for job in jobs}:
         raise UserError(f"run {run!r} has no case {case!r}; its first is {jobs[0]['case']!r}")

@@ -171,6 +171,21 @@ class Store:
         """Names of the runs that have a manifest."""
         return sorted(path.stem for path in (self.root / "manifests").glob("*.json"))
 
+    def choose(self, run: str | None, default: str) -> str:
+        """The run that is meant: the one that is named, else the default, else the only one there is.
+
+        Raises:
+            UserError: none is named, the default is not there, and there is none or more than one.
+        """
+        known = self.runs()
+        if run is not None or default in known:
+            return default if run is None else run
+        if not known:
+            raise UserError(f"there is no run in {self.root}; make one: ivgbench run --spec benchmarks/pocket.toml")
+        if len(known) > 1:
+            raise UserError(f"which run? --run NAME with one of: {', '.join(known)}")
+        return known[0]
+
     def manifest(self, run: str) -> dict[str, Any]:
         """What a run is made of. UserError when there is no such run, naming those there are."""
         path = self._manifest_path(run)
