@@ -1,0 +1,128 @@
+"""Frechet Inception Distance (Heusel et al. 2017) between two sets of frame features. numpy only, float64.
+
+FID = |m1 - m2|^2 + tr(S1) + tr(S2) - 2 tr((S1 S2)^(1/2)). With factors such that A^T A = S1 and B^T B = S2, the last
+trace is the sum of the singular values of A B^T (its nuclear norm). No square root of a matrix, no complex number, no
+epsilon, and it holds for singular covariances as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ivgbench.errors import UserError
+from ivgbench.metrics.kernel import features
+from ivgbench.metrics.stats import Interval
+
+#: Resamples of videos behind an interval. Each costs an FID, so there are fewer than for means.
+RESAMPLES = 200
+#: Below this share of the largest, an eigenvalue of a squared matrix has lost too many digits to take its root.
+EIGENVALUE_FLOOR = 1e-12
+#: Columns that are multiplied at once where a triangular matrix makes the rest zero.
+TILE = 256
+
+
+class Gaussian(NamedTuple):
+    """What FID reads of a set of features: `mean` [D], and `root` [r,D], r <= D, with root^T root = covariance.
+
+    FID compares Gaussians, so these are sufficient statistics, whatever the number of frames was. A square root is
+    upper triangular.
+    """
+
+    mean: np.ndarray
+    root: np.ndarray
+
+
+def fid(x: np.ndarray, y: np.ndarray) -> float:
+    """FID of features x [N,D] and y [M,D]; covariances are unbiased (N - 1). Falls with N and M: compare equal ones."""
+    x, y = features(x, y)
+    return against(x, gaussian(y))
+
+
+def gaussian(x: np.ndarray) -> Gaussian:
+    """Mean and root of the covariance of features [N,D]."""
+    (x,) = features(x)
+    mean, centred = _centred(x)
+    if len(x) <= x.shape[1]:
+        return Gaussian(mean, centred)
+    try:
+        return Gaussian(mean, np.linalg.cholesky(centred.T @ centred).T)
+    except np.linalg.LinAlgError:  # singular: frames that repeat each other, features that never fire
+        return Gaussian(mean, np.linalg.qr(centred, mode="r"))
+
+
+def against(x: np.ndarray, reference: Gaussian) -> float:
+    """FID of features x [N,D] and a reference of which only the statistics are kept."""
+    (x,) = features(x)
+    if x.shape[1] != len(reference.mean):
+        raise UserError(f"FID needs features of one dimension, got {x.shape[1]} and {len(reference.mean)}")
+    mean, centred = _centred(x)
+    means, factors = mean - reference.mean, (centred, reference.root)
+    apart = means @ means + sum(np.vdot(one, one) for one in factors)
+    return float(apart - 2 * _nuclear_norm(centred, reference.root))
+
+
+def _centred(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean, and the rows without it over sqrt(N - 1): their square is the covariance."""
+    mean = x.mean(0)
+    centred = x - mean
+    centred /= np.sqrt(len(x) - 1)
+    return mean, centred
+
+
+def _nuclear_norm(a: np.ndarray, b: np.ndarray) -> float:
+    """Sum of the singular values of a @ b.T, for a [N,D] and b [r,D]."""
+    if len(a) > len(b) == b.shape[1]:
+        # Eigenvalues of the squared matrix cost a tenth of an SVD, and are as good unless some nearly vanish.
+        values = np.linalg.eigvalsh(_congruence(b, a.T @ a))
+        if values[0] > EIGENVALUE_FLOOR * values[-1]:
+            return float(np.sqrt(values).sum())
+    return float(np.linalg.svd(a @ b.T, compute_uv=False).sum())
+
+
+def _congruence(root: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """The lower triangle of root @ covariance @ root.T for an upper triangular root; its zeros are not multiplied."""
+    half, whole = np.empty_like(covariance), np.zeros_like(covariance)
+    starts = range(0, len(root), TILE)
+    for start in starts:
+        rows = slice(start, start + TILE)
+        half[:, rows] = covariance[:, start:] @ root[rows, start:].T
+    for start in starts:
+        rows = slice(start, start + TILE)
+        whole[rows, : start + TILE] = root[rows, start:] @ half[start:, : start + TILE]
+    return whole
+
+
+def interval(
+    x: np.ndarray,
+    videos: Sequence[object],
+    reference: Gaussian,
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """FID of x [N,D] against a reference, and how far it moves when the videos of x are drawn again.
+
+    A resample has fewer different videos and so a higher FID. That shift is bias and not spread: the interval has the
+    percentiles of the resamples' deviations from their own mean, around the estimate.
+
+    Args:
+        videos: which video each frame is of, [N].
+    """
+    (x,) = features(x)
+    if len(videos) != len(x):
+        raise UserError(f"{len(x)} feature rows, but {len(videos)} names of their videos")
+    value = against(x, reference)
+    number = np.unique(np.asarray(videos), return_inverse=True)[1]
+    frames = [np.flatnonzero(number == one) for one in range(number.max() + 1)]
+    if len(frames) < 2:
+        return Interval(value, np.nan, np.nan, len(frames), len(frames))
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(resamples):
+        picked = np.concatenate([frames[one] for one in rng.integers(0, len(frames), len(frames))])
+        drawn.append(against(x[picked], reference))
+    low, high = np.percentile(np.array(drawn) - np.mean(drawn), [50 * (1 - level), 50 * (1 + level)])
+    return Interval(value, value + float(low), value + float(high), len(frames), len(frames))
