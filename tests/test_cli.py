@@ -266,5 +266,5 @@ def test_what_there_is(shell, what, words):
 
 def test_the_doctor_says_what_is_here(shell):
     code, out, _ = shell("doctor")
-    assert __version__ in out and "6 whole" in out and "exact" in out
+    assert __version__ in out and "8 whole" in out and "exact" in out
     assert code == (0 if "missing" not in out and "incomplete" not in out and "not installed" not in out else 1)

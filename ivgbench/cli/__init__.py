@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ivgbench.cli import catalogue, clip, runs
+from ivgbench.cli import catalogue, clip, fetch, runs
 from ivgbench.errors import UserError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="""
@@ -63,3 +63,4 @@ app.command("generate")(clip.generate)
 app.add_typer(catalogue.suites_app, name="suites")
 app.command("list")(catalogue.list_command)
 app.command("doctor")(catalogue.doctor)
+app.command("fetch")(fetch.fetch)

@@ -52,17 +52,27 @@ def suites_make(
     for one in suite_files.RECIPES if every else [name]:
         suite = suite_files.make_suite(one)
         suite.save(folder / f"{one}.jsonl")
-        print(f"{folder / f'{one}.jsonl'}: {_spell(suite)}")
+        print(f"{folder / f'{one}.jsonl'}: {spell(suite)}")
+
+
+@suites_app.command("import")
+def suites_import(
+    file: Annotated[Path, typer.Argument(help="Peekaboo's imc_inputs.json.")],
+    out: Annotated[Path | None, typer.Option(help="Folder (default: where fetched suites are).")] = None,
+) -> None:
+    """Turn the released IMC records into suites, their 16 boxes resampled to 24 frames."""
+    for path in suite_files.import_imc(file, out):
+        print(f"{path}: {spell(suite_files.load_suite(path))}")
 
 
 @suites_app.command("validate")
 def suites_validate(suite: Annotated[list[str], typer.Argument(help="Names or .jsonl files.")]) -> None:
     """Check suite files: ids, phrases, boxes, frames, checksum."""
     for one in suite:
-        print(f"{one}: ok, {_spell(suite_files.load_suite(one))}")
+        print(f"{one}: ok, {spell(suite_files.load_suite(one))}")
 
 
-def _spell(suite: Suite) -> str:
+def spell(suite: Suite) -> str:
     return f"{len(suite.cases)} cases of {suite.frames} frames, sha256 {suite.sha256[:12]}"
 
 

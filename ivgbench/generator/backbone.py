@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -14,10 +15,12 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, DPMSolverMultistepScheduler, UNet3DConditionModel
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
+from safetensors import SafetensorError
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
 from ivgbench.errors import UserError
+from ivgbench.generator import lora as adapters
 from ivgbench.generator import sources
 
 #: Frames decoded at a time: bounds the VAE's memory.
@@ -36,14 +39,28 @@ class Backbone:
         default_steps, default_guidance: used where `generate` is told nothing.
     """
 
-    def __init__(self, folder: Path, name: str, preset: sources.Preset, device: str, dtype: torch.dtype):
-        self.name, self.device, self.dtype = name, torch.device(device), dtype
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        preset: sources.Preset,
+        device: str,
+        dtype: torch.dtype,
+        offload: bool = False,
+        lora: Path | None = None,
+    ):
+        self.name, self.device, self.dtype, self.offload = name, torch.device(device), dtype, offload
         self.weights_hash = sources.weights_hash(folder)
         self.tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-        self.text_encoder = _text_encoder(folder / "text_encoder", self.device, dtype)
-        self.unet = _diffusion_part(UNet3DConditionModel, folder / "unet", self.device, dtype)
+        self.text_encoder = _text_encoder(folder, dtype)
+        self.unet = _diffusion_part(UNet3DConditionModel, folder, "unet", dtype)
+        if lora is not None:
+            adapters.merge(self.unet, lora)
         has_vae = (folder / "vae").is_dir()
-        self.vae = _diffusion_part(AutoencoderKL, folder / "vae", self.device, dtype) if has_vae else None
+        self.vae = _diffusion_part(AutoencoderKL, folder, "vae", dtype) if has_vae else None
+        if not offload:
+            for part in self._parts().values():
+                part.to(self.device)
         self.scheduler_config = json.loads((folder / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
 
         vae_config = self.vae.config if has_vae else None
@@ -60,13 +77,22 @@ class Backbone:
         self.default_steps, self.default_guidance = preset.steps, preset.guidance
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Backbone:
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        offload: bool = False,
+        lora: str | Path | None = None,
+    ) -> Backbone:
         """Loads a backbone.
 
         Args:
             source: "pocket" (ships with the package), "zeroscope", "modelscope", a folder in diffusers format, or a
                 hub id that has been fetched. A folder may lack `vae`: then only output="latent" works.
             dtype: weights are cast to it, whatever they are on disk.
+            offload: text encoder, denoiser and VAE wait on the CPU and are on the device only while they are used.
+            lora: a file of low-rank adapters for the denoiser; see `lora.merge`.
         Raises:
             UserError: files are missing (named), or the device is not there.
         """
@@ -75,11 +101,27 @@ class Backbone:
         except (RuntimeError, AssertionError) as fault:
             raise UserError(f"device {device!r} cannot be used: {str(fault).splitlines()[0]}") from None
         folder = sources.locate(source)
-        return cls(folder, *sources.preset(str(source)), device=device, dtype=dtype)
+        return cls(
+            folder, *sources.preset(str(source)), device=device, dtype=dtype, offload=offload,
+            lora=None if lora is None else Path(lora),
+        )  # fmt: skip
+
+    def _parts(self) -> dict[str, torch.nn.Module]:
+        parts = {"text_encoder": self.text_encoder, "unet": self.unet, "vae": self.vae}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def _bring(self, wanted: str) -> None:
+        """With offload: the wanted part to the device, and the others away from it first."""
+        if self.offload:
+            for name, part in self._parts().items():
+                if name != wanted:
+                    part.to("cpu")
+            self._parts()[wanted].to(self.device)
 
     @torch.no_grad()
     def encode_prompt(self, texts: Sequence[str]) -> torch.Tensor:
         """Last hidden states [N,L,C], padded or cut to the tokenizer's length L (77); no text attention mask."""
+        self._bring("text_encoder")
         ids = torch.tensor([self.token_ids(text) for text in texts], device=self.device)
         return self.text_encoder(ids).last_hidden_state.to(self.dtype)
 
@@ -101,6 +143,7 @@ class Backbone:
             latents: [N,C,F,h,w], already scaled for the scheduler.
             context: text states [2N,L,C], or [2NF,L,C] with a row per frame; all unconditional rows first.
         """
+        self._bring("unet")
         clips, frames = latents.shape[0], latents.shape[2]
         per_frame = len(context) != 2 * clips
         if per_frame and len(context) != 2 * clips * frames:
@@ -121,6 +164,7 @@ class Backbone:
         """Frames uint8 [F,H,W,3] of latents [1,C,F,h,w], a few frames at a time."""
         if self.vae is None:
             raise UserError(f"backbone {self.name!r} has no VAE: only output='latent' works")
+        self._bring("vae")
         frames = latents[0].transpose(0, 1).to(self.device, self.dtype) / self.vae.config.scaling_factor
         pixels = torch.cat([self.vae.decode(part, return_dict=False)[0].float() for part in frames.split(DECODE_SLICE)])
         return ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
@@ -150,40 +194,39 @@ def _from_known_keys(cls: type[SchedulerMixin], config: dict[str, Any]) -> Sched
     return cls.from_config({key: value for key, value in config.items() if key in known})
 
 
-def _diffusion_part(cls: type, folder: Path, device: torch.device, dtype: torch.dtype) -> torch.nn.Module:
-    model, info = cls.from_pretrained(
-        folder,
-        use_safetensors=True,
-        torch_dtype=dtype,
-        local_files_only=True,
-        low_cpu_mem_usage=False,
-        output_loading_info=True,
-    )
-    return _ready(model, info["missing_keys"], folder, device, dtype)
+def _diffusion_part(cls: type, folder: Path, part: str, dtype: torch.dtype) -> torch.nn.Module:
+    return _load(cls, folder, part, dtype, torch_dtype=dtype, low_cpu_mem_usage=False)
 
 
-def _text_encoder(folder: Path, device: torch.device, dtype: torch.dtype) -> CLIPTextModel:
+def _text_encoder(folder: Path, dtype: torch.dtype) -> CLIPTextModel:
     # Its progress bar for a second's work would land in the middle of the run's own.
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
-        model, info = CLIPTextModel.from_pretrained(
-            folder, use_safetensors=True, dtype=dtype, local_files_only=True, output_loading_info=True
-        )
+        return _load(CLIPTextModel, folder, "text_encoder", dtype, dtype=dtype)
     finally:
         if shown:
             transformers_logging.enable_progress_bar()
-    return _ready(model, info["missing_keys"], folder, device, dtype)
 
 
-def _ready(model: Any, missing: Any, folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
-    if missing:
-        raise UserError(
-            f"{folder}: the weights lack {len(missing)} tensors, e.g. {sorted(missing)[0]}; wrong or damaged file"
+def _load(cls: type, folder: Path, part: str, wanted: torch.dtype, **how: Any) -> Any:
+    """A part of the backbone on the CPU. From a .bin file both libraries read tensors and nothing else."""
+    weights = sources.weights_file(folder, part)
+    safe = weights.suffix == ".safetensors"
+    try:
+        model, info = cls.from_pretrained(
+            folder / part, use_safetensors=safe, local_files_only=True, output_loading_info=True, **how
         )
-    if any(parameter.dtype != dtype for parameter in model.parameters()):
-        raise UserError(f"{folder}: some weights cannot be cast to {dtype}")
-    return model.to(device).eval().requires_grad_(False)
+    except (OSError, ValueError, RuntimeError, pickle.UnpicklingError, SafetensorError) as fault:
+        line = (str(fault).splitlines() or [""])[0][:200]
+        raise UserError(f"{weights}: cannot be loaded as {cls.__name__}: {type(fault).__name__}: {line}") from None
+    if missing := info["missing_keys"]:
+        raise UserError(
+            f"{weights}: the weights lack {len(missing)} tensors, e.g. {sorted(missing)[0]}; wrong or damaged file"
+        )
+    if any(parameter.dtype != wanted for parameter in model.parameters()):
+        raise UserError(f"{weights}: some weights cannot be cast to {wanted}")
+    return model.eval().requires_grad_(False)
 
 
 @contextmanager

@@ -134,7 +134,8 @@ def _apply(
 ) -> torch.Tensor:
     factor = torch.where(maps != 0, 1.0, weaken).to(torch.float16)
     if tokens is None:
-        return probs * factor + maps * strengthen
+        return (probs * factor + maps * strengthen).to(probs.dtype)
     edited = probs.clone()
-    edited[..., tokens] = probs[..., tokens] * factor + maps * strengthen
+    # Half precision of two kinds makes float32: bfloat16 probabilities must come back as they were.
+    edited[..., tokens] = (probs[..., tokens] * factor + maps * strengthen).to(probs.dtype)
     return edited

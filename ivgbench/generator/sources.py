@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ivgbench import hub
 from ivgbench.errors import UserError
 from ivgbench.files import digest, file_sha256
 
-#: What counts as a part of the weights: anything else in a folder (cards, pictures) changes no pixel.
-HASHED_SUFFIXES = (".json", ".safetensors", ".txt")
-PARTS = {
+#: Part of a backbone -> the files it needs besides weights.
+CONFIGS = {
     "tokenizer": ("vocab.json", "merges.txt"),
-    "text_encoder": ("config.json", "model.safetensors"),
-    "unet": ("config.json", "diffusion_pytorch_model.safetensors"),
+    "text_encoder": ("config.json",),
+    "unet": ("config.json",),
     "scheduler": ("scheduler_config.json",),
+    "vae": ("config.json",),
 }
-VAE_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
+#: Part -> what its weights may be called; the first that is there is read. ZeroScope is published as .bin only.
+WEIGHTS = {
+    "text_encoder": ("model.safetensors", "pytorch_model.bin"),
+    "unet": ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"),
+    "vae": ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"),
+}
+#: Fetched when the repository has them: they change how a prompt is cut into tokens.
+OPTIONAL = ("tokenizer/tokenizer_config.json", "tokenizer/special_tokens_map.json")
 POCKET_FOLDER = Path(__file__).parent.parent / "pocket" / "weights" / "text-to-video"
 
 
 @dataclass(frozen=True)
 class Preset:
-    """What a backbone is best run with. Sizes in pixels; `height` and `width` None: the denoiser's own sample size."""
+    """What a backbone is best run with. Sizes in pixels; `height` and `width` None: the denoiser's own sample size.
+
+    revision: the commit of the hub repository that is fetched and loaded.
+    """
 
     frames: int = 24
     height: int | None = None
@@ -30,13 +42,26 @@ class Preset:
     steps: int = 40
     guidance: float = 9.0
     hub_id: str | None = None
+    revision: str | None = None
 
 
 #: Named backbones. Sizes as in the published demos (Peekaboo's app: 40 steps, guidance 9); the pocket's are tuned.
 PRESETS = {
     "pocket": Preset(frames=8, height=48, width=80, steps=20, guidance=3.0),
-    "zeroscope": Preset(frames=24, height=320, width=576, hub_id="cerspense/zeroscope_v2_576w"),
-    "modelscope": Preset(frames=16, height=256, width=256, hub_id="damo-vilab/text-to-video-ms-1.7b"),
+    "zeroscope": Preset(
+        frames=24,
+        height=320,
+        width=576,
+        hub_id="cerspense/zeroscope_v2_576w",
+        revision="6963642a64dbefa93663d1ecebb4ceda2d9ecb28",
+    ),
+    "modelscope": Preset(
+        frames=16,
+        height=256,
+        width=256,
+        hub_id="damo-vilab/text-to-video-ms-1.7b",
+        revision="8227dddca75a8561bf858d604cc5dae52b954d01",
+    ),
 }
 
 
@@ -47,7 +72,11 @@ def preset(source: str) -> tuple[str, Preset]:
     for name, known in PRESETS.items():
         if known.hub_id == source:
             return name, known
-    return Path(source).name, Preset()
+    return Path(source).name, Preset(hub_id=source if _is_hub_id(source) else None)
+
+
+def _is_hub_id(source: str) -> bool:
+    return source.count("/") == 1 and not source.startswith((".", "/")) and not Path(source).is_dir()
 
 
 def locate(source: str | Path) -> Path:
@@ -56,45 +85,89 @@ def locate(source: str | Path) -> Path:
     Args:
         source: "pocket", "zeroscope", "modelscope", a folder in diffusers format, or a hub id that has been fetched.
     Raises:
-        UserError: nothing there, or the list of missing files.
+        UserError: nothing there, or the list of missing files, and how to get them.
     """
     text = str(source)
     known = preset(text)[1]
+    remedy = ""
     if text == "pocket":
         folder = POCKET_FOLDER
         if not folder.is_dir():
             raise UserError("the pocket backbone has no weights here; train them: python -m ivgbench.pocket.train")
     elif Path(text).is_dir():
         folder = Path(text)
-    elif known.hub_id or (text.count("/") == 1 and not text.startswith((".", "/"))):
-        folder = _hub_snapshot(known.hub_id or text, text)
+    elif known.hub_id:
+        # Never downloads, so that a run cannot start with gigabytes of surprise.
+        remedy = f"; get them with `ivgbench fetch {text}`"
+        folder = hub.cached_folder(known.hub_id, "unet/config.json", known.revision)
+        if folder is None:
+            every = ", ".join(_missing(None, with_vae=True))
+            raise UserError(f"backbone {text!r} ({known.hub_id}) is not on this machine: missing {every}{remedy}")
     else:
         raise UserError(
             f"no backbone {text!r}: neither a folder, nor one of {', '.join(PRESETS)}, nor a hub id (owner/name)"
         )
-    parts = {**PARTS, "vae": VAE_FILES} if (folder / "vae").is_dir() else PARTS
-    missing = [
-        f"{part}/{file}" for part, files in parts.items() for file in files if not (folder / part / file).is_file()
-    ]
-    if missing:
-        raise UserError(f"backbone {text!r}: missing in {folder}: {', '.join(missing)} (only safetensors are read)")
+    # A folder may lack the VAE as a whole; what comes from the hub is made to have it.
+    if missing := _missing(folder, with_vae=bool(remedy) or (folder / "vae").is_dir()):
+        raise UserError(f"backbone {text!r}: missing in {folder}: {', '.join(missing)} (weights may be .bin){remedy}")
     return folder
 
 
-def _hub_snapshot(hub_id: str, source: str) -> Path:
-    """The local copy of a hub repository; never downloads, so that a run cannot start with gigabytes of surprise."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+def _missing(folder: Path | None, with_vae: bool) -> list[str]:
+    """The needed files that are not in a folder; all of them for None."""
+    names = []
+    for part, files in CONFIGS.items():
+        if part == "vae" and not with_vae:
+            continue
+        names += [f"{part}/{file}" for file in files if folder is None or not (folder / part / file).is_file()]
+        if part in WEIGHTS and (folder is None or not _weights_there(folder, part)):
+            names.append(f"{part}/{WEIGHTS[part][0]}")
+    return names
 
-    try:
-        return Path(snapshot_download(hub_id, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError):
-        raise UserError(
-            f"backbone {source!r} ({hub_id}) is not on this machine; run `ivgbench fetch {source}`"
-        ) from None
+
+def _weights_there(folder: Path, part: str) -> list[Path]:
+    return [folder / part / name for name in WEIGHTS[part] if (folder / part / name).is_file()]
+
+
+def weights_file(folder: Path, part: str) -> Path:
+    """The file that a part of a complete backbone is loaded from."""
+    return _weights_there(folder, part)[0]
+
+
+def fetch(source: str) -> Path:
+    """Downloads a backbone from the hub, at its preset's commit (else what "main" is now), and returns its folder.
+
+    Raises:
+        UserError: a source that is not on a hub, or a download that failed.
+    """
+    hub_id = preset(source)[1].hub_id
+    if hub_id is None:
+        raise UserError(f"nothing to fetch for {source!r}: give zeroscope, modelscope, or a hub id (OWNER/NAME)")
+    return hub.fetch_repository(hub_id, preset(source)[1].revision, to_fetch)
+
+
+def to_fetch(files: Sequence[str]) -> list[str]:
+    """Of all files of a hub repository, those a backbone needs.
+
+    Raises:
+        UserError: the repository is no text-to-video model in diffusers format.
+    """
+    there = set(files)
+    wanted = [f"{part}/{file}" for part, names in CONFIGS.items() for file in names]
+    for part, names in WEIGHTS.items():
+        wanted.append(next((f"{part}/{name}" for name in names if f"{part}/{name}" in there), f"{part}/{names[0]}"))
+    if missing := sorted(set(wanted) - there):
+        raise UserError(f"the repository is no text-to-video model in diffusers format: it has no {', '.join(missing)}")
+    return wanted + [name for name in OPTIONAL if name in there]
 
 
 def weights_hash(folder: Path) -> str:
-    """sha256 over the sorted (relative path, file sha256) of a folder's json, safetensors and txt files, hex."""
-    files = sorted(path for path in Path(folder).rglob("*") if path.suffix in HASHED_SUFFIXES and path.is_file())
-    return digest([[path.relative_to(folder).as_posix(), file_sha256(path)] for path in files])
+    """sha256 over the sorted (relative path, file sha256) of what changes a pixel, hex.
+
+    That is every json and txt file of the folder, and the weights that are read (a repository may hold the same
+    weights in several formats). Cards and pictures do not count.
+    """
+    folder = Path(folder)
+    files = {path for path in folder.rglob("*") if path.suffix in (".json", ".txt") and path.is_file()}
+    files |= {_weights_there(folder, part)[0] for part in WEIGHTS if _weights_there(folder, part)}
+    return digest([[path.relative_to(folder).as_posix(), file_sha256(path)] for path in sorted(files)])

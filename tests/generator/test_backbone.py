@@ -9,6 +9,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler
 from safetensors.torch import load_file, save_file
 
+from ivgbench import load_suite
 from ivgbench.errors import UserError
 from ivgbench.generator import Backbone, generate, sources
 
@@ -105,6 +106,69 @@ def test_named_backbones_know_their_own_defaults():
     assert sources.preset("cerspense/zeroscope_v2_576w")[0] == "zeroscope"
     known = sources.PRESETS["zeroscope"]
     assert (known.frames, known.height, known.width, known.steps, known.guidance) == (24, 320, 576, 40, 9)
+
+
+@pytest.mark.parametrize("part", ["unet/diffusion_pytorch_model.bin", "text_encoder/pytorch_model.bin"])
+def test_a_pickle_that_holds_more_than_tensors_is_not_run(tiny_folder, tmp_path, part):
+    folder = tmp_path / "copy"
+    shutil.copytree(tiny_folder, folder)
+    next((folder / part).parent.glob("*.safetensors")).unlink()
+    torch.save({"weight": Trap()}, folder / part)
+    with pytest.raises(UserError, match=f"{part}: cannot be loaded as"):
+        Backbone.from_pretrained(folder)
+    assert not Trap.sprung
+
+
+class Trap:
+    sprung = False
+
+    def __reduce__(self):
+        return Trap.spring, ()
+
+    @staticmethod
+    def spring():
+        Trap.sprung = True
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("method", ["plain", "peekaboo", "trailblazer", "tid"])
+def test_every_method_runs_in_half_precision(complete, case, dtype, method):
+    bb = Backbone.from_pretrained(complete, dtype=dtype)
+    latents = torch.randn(1, 4, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    clip = generate(bb, case, method=method, steps=2, guidance_scale=4.0, latents=latents)
+    assert clip.latents.dtype == dtype and clip.latents.isfinite().all()
+    assert clip.video.dtype == np.uint8 and clip.video.std() > 0
+
+
+def test_half_precision_makes_nearly_the_same_latents():
+    star = load_suite("static").cases[0]
+    whole, half = (
+        generate(Backbone.from_pretrained("pocket", dtype=dtype), star, "peekaboo", steps=2, output="latent").latents
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    difference = (half.float() - whole).norm() / whole.norm()
+    assert 0.001 < difference < 0.1  # 0.04: what eight bits of mantissa leave after two steps
+
+
+def test_offloaded_parts_are_on_the_device_only_while_they_work(complete, case, monkeypatch):
+    bb = Backbone.from_pretrained(complete, offload=True)
+    moves = []
+    for name, part in bb._parts().items():
+        monkeypatch.setattr(part, "to", lambda place, name=name: moves.append((name, str(place))), raising=False)
+    bb.device = "there"
+    for wanted in ("text_encoder", "unet", "vae"):
+        moves.clear()
+        bb._bring(wanted)
+        assert moves[-1] == (wanted, "there")
+        assert sorted(moves[:-1]) == sorted((name, "cpu") for name in bb._parts() if name != wanted)
+
+
+def test_offloading_changes_no_pixel(complete, case):
+    options = dict(method="peekaboo", steps=2, latents=torch.randn(1, 4, 3, 8, 12))
+    clips = [
+        generate(Backbone.from_pretrained(complete, offload=offload), case, **options) for offload in (False, True)
+    ]
+    assert torch.equal(clips[0].latents, clips[1].latents) and np.array_equal(clips[0].video, clips[1].video)
 
 
 def test_an_unknown_device_is_a_users_error(tiny_folder):

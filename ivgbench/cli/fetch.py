@@ -1,0 +1,24 @@
+"""The command that downloads: weights of a backbone or a detector, or the released IMC suite."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ivgbench import suites as suite_files
+from ivgbench.cli.catalogue import spell
+
+
+def fetch(
+    what: Annotated[str, typer.Argument(help="zeroscope, modelscope, another hub id (OWNER/NAME), or imc.")],
+) -> None:
+    """Download what a run needs, at a fixed commit, and check its hashes. Runs themselves never download."""
+    if what == "imc":
+        for path in suite_files.import_imc(suite_files.imc.fetch()):
+            print(f"{path}: {spell(suite_files.load_suite(path))}")
+        return
+    from ivgbench.generator import sources
+
+    folder = sources.fetch(what)
+    print(f"{folder}: weights {sources.weights_hash(folder)[:12]}")

@@ -1,0 +1,85 @@
+"""Suites of cases by name: those that ship with the package, and those a user fetched or imported. numpy only."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+
+from ivgbench import hub
+from ivgbench.cases import Suite, load_suite_file
+from ivgbench.errors import UserError
+from ivgbench.suites import imc, pocket, scenes
+
+#: Shipped suites -> how each is drawn anew.
+RECIPES: dict[str, Callable[[str], Suite]] = {name: pocket.make for name in pocket.RECIPES} | {
+    name: scenes.make for name in scenes.NAMES
+}
+
+
+def make_suite(name: str) -> Suite:
+    """Draws a shipped suite anew: the same cases every time. UserError for an unknown name."""
+    if name not in RECIPES:
+        raise UserError(f"there is no recipe for a suite {name!r}; known: {', '.join(RECIPES)}")
+    return RECIPES[name](name)
+
+
+def folder() -> Path:
+    """Where the shipped suite files are: package data of an installed wheel, or data/suites of a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    for place in (package / "_data" / "suites", package.parent / "data" / "suites"):
+        if place.is_dir():
+            return place
+    raise UserError(f"the shipped suites are missing: there is neither {place} nor the package's copy of it")
+
+
+def user_folder() -> Path:
+    """Where fetched and imported suites are kept."""
+    return hub.home() / "suites"
+
+
+def _files() -> dict[str, Path]:
+    """Name -> file; a shipped name cannot be taken by another file."""
+    return {path.stem: path for place in (user_folder(), folder()) for path in sorted(place.glob("*.jsonl"))}
+
+
+def names() -> list[str]:
+    """Names of the suites on this machine."""
+    return sorted(_files())
+
+
+def import_imc(file: Path, target: Path | None = None) -> list[Path]:
+    """Writes the suites of a released IMC file (`imc.read`) where `load_suite` finds them, or into another folder."""
+    target = user_folder() if target is None else target
+    written = []
+    for suite in imc.read(file):
+        written.append(target / f"{suite.name}.jsonl")
+        suite.save(written[-1])
+    return written
+
+
+def canonical(name: str, backbone: str = "pocket") -> str:
+    """What "static" and "dynamic" mean: the pocket world's own suites on the pocket, IMC's on any other backbone."""
+    return f"{'pocket' if backbone == 'pocket' else 'imc'}-{name}" if name in ("static", "dynamic") else name
+
+
+def load_suite(name_or_path: str | Path, backbone: str = "pocket") -> Suite:
+    """A suite by its name, by "static" or "dynamic" (that of the backbone), or from a JSONL file; checked.
+
+    Raises:
+        UserError: unknown name, or a missing or damaged file.
+    """
+    text = str(name_or_path)
+    if isinstance(name_or_path, Path) or text.endswith(".jsonl") or "/" in text:
+        return load_suite_file(Path(name_or_path))
+    name, known = canonical(text, backbone), _files()
+    if name in known:
+        return load_suite_file(known[name])
+    if name in imc.NAMES:
+        raise UserError(
+            f"the suite {name!r} is not on this machine: `ivgbench fetch imc`, or take sentences of our own: "
+            f"--suite scenes-{name.rpartition('-')[2]}"
+        )
+    near = difflib.get_close_matches(name, [*known, *imc.NAMES, "static", "dynamic"], n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known)}"
+    raise UserError(f"unknown suite {name!r}; {hint} (or give a .jsonl file)")

@@ -1,0 +1,89 @@
+"""The pocket world's suites: its captions with boxes of either rule, drawn once and committed with a checksum.
+
+Content (colour, shape, background) is drawn from a stream of its own: it is independent of the boxes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from ivgbench.cases import Case, Subject, Suite, check_case
+from ivgbench.pocket import world
+from ivgbench.suites.tracks import imc_dynamic, imc_static, trailblazer_dynamic, trailblazer_static
+
+CASES = 48
+
+
+class Recipe(NamedTuple):
+    """How a suite is drawn. `seed` names the stream of its boxes, `content` the stream of its captions."""
+
+    rule: str
+    split: str
+    track: Callable[[np.random.Generator, int], np.ndarray]
+    content: str
+    seed: int
+
+
+RECIPES: dict[str, Recipe] = {
+    "pocket-static": Recipe("imc", "static", imc_static, "report", 1),
+    "pocket-dynamic": Recipe("imc", "dynamic", imc_dynamic, "report", 2),
+    "pocket-trailblazer-static": Recipe("trailblazer", "static", trailblazer_static, "report", 3),
+    "pocket-trailblazer-dynamic": Recipe("trailblazer", "dynamic", trailblazer_dynamic, "report", 4),
+    "pocket-tuning-static": Recipe("imc", "static", imc_static, "tuning", 1),
+    "pocket-tuning-dynamic": Recipe("imc", "dynamic", imc_dynamic, "tuning", 2),
+}
+
+
+def _balanced(pool: list[str], count: int, seed: list[int]) -> list[str]:
+    """`count` captions of the pool in an order whose every beginning has colours, shapes and backgrounds in balance."""
+    rng = np.random.default_rng(seed)
+    left = [pool[k] for k in rng.permutation(len(pool))]
+    used: tuple[Counter, ...] = (Counter(), Counter(), Counter())
+    sizes = (len(world.COLOURS), len(world.SHAPES), len(world.BACKGROUNDS))
+    chosen = []
+    for _ in range(count):
+        words = {text: _words(text) for text in left}
+        best = min(left, key=lambda text: sum(n * u[w] ** 2 for n, u, w in zip(sizes, used, words[text], strict=True)))
+        left.remove(best)
+        chosen.append(best)
+        for counter, word in zip(used, words[best], strict=True):
+            counter[word] += 1
+    return chosen
+
+
+def _words(text: str) -> tuple[str, str, str]:
+    ((colour, shape),), background = world.parse_caption(text)
+    return colour, shape, background
+
+
+def captions(content: str) -> list[str]:
+    """The 48 captions of the reporting or of the tuning suites; no caption is in both lists."""
+    every = world.all_captions()
+    tuning = _balanced(every, CASES, [world.SPLIT_SEEDS["tuning"], 0])
+    if content == "tuning":
+        return tuning
+    taken = set(tuning)
+    return _balanced([text for text in every if text not in taken], CASES, [world.SPLIT_SEEDS["report"], 0])
+
+
+def make(name: str) -> Suite:
+    """Draws a pocket suite anew: the same cases every time.
+
+    All reporting suites share their 48 captions, as the paper runs both splits on the same prompts.
+    """
+    recipe = RECIPES[name]
+    rng = np.random.default_rng([world.SPLIT_SEEDS[recipe.content], recipe.seed])
+    cases = []
+    for index, prompt in enumerate(captions(recipe.content)):
+        colour, shape, background = _words(prompt)
+        track = np.clip(np.round(recipe.track(rng, world.FRAMES), 4), 0, 1)
+        words = {"colour": colour, "shape": shape, "background": background}
+        metadata = {"split": recipe.split, "rule": recipe.rule, **words}
+        case = Case(f"{name}-{index:02d}", prompt, (Subject(f"{colour} {shape}", track),), metadata)
+        cases.append(check_case(case, f"suite {name}", world.FRAMES))
+    description = f"{CASES} captions of the pocket world, boxes by the {recipe.rule} rule, {recipe.split}"
+    return Suite(name, world.FRAMES, tuple(cases), description)
