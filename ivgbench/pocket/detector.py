@@ -12,12 +12,13 @@ from safetensors.torch import save_file
 
 from ivgbench.files import write_json
 from ivgbench.metrics.detectors import quiet_ultralytics
-from ivgbench.pocket import world
+from ivgbench.pocket import traps, world
 from ivgbench.pocket.loop import Schedule, fit
 from ivgbench.pocket.vae import round_trip
 
-SCHEDULE = Schedule(steps=1200, learning_rate=2e-3, warmup=100, weight_decay=0.01)
+SCHEDULE = Schedule(steps=1800, learning_rate=2e-3, warmup=100, weight_decay=0.01)
 BATCH = 32
+TRAP_RATE = 1 / 6
 SIZE = (96, 160)  # height and width the model sees: multiples of 32, twice the frame
 THRESHOLD = 0.1  # as OWL-ViT has it in this benchmark
 NAMES = [f"{colour} {shape}" for colour in world.COLOURS for shape in world.SHAPES]
@@ -61,25 +62,22 @@ def to_input(frames: np.ndarray) -> torch.Tensor:
 
 
 def sample_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
-    """One frame with no, one or two sprites: uint8 [H,W,3] and (class, box) of each sprite that is fully in view."""
-    count = rng.choice(3, p=[0.1, 0.7, 0.2])
+    """One frame with no, one or two sprites: uint8 [H,W,3] and (class, box) of each sprite.
+
+    One frame in six shows only a half sprite or a blob, and carries no label.
+    """
+    if rng.random() < TRAP_RATE:
+        return (traps.half_sprite, traps.colour_blob)[rng.integers(2)](rng)[0], []
+    count = rng.choice(3, p=[0.1, 0.6, 0.3])
     sprites: list[world.Sprite] = []
-    for _ in range(count):
+    while len(sprites) < count:
         boxes = world.random_track(rng)[[rng.integers(world.FRAMES)]]
-        # Two sprites may touch, but neither may hide the other.
-        if all(_overlap(boxes[0], other.boxes[0]) < 0.1 for other in sprites):
+        if all(world.overlap(boxes, other.boxes) < world.MAX_OVERLAP for other in sprites):
             sprites.append(world.Sprite(str(rng.choice(list(world.COLOURS))), str(rng.choice(world.SHAPES)), boxes))
-    if sprites:
-        frame = world.render(sprites, str(rng.choice(list(world.BACKGROUNDS))), rng)[0]
-    else:
-        frame = np.clip(world.paint_background(str(rng.choice(list(world.BACKGROUNDS))), rng), 0, 255).astype(np.uint8)
+    if not sprites:
+        return traps.blank(rng)[0], []
+    frame = world.render(sprites, str(rng.choice(list(world.BACKGROUNDS))), rng)[0]
     return frame, [(NAMES.index(sprite.phrase), sprite.boxes[0]) for sprite in sprites]
-
-
-def _overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """The part of the smaller box that the other covers."""
-    sides = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None)
-    return float(sides.prod() / min((a[2:] - a[:2]).prod(), (b[2:] - b[:2]).prod()))
 
 
 def train(

@@ -7,6 +7,7 @@ and resumed sees the same data in the same order as one that was not.
 from __future__ import annotations
 
 import csv
+import math
 import os
 import time
 from collections.abc import Callable
@@ -16,24 +17,44 @@ from pathlib import Path
 import torch
 
 from ivgbench.files import write_atomic
+from ivgbench.pocket.muon import Muon
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast: AdamW with linear warm-up and a cosine fall to a twentieth of `learning_rate`."""
+    """How long and how fast: AdamW with linear warm-up and a cosine fall to a twentieth of `learning_rate`.
+
+    matrix_rate: when given, Muon trains the inner weight matrices at this rate, and AdamW the rest.
+    """
 
     steps: int
     learning_rate: float
+    matrix_rate: float | None = None
     warmup: int = 100
     weight_decay: float = 0.01
     ema: float = 0.998
     clip: float = 1.0
 
-    def rate(self, step: int) -> float:
+    def factor(self, step: int) -> float:
+        """What the rates are multiplied by at a step."""
         if step < self.warmup:
-            return self.learning_rate * (step + 1) / self.warmup
+            return (step + 1) / self.warmup
         done = (step - self.warmup) / max(self.steps - self.warmup, 1)
-        return self.learning_rate * (0.05 + 0.95 * 0.5 * (1 + float(torch.cos(torch.tensor(done * torch.pi)))))
+        return 0.05 + 0.95 * 0.5 * (1 + math.cos(done * math.pi))
+
+    def optimisers(self, module: torch.nn.Module) -> list[torch.optim.Optimizer]:
+        matrices, rest = [], []
+        for name, weight in module.named_parameters():
+            # Embeddings, and the maps from and to latents, are tables rather than maps between features.
+            table = any(part in name for part in ("embedding", "conv_in", "conv_out"))
+            inner = self.matrix_rate is not None and weight.ndim >= 2 and not table
+            (matrices if inner else rest).append(weight)
+        made: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(rest, lr=self.learning_rate, betas=(0.9, 0.99), weight_decay=self.weight_decay)
+        ]
+        if matrices:
+            made.append(Muon(matrices, lr=self.matrix_rate, weight_decay=self.weight_decay))
+        return made
 
 
 class EMA:
@@ -78,14 +99,14 @@ def fit(
     checkpoint, log = work / f"{name}.pt", work / f"{name}.csv"
     if start_from is not None:
         module.load_state_dict(start_from)
-    optimiser = torch.optim.AdamW(
-        module.parameters(), lr=schedule.learning_rate, betas=(0.9, 0.99), weight_decay=schedule.weight_decay
-    )
+    optimisers = schedule.optimisers(module)
+    rates = [optimiser.param_groups[0]["lr"] for optimiser in optimisers]
     ema, first, spent = EMA(module, schedule.ema), 0, 0.0
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
         module.load_state_dict(saved["module"])
-        optimiser.load_state_dict(saved["optimiser"])
+        for optimiser, state in zip(optimisers, saved["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
         ema.shadow, first, spent = saved["ema"], saved["step"], saved["seconds"]
         device = next(module.parameters()).device
         ema.shadow = {key: value.to(device) for key, value in ema.shadow.items()}
@@ -96,7 +117,7 @@ def fit(
             checkpoint,
             {
                 "module": module.state_dict(),
-                "optimiser": optimiser.state_dict(),
+                "optimisers": [optimiser.state_dict() for optimiser in optimisers],
                 "ema": ema.shadow,
                 "step": step,
                 "seconds": spent + time.monotonic() - begun,
@@ -106,9 +127,9 @@ def fit(
     begun = saved_at = time.monotonic()
     running: list[float] = []
     for step in range(first, schedule.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = schedule.rate(step)
-        optimiser.zero_grad(set_to_none=True)
+        for optimiser, rate in zip(optimisers, rates, strict=True):
+            optimiser.param_groups[0]["lr"] = rate * schedule.factor(step)
+        module.zero_grad(set_to_none=True)
         loss = loss_of(step)
         if not torch.isfinite(loss):
             raise FloatingPointError(
@@ -116,12 +137,18 @@ def fit(
             )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), schedule.clip)
-        optimiser.step()
+        for optimiser in optimisers:
+            optimiser.step()
         ema.update(module, step)
         running.append(loss.item())
         if (step + 1) % log_every == 0 or step + 1 == schedule.steps:
             seconds = spent + time.monotonic() - begun
-            row = [step + 1, f"{sum(running) / len(running):.5f}", f"{schedule.rate(step):.2e}", f"{seconds:.0f}"]
+            row = [
+                step + 1,
+                f"{sum(running) / len(running):.5f}",
+                f"{schedule.learning_rate * schedule.factor(step):.2e}",
+                f"{seconds:.0f}",
+            ]
             new = not log.exists()
             with log.open("a", newline="") as handle:
                 writer = csv.writer(handle)

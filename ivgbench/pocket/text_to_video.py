@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +19,15 @@ from diffusers.models.transformers.transformer_temporal import TransformerTempor
 from safetensors.torch import load_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from ivgbench.generator.sources import weights_hash
 from ivgbench.pocket import world
+from ivgbench.pocket.bank import load_bank
 from ivgbench.pocket.loop import Schedule, fit
 from ivgbench.pocket.tokenizer import BOS, EOS, save_tokenizer, vocabulary
-from ivgbench.pocket.vae import to_tensor
 
 PHASES = {
-    "frames": (Schedule(steps=3600, learning_rate=1.2e-3, warmup=60), 32, 1),
-    "clips": (Schedule(steps=480, learning_rate=7e-4, warmup=60), 12, world.FRAMES),
+    "frames": (Schedule(steps=9000, learning_rate=1.2e-3, matrix_rate=4e-3, ema=0.999), 32, 1),
+    "clips": (Schedule(steps=700, learning_rate=6e-4, matrix_rate=2e-3, warmup=50), 12, world.FRAMES),
 }
 CAPTION_DROPOUT = 0.1
 MIN_SNR_GAMMA = 5.0
@@ -135,30 +137,36 @@ class TextToVideo(torch.nn.Module):
         return self.unet(latents, timesteps, text[[unique.index(c) for c in captions]]).sample
 
 
-def loss_function(model: TextToVideo, vae: AutoencoderKL, scheduler: DDIMScheduler, batch: int, frames: int, seed: int):
-    """step -> min-SNR weighted noise error on `batch` fresh clips of `frames` frames."""
+def loss_function(
+    model: TextToVideo,
+    bank: tuple[torch.Tensor, list[str]],
+    scheduler: DDIMScheduler,
+    batch: int,
+    frames: int,
+    seed: int,
+):
+    """step -> min-SNR weighted noise error on `batch` clips of the bank, or on one random frame of each."""
     device = next(model.parameters()).device
     signal = scheduler.alphas_cumprod.to(device)
     snr = signal / (1 - signal)
     weights = snr.clamp(max=MIN_SNR_GAMMA) / snr
+    latents, captions = bank
 
     def loss_of(step: int) -> torch.Tensor:
         rng = np.random.default_rng([seed, frames, step])
-        first = seed * 10**7 + frames * 10**6 + step * batch
-        only = None if frames == world.FRAMES else int(rng.integers(world.FRAMES))
-        clips = [world.sample_clip("text-to-video", first + i, only) for i in range(batch)]
-        captions = ["" if rng.random() < CAPTION_DROPOUT else clip.caption for clip in clips]
+        picks = rng.integers(len(captions), size=batch)
+        shown = latents[picks]
+        if frames == 1:
+            shown = shown[torch.arange(batch), rng.integers(world.FRAMES, size=batch)].unsqueeze(1)
+        clean = shown.to(device).float().transpose(1, 2)
+        words = ["" if rng.random() < CAPTION_DROPOUT else captions[pick] for pick in picks]
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        noise = torch.randn(clean.shape, generator=generator).to(device)
+        # Stratified timesteps: every batch sees the whole noise range.
+        strata = (torch.arange(batch) + torch.rand(batch, generator=generator)) / batch
+        timesteps = (strata * scheduler.config.num_train_timesteps).long().to(device)
         with torch.autocast(device.type, torch.bfloat16):
-            with torch.no_grad():
-                pixels = to_tensor(np.concatenate([clip.video for clip in clips])).to(device)
-                latents = vae.encode(pixels).latent_dist.mode().float() * vae.config.scaling_factor
-            latents = latents.unflatten(0, (batch, frames)).transpose(1, 2)
-            noise = torch.randn(latents.shape, generator=generator).to(device)
-            # Stratified timesteps: every batch sees the whole noise range.
-            strata = (torch.arange(batch) + torch.rand(batch, generator=generator)) / batch
-            timesteps = (strata * scheduler.config.num_train_timesteps).long().to(device)
-            predicted = model(scheduler.add_noise(latents, noise, timesteps), timesteps, captions)
+            predicted = model(scheduler.add_noise(clean, noise, timesteps), timesteps, words)
         error = (predicted.float() - noise).square().mean((1, 2, 3, 4))
         return (weights[timesteps] * error).mean()
 
@@ -170,13 +178,12 @@ def train(
     vae: AutoencoderKL,
     seed: int = 0,
     device: str = "cpu",
-    steps: dict[str, int] | None = None,
+    steps: int | None = None,
     start: Path | None = None,
 ) -> TextToVideo:
     """Both phases; each resumes from its own checkpoint. Returns the averaged model in eval mode.
 
-    start: a finished model's folder to train on from, instead of random weights; its clips phase goes on, the frames
-    phase is over.
+    start: a finished model's folder to go on from, with another clips phase and a checkpoint of its own.
     """
     torch.manual_seed(seed)
     save_tokenizer(work / "tokenizer")
@@ -184,7 +191,7 @@ def train(
     model.eval()  # UNet3D's only dropout sits in its temporal convolutions; this small world needs none
     if device == "cpu":
         model.unet.set_attn_processor(TrainingAttention())
-    vae = vae.to(device).eval().requires_grad_(False)
+    bank = load_bank(work, vae.to(device).eval())
     scheduler = DDIMScheduler(**SCHEDULER_CONFIG)
     phases = dict(PHASES)
     if start is None:
@@ -192,12 +199,12 @@ def train(
     else:
         model.unet.load_state_dict(load_file(start / "unet" / "diffusion_pytorch_model.safetensors"))
         model.text_encoder.load_state_dict(load_file(start / "text_encoder" / "model.safetensors"))
-        del phases["frames"]
+        phases = {f"onward-{weights_hash(start)[:8]}": PHASES["clips"]}
     weights = model.state_dict()
     for phase, (schedule, batch, frames) in phases.items():
-        if steps and phase in steps:
-            schedule = Schedule(**{**schedule.__dict__, "steps": steps[phase]})
-        loss_of = loss_function(model, vae, scheduler, batch, frames, seed)
+        if steps is not None:
+            schedule = replace(schedule, steps=steps)
+        loss_of = loss_function(model, bank, scheduler, batch, frames, seed)
         with spatial_only(model.unet) if frames == 1 else contextlib.nullcontext():
             weights = fit(f"text-to-video-{phase}", model, loss_of, schedule, work, start_from=weights)
     model.load_state_dict(weights)

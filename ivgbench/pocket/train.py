@@ -32,9 +32,8 @@ def train_part(part: str, work: Path, weights: Path, device: str, steps: int | N
     folder = work / "vae" if (work / "vae").is_dir() else weights / "text-to-video" / "vae"
     autoencoder = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
     if part == "text-to-video":
-        wanted = None if steps is None else {"frames": steps, "clips": steps}
         start = weights / part if onward else None
-        model = text_to_video.train(work, autoencoder, device=device, steps=wanted, start=start)
+        model = text_to_video.train(work, autoencoder, device=device, steps=steps, start=start)
         text_to_video.save(model, autoencoder, weights / part)
     elif part == "clip":
         clip.save(clip.train(work, autoencoder, device=device, steps=steps), weights / part)

@@ -41,6 +41,8 @@ COLOUR_JITTER = 8
 BACKGROUND_JITTER = 6
 PATTERN_AMPLITUDE = 16.0
 SUPERSAMPLE = 3
+#: Two sprites of one scene may touch, but neither may hide the other.
+MAX_OVERLAP = 0.1
 
 #: Seeds of the streams. No two uses share one: training, tuning, reporting and reference data stay apart.
 SPLIT_SEEDS: dict[str, int] = {
@@ -223,3 +225,24 @@ def sample_clip(split: str, index: int, only: int | None = None) -> Clip:
     track = random_track(rng)
     sprite = Sprite(colour, shape, track if only is None else track[[only]])
     return Clip(render([sprite], background, rng), caption([sprite.phrase], background), (sprite,), background)
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """The largest part of the smaller box that the other covers, over the frames of two tracks [F,4]: 0..1."""
+    sides = np.clip(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0, None)
+    areas = np.minimum((a[:, 2:] - a[:, :2]).prod(1), (b[:, 2:] - b[:, :2]).prod(1))
+    return float((sides.prod(1) / areas).max())
+
+
+def sample_scene(split: str, index: int, second: float = 0.3) -> Clip:
+    """Clip `index` of a split with one subject or, at the rate `second`, two that differ and hardly overlap."""
+    rng = np.random.default_rng([SPLIT_SEEDS[split], index, 2])
+    background = str(rng.choice(list(BACKGROUNDS)))
+    sprites: list[Sprite] = []
+    wanted = 1 + (rng.random() < second)
+    while len(sprites) < wanted:
+        new = Sprite(str(rng.choice(list(COLOURS))), str(rng.choice(SHAPES)), random_track(rng))
+        if all(new.phrase != other.phrase and overlap(new.boxes, other.boxes) < MAX_OVERLAP for other in sprites):
+            sprites.append(new)
+    phrases = [sprite.phrase for sprite in sprites]
+    return Clip(render(sprites, background, rng), caption(phrases, background), tuple(sprites), background)

@@ -6,16 +6,17 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from ivgbench.pocket import clip, detector, text_to_video, vae, world
+from ivgbench.pocket import bank, clip, detector, text_to_video, vae, world
 from ivgbench.pocket.loop import Schedule, fit
+from ivgbench.pocket.muon import Muon, orthogonalise
 
 
 class Killed(Exception):
     pass
 
 
-def train_line(work, stop_at=None):
-    """Fits y = 2x with fresh data each step; may be killed before a step."""
+def train_line(work, stop_at=None, matrix_rate=None):
+    """Fits y = 2x with fresh data each step, by AdamW or with Muon for the weight; may be killed before a step."""
     torch.manual_seed(0)
     line = torch.nn.Linear(1, 1)
 
@@ -25,16 +26,16 @@ def train_line(work, stop_at=None):
         x = torch.randn(16, 1, generator=torch.Generator().manual_seed(step))
         return (line(x) - 2 * x).square().mean()
 
-    return fit(
-        "line", line, loss_of, Schedule(steps=40, learning_rate=0.05, warmup=5), work, save_every_s=0, log_every=10
-    )
+    schedule = Schedule(steps=40, learning_rate=0.05, matrix_rate=matrix_rate, warmup=5)
+    return fit("line", line, loss_of, schedule, work, save_every_s=0, log_every=10)
 
 
-def test_a_killed_training_resumes_to_the_same_weights(tmp_path):
-    whole = train_line(tmp_path / "whole")
+@pytest.mark.parametrize("matrix_rate", [None, 0.05])
+def test_a_killed_training_resumes_to_the_same_weights(tmp_path, matrix_rate):
+    whole = train_line(tmp_path / "whole", matrix_rate=matrix_rate)
     with pytest.raises(Killed):
-        train_line(tmp_path / "killed", stop_at=23)
-    resumed = train_line(tmp_path / "killed")
+        train_line(tmp_path / "killed", 23, matrix_rate)
+    resumed = train_line(tmp_path / "killed", matrix_rate=matrix_rate)
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     with (tmp_path / "killed" / "line.csv").open() as handle:
         assert [row["step"] for row in csv.DictReader(handle)] == ["10", "20", "30", "40"]
@@ -62,11 +63,13 @@ def test_whitening_changes_the_latents_and_not_the_pictures():
     assert flat.mean(1).abs().max() < 1e-2
 
 
-def test_every_recipe_takes_a_step_and_saves_what_it_made(tmp_path):
+def test_every_recipe_takes_a_step_and_saves_what_it_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(bank, "SHARD", 4)
+    monkeypatch.setattr(text_to_video.load_bank, "__defaults__", (8,))
     model = vae.train(tmp_path, steps=1)
-    made = text_to_video.train(tmp_path, model, steps={"frames": 1, "clips": 1})
+    made = text_to_video.train(tmp_path, model, steps=1)
     text_to_video.save(made, model, tmp_path / "text-to-video")
-    onward = text_to_video.train(tmp_path / "more", model.float(), steps={"clips": 1}, start=tmp_path / "text-to-video")
+    onward = text_to_video.train(tmp_path / "more", model.float(), steps=1, start=tmp_path / "text-to-video")
     drift = (onward.unet.conv_in.weight - made.float().unet.conv_in.weight).abs().max()
     assert 0 < drift < 0.01, "training goes on from the finished weights"
     judge = clip.train(tmp_path, model.float(), steps=1)
@@ -94,4 +97,40 @@ def test_hidden_sprites_are_not_asked_of_the_detector():
         assert frame.shape == (world.HEIGHT, world.WIDTH, 3)
         assert all(0 <= name < len(detector.NAMES) for name, _ in labels)
         if len(labels) == 2:
-            assert detector._overlap(labels[0][1], labels[1][1]) < 0.1
+            assert world.overlap(labels[0][1][None], labels[1][1][None]) < 0.1
+
+
+def test_muon_makes_every_direction_of_a_matrix_count():
+    torch.manual_seed(0)
+    for shape in ((6, 40), (40, 6)):
+        matrix = torch.randn(shape) @ torch.diag(torch.logspace(0, -2, shape[1]))
+        out = orthogonalise(matrix)
+        values = torch.linalg.svdvals(out)
+        assert values.min() > 0.4 and values.max() < 1.3, values
+        u, _, v = torch.linalg.svd(matrix, full_matrices=False)
+        assert torch.nn.functional.cosine_similarity((u @ v).flatten(), out.flatten(), dim=0) > 0.95
+
+
+def test_a_first_muon_step_is_as_long_as_its_rate_says_in_every_direction():
+    torch.manual_seed(0)
+    weight = torch.nn.Parameter(torch.zeros(8, 4, 3))
+    gradient = torch.randn(8, 4, 3) * 1e-4
+    weight.grad = gradient.clone()
+    Muon([weight], lr=0.1, weight_decay=0.0).step()
+    moved = torch.linalg.svdvals(weight.detach().flatten(1)) / (0.1 * 0.2 * 12**0.5)
+    assert moved.min() > 0.6 and moved.max() < 1.3, "however small or skewed the gradient"
+    assert (weight.detach() * gradient).sum() < 0
+
+
+def test_a_bank_is_made_once_and_a_lost_shard_is_made_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(bank, "SHARD", 4)
+    torch.manual_seed(0)
+    model = AutoencoderKL(**vae.CONFIG).eval()
+    latents, captions = bank.load_bank(tmp_path, model, clips=8)
+    assert latents.shape == (8, world.FRAMES, 4, 12, 20) and latents.dtype == torch.float16
+    assert captions == [world.sample_scene("text-to-video", index).caption for index in range(8)]
+    (tmp_path / "bank" / "0001.npz").unlink()
+    monkeypatch.setattr(bank, "to_tensor", lambda frames: calls.append(len(frames)) or vae.to_tensor(frames))
+    calls = []
+    again, _ = bank.load_bank(tmp_path, model, clips=8)
+    assert torch.equal(again, latents) and len(calls) == 4

@@ -1,0 +1,55 @@
+"""The clips that the text-to-video model learns from, as latents: encoded once, then drawn from many times.
+
+Encoding a frame costs a third of a training step on it, and the world is small: thousands of clips, seen a few times
+each, teach as much as fresh ones.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+
+from ivgbench.files import write_atomic
+from ivgbench.pocket import world
+from ivgbench.pocket.vae import to_tensor
+
+CLIPS = 16_000
+SHARD = 500
+
+
+def _shard(work: Path, number: int) -> Path:
+    return work / "bank" / f"{number:04d}.npz"
+
+
+@torch.no_grad()
+def encode_shard(work: Path, vae: AutoencoderKL, number: int) -> None:
+    """Renders and encodes clips [number * SHARD, (number + 1) * SHARD) of the training split, unless that is done."""
+    path = _shard(work, number)
+    if path.exists():
+        return
+    device = next(vae.parameters()).device
+    clips = [world.sample_scene("text-to-video", number * SHARD + i) for i in range(SHARD)]
+    latents = []
+    for clip in clips:
+        with torch.autocast(device.type, torch.bfloat16):
+            mode = vae.encode(to_tensor(clip.video).to(device)).latent_dist.mode()
+        latents.append((mode.float() * vae.config.scaling_factor).half().cpu().numpy())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {"latents": np.stack(latents), "captions": np.array([clip.caption for clip in clips])}
+    write_atomic(path, lambda handle: np.savez(handle, **arrays))
+
+
+def load_bank(work: Path, vae: AutoencoderKL, clips: int = CLIPS) -> tuple[torch.Tensor, list[str]]:
+    """Latents float16 [clips,F,4,h,w] and their captions; shards that are missing in `work` are made first."""
+    latents, captions = [], []
+    for number in range(-(-clips // SHARD)):
+        encode_shard(work, vae, number)
+        with np.load(_shard(work, number)) as shard:
+            latents.append(torch.from_numpy(shard["latents"]))
+            captions.extend(str(text) for text in shard["captions"])
+        if (number + 1) % 8 == 0:
+            print(f"bank: {len(captions)} of {clips} clips", flush=True)
+    return torch.cat(latents)[:clips], captions[:clips]

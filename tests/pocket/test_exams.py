@@ -1,0 +1,100 @@
+"""The exams themselves, sat by pictures whose right answers are known."""
+
+import numpy as np
+import pytest
+
+from ivgbench.boxes import iou
+from ivgbench.pocket import exam, judging, segmentation, traps, world
+
+
+def frames(count, split="held-out"):
+    clips = [world.sample_clip(split, index, only=index % world.FRAMES) for index in range(count)]
+    return [(clip.video[0], clip) for clip in clips]
+
+
+def test_segmentation_reads_rendered_frames():
+    overlaps = []
+    for frame, clip in frames(60):
+        found = segmentation.find(frame)[0]
+        assert (found.colour, found.shape) == (clip.sprites[0].colour, clip.sprites[0].shape)
+        assert segmentation.background_of(frame) == clip.background
+        overlaps.append(iou(found.box[None], clip.sprites[0].boxes)[0])
+    assert np.mean(overlaps) > 0.9
+
+
+def test_segmentation_finds_both_of_two_and_nothing_on_an_empty_ground():
+    for index in range(20):
+        clip = world.sample_scene("held-out", index, second=1.0)
+        seen = {(found.colour, found.shape) for found in segmentation.find(clip.video[0])}
+        assert {(sprite.colour, sprite.shape) for sprite in clip.sprites} <= seen
+        empty, _ = traps.blank(np.random.default_rng(index))
+        assert segmentation.find(empty) == []
+
+
+def test_scenes_have_two_subjects_at_the_asked_rate_and_they_hardly_overlap():
+    clips = [world.sample_scene("tuning", index) for index in range(200)]
+    assert 0.2 < np.mean([len(clip.sprites) == 2 for clip in clips]) < 0.4
+    for clip in clips:
+        pairs, ground = world.parse_caption(clip.caption)
+        assert pairs == [(sprite.colour, sprite.shape) for sprite in clip.sprites] and ground == clip.background
+        if len(clip.sprites) == 2:
+            assert world.overlap(clip.sprites[0].boxes, clip.sprites[1].boxes) < world.MAX_OVERLAP
+
+
+def test_overlap_is_a_share_of_the_smaller_box():
+    large, small = np.array([[0, 0, 0.8, 0.5]]), np.array([[0.6, 0.25, 1.0, 0.75]])
+    assert world.overlap(large, small) == pytest.approx(0.25)
+    assert world.overlap(small, large) == pytest.approx(0.25)
+    assert world.overlap(large, small + np.array([0.5, 0, 0.5, 0])) == 0
+
+
+@pytest.mark.parametrize("name", ["wrong colour", "wrong shape", "both words apart", "duplicates"])
+def test_a_trap_never_shows_what_it_asks_for(name):
+    for frame, phrase in traps.trap(name, 12):
+        seen = {f"{found.colour} {found.shape}" for found in segmentation.find(frame)}
+        assert phrase not in seen and seen
+
+
+def test_a_judge_that_claims_everything_is_caught():
+    class Yes:
+        def detect(self, video, phrase):
+            from ivgbench.metrics.detectors import Detections
+
+            return Detections(np.tile([0.0, 0.0, 1.0, 1.0], (len(video), 1)), np.ones(len(video)))
+
+    shown, phrases = zip(*traps.trap("blank", 5), strict=True)
+    assert judging.false_alarms(Yes(), np.stack(shown), list(phrases)) == 1
+
+
+def test_rendered_clips_pass_the_exam_and_swapped_ones_fail():
+    clips = [exam.truth(index, 1) for index in range(6)]
+    videos = np.stack([clip.video for clip in clips])
+    assert set(exam.words_right(videos, clips).values()) == {1.0}
+    wrong = [clip._replace(sprites=(clip.sprites[0]._replace(colour="none"),)) for clip in clips]
+    assert exam.words_right(videos, wrong)["colour"] == 0
+
+
+def test_motion_is_measured_in_pixels_per_frame():
+    steps = np.arange(4)[:, None] * [0.1, 0.0, 0.1, 0.0]
+    speed, turn = exam.motion([np.array([0.1, 0.1, 0.3, 0.3]) + steps])
+    assert speed == pytest.approx(0.1 * world.WIDTH) and turn == pytest.approx(0)
+    gap = np.array([0.1, 0.1, 0.3, 0.3]) + np.arange(6)[:, None] * [0.1, 0.0, 0.1, 0.0]
+    gap[1] = np.nan
+    assert exam.motion([gap])[0] == pytest.approx(0.1 * world.WIDTH)
+
+
+def test_agreement_counts_only_frames_in_which_both_see_something():
+    box = np.array([0.1, 0.1, 0.5, 0.5])
+    seen = [segmentation.Found("red", "star", box, 50, 1.0), None, segmentation.Found("red", "star", box, 50, 1.0)]
+    assert exam.agreement(np.array([box, box, [np.nan] * 4]), seen) == [1.0]
+
+
+def mean_colour(shown):
+    return shown.mean((1, 2))
+
+
+def test_frames_of_the_world_are_at_the_distance_of_the_world_to_itself():
+    videos = np.stack([world.sample_clip("report", index).video for index in range(40)])
+    near = exam.distance(videos, mean_colour)
+    far = exam.distance(255 - videos, mean_colour)
+    assert near["FID"] < 500 < far["FID"] and near["KID"] < far["KID"]
