@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -49,6 +49,15 @@ def file_sha256(path: Path) -> str:
     with Path(path).open("rb") as handle:
         while block := handle.read(1 << 20):
             digest.update(block)
+    return digest.hexdigest()
+
+
+def state_sha256(state: Mapping[str, Any]) -> str:
+    """Hash of a model's weights by value: downloaded ones sit in files whose place is their library's business."""
+    digest = hashlib.sha256()
+    for key, tensor in sorted(state.items()):
+        digest.update(f"{key}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 

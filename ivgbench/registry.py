@@ -71,3 +71,20 @@ METHODS = Registry(
     aliases={"id": "mask-norm-id", "tid": "mask-norm-tid"},
 )
 DETECTORS = Registry("detector", {"pocket": "ivgbench.metrics.detectors:PocketYolo"})
+#: Of single frames, for FID and KID. The run's own CLIP serves as "clip" as well (ivgbench.runs.sets).
+FRAME_ENCODERS = Registry(
+    "frame encoder",
+    {
+        "denoiser": "ivgbench.metrics.frame_features:denoiser",
+        "inception": "ivgbench.metrics.frame_features:inception",
+    },
+)
+#: Of whole clips, for JEDi.
+VIDEO_ENCODERS = Registry(
+    "video encoder",
+    {
+        "pocket": "ivgbench.metrics.video_features:pocket",
+        "vjepa": "ivgbench.metrics.video_features:vjepa",
+        "vjepa2": "ivgbench.metrics.video_features:vjepa2",
+    },
+)

@@ -15,7 +15,6 @@ Facts about open_clip 3.3 that this file and the pocket weights rely on (read in
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from pathlib import Path
@@ -32,7 +31,7 @@ from safetensors.torch import load_file
 
 import ivgbench
 from ivgbench.errors import UserError
-from ivgbench.files import file_sha256
+from ivgbench.files import file_sha256, state_sha256
 
 POCKET_FOLDER = Path(ivgbench.__file__).parent / "pocket" / "weights" / "clip"
 #: How a frame becomes the model's input: "crop" keeps the middle (what published CLIP scores do; of a 320x576 frame a
@@ -169,18 +168,9 @@ def _from_open_clip(
         raise UserError(
             f"cannot load the CLIP weights {name} {pretrained}: {_line(fault)}; fetch them while online"
         ) from None
-    sha256 = file_sha256(Path(pretrained)) if Path(pretrained).is_file() else _state_sha256(model)
+    sha256 = file_sha256(Path(pretrained)) if Path(pretrained).is_file() else state_sha256(model.state_dict())
     config = merge_preprocess_dict(PreprocessCfg(), model.visual.preprocess_cfg)
     return model, open_clip.get_tokenizer(name), config, sha256
-
-
-def _state_sha256(model: torch.nn.Module) -> str:
-    """Hash of all weights by value: downloaded weights sit in files whose place is open_clip's business."""
-    digest = hashlib.sha256()
-    for key, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{key}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _line(fault: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Trains the pocket lab: `python -m ivgbench.pocket.train {vae,text-to-video,clip,detector,all}`.
+"""Trains the pocket lab: `python -m ivgbench.pocket.train {vae,text-to-video,clip,detector,video,denoiser,all}`.
 
 Every part resumes from its checkpoint in the work folder; finished parts are written to the package's weights folder.
 """
@@ -12,7 +12,7 @@ import torch
 
 from ivgbench.pocket.loop import default_work_dir
 
-PARTS = ("vae", "text-to-video", "clip", "detector")
+PARTS = ("vae", "text-to-video", "clip", "detector", "video", "denoiser")
 WEIGHTS = Path(__file__).parent / "weights"
 
 
@@ -23,7 +23,7 @@ def train_part(part: str, work: Path, weights: Path, device: str, steps: int | N
     """
     from diffusers import AutoencoderKL
 
-    from ivgbench.pocket import clip, detector, text_to_video, vae
+    from ivgbench.pocket import clip, denoiser, detector, text_to_video, vae, video
 
     if part == "vae":
         vae.train(work, steps=steps).save_pretrained(work / "vae")
@@ -37,6 +37,10 @@ def train_part(part: str, work: Path, weights: Path, device: str, steps: int | N
         text_to_video.save(model, autoencoder, weights / part)
     elif part == "clip":
         clip.save(clip.train(work, autoencoder, device=device, steps=steps), weights / part)
+    elif part == "denoiser":
+        denoiser.save(denoiser.train(work, autoencoder, device=device, steps=steps), weights / part)
+    elif part == "video":
+        video.save(video.train(work, autoencoder, device=device, steps=steps), weights / part)
     else:
         detector.save(detector.train(work, autoencoder, device=device, steps=steps), weights / part)
 

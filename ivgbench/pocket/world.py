@@ -50,6 +50,8 @@ SPLIT_SEEDS: dict[str, int] = {
     "text-to-video": 102,
     "clip": 103,
     "detector": 104,
+    "video": 105,
+    "denoiser": 106,
     "held-out": 201,
     "tuning": 301,
     "report": 302,
