@@ -1,7 +1,7 @@
 """The pocket video encoder: V-JEPA's architecture, small, taught to tell how a sprite moves and what shape it has.
 
 It judges clips for JEDi. A quarter of its training clips went through the autoencoder and back. While it learns, its
-tokens also say where the sprite is, without which the first thousand steps teach it next to nothing.
+tokens also say where the sprite is: without that, two hundred steps left it at chance.
 """
 
 from __future__ import annotations

@@ -2,11 +2,12 @@
 
 import csv
 
+import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from ivgbench.pocket import bank, clip, detector, text_to_video, vae, world
+from ivgbench.pocket import bank, clip, denoiser, detector, text_to_video, vae, video, world
 from ivgbench.pocket.loop import Schedule, fit
 from ivgbench.pocket.muon import Muon, orthogonalise
 
@@ -77,21 +78,40 @@ def test_every_recipe_takes_a_step_and_saves_what_it_made(tmp_path, monkeypatch)
     yolo = detector.train(tmp_path, model.float(), steps=1)
     detector.save(yolo, tmp_path / "detector")
 
+    video.save(video.train(tmp_path, model.float(), steps=1), tmp_path / "video")
+    denoiser.save(denoiser.train(tmp_path, model.float(), steps=1), tmp_path / "denoiser")
+
     from ivgbench.generator import Backbone
+    from ivgbench.metrics import frame_features, video_features
     from ivgbench.metrics.detectors import PocketYolo
     from ivgbench.metrics.features import ClipModel
 
     assert Backbone.from_pretrained(str(tmp_path / "text-to-video")).latent_channels == 4
     assert ClipModel.from_pretrained(tmp_path / "clip").embed_text(["a red star on a grey background"]).shape == (1, 64)
-    assert PocketYolo(tmp_path / "detector").detect(world.sample_clip("held-out", 1).video, "red star").boxes.shape == (
-        8,
-        4,
-    )
+    clips = [world.sample_clip("held-out", 1).video]
+    assert PocketYolo(tmp_path / "detector").detect(clips[0], "red star").boxes.shape == (8, 4)
+    assert video_features.pocket(tmp_path / "video").embed_clip(clips[0]).shape == (96,)
+    encoder = frame_features.denoiser(tmp_path / "denoiser" / "model.safetensors")
+    assert encoder.embed_video(clips[0]).shape == (8, 64)
+
+
+def test_the_video_encoder_is_told_where_a_sprite_goes():
+    def track(*centres):
+        corners = np.array(centres) / (world.WIDTH, world.HEIGHT)
+        return np.concatenate([corners - 0.1, corners + 0.1], 1)
+
+    # Pixels count, not shares of the frame: it is wider than high.
+    assert video.motion(track((20, 20), (30, 27))) == "right" and video.motion(track((30, 20), (20, 27))) == "left"
+    assert video.motion(track((20, 20), (27, 30))) == "down" and video.motion(track((20, 30), (27, 20))) == "up"
+    assert video.motion(track((20, 20), (40, 40), (20, 20))) == "still"
+    clips = [world.sample_clip("held-out", index) for index in range(3)]
+    motions, shapes, shares = video.lesson(clips)
+    assert [world.SHAPES[index] for index in shapes] == [clip.sprites[0].shape for clip in clips]
+    assert [video.MOTIONS[index] for index in motions] == [video.motion(clip.sprites[0].boxes) for clip in clips]
+    assert shares.shape == (3, 4 * 6 * 10) and 0.03 < shares.mean() < 0.3 and shares.max() <= 1
 
 
 def test_hidden_sprites_are_not_asked_of_the_detector():
-    import numpy as np
-
     for seed in range(40):
         frame, labels = detector.sample_scene(np.random.default_rng(seed))
         assert frame.shape == (world.HEIGHT, world.WIDTH, 3)
