@@ -48,12 +48,34 @@ class ClipModel:
     Make one with `from_pretrained`. `id` names everything that changes a feature: model, weights and preprocessing.
     """
 
-    def __init__(self, model: torch.nn.Module, tokenizer: SimpleTokenizer, transform: object, id: str, device: str):
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        tokenizer: SimpleTokenizer,
+        config: dict,
+        name: str,
+        preprocessing: str,
+        device: str,
+    ):
+        """`config`: of open_clip's preprocessing. `name`: of model and weights."""
         self.model = model.eval().requires_grad_(False).to(device)
         self.tokenizer = tokenizer
-        self.transform = transform
-        self.id = id
+        self.config = config
+        self.transform = image_transform(
+            tuple(model.visual.image_size),
+            is_train=False,
+            mean=tuple(config["mean"]),
+            std=tuple(config["std"]),
+            resize_mode=PREPROCESSING[preprocessing],
+            interpolation=config["interpolation"],
+        )
+        self.name = name
+        self.id = f"{name}-{preprocessing}"
         self.device = device
+
+    def squashed(self) -> ClipModel:
+        """The same model, given whole frames."""
+        return ClipModel(self.model, self.tokenizer, self.config, self.name, "squash", self.device)
 
     @classmethod
     def from_pretrained(
@@ -87,15 +109,7 @@ class ClipModel:
             pretrained = tag if slash and pretrained is None else pretrained
             model, tokenizer, config, weights = _from_open_clip(name, pretrained, device)
             name = f"{name}-{Path(pretrained).stem}"
-        transform = image_transform(
-            tuple(model.visual.image_size),
-            is_train=False,
-            mean=tuple(config["mean"]),
-            std=tuple(config["std"]),
-            resize_mode=PREPROCESSING[preprocessing],
-            interpolation=config["interpolation"],
-        )
-        return cls(model, tokenizer, transform, f"clip-{name}-{weights[:12]}-{preprocessing}", device)
+        return cls(model, tokenizer, config, f"clip-{name}-{weights[:12]}", preprocessing, device)
 
     @torch.inference_mode()
     def embed_video(self, video: np.ndarray) -> np.ndarray:

@@ -82,8 +82,9 @@ def table(
         One row per split and method, the reference row last in its split. `split`, `method`, `label`; per metric
         `clip_sim` (100 x cosine), `coverage`, `miou`, `miou_all`, `ap50` (percent), `centroid_distance` (frame
         diagonals): the estimate, `_low` and `_high` (95 % bootstrap over cases, seeds averaged within a case) and `_n`
-        (cases it stands on); `covered_clips`; `clip_sim_shuffled` and `clip_sim_attained`; `nfe`, `backward`,
-        `seconds` per clip; `n_scored` and `n_expected` clips; `paper_clip_sim`, `paper_coverage`, `paper_miou`.
+        (cases it stands on); `covered_clips`; `clip_sim_squash`, `clip_sim_shuffled` and `clip_sim_attained`; `nfe`,
+        `backward`, `seconds` per clip; `n_scored` and `n_expected` clips; `paper_clip_sim`, `paper_coverage` and
+        `paper_miou`.
     Raises:
         UserError: an unknown table or run, or a partial run without allow_partial.
     """
@@ -158,7 +159,7 @@ def _measures(clips: pd.DataFrame) -> dict[str, float]:
             line[column.key + suffix] = number * column.scale
         line[f"{column.key}_n"] = n
     line["covered_clips"] = float(clips["covered"].sum())
-    for name in ("clip_sim_shuffled", *COSTS):
+    for name in ("clip_sim_squash", "clip_sim_shuffled", *COSTS):
         line[name] = float(clips[name].mean()) if name in clips else np.nan
     return line
 

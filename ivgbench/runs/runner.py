@@ -50,7 +50,8 @@ def run(plan: Plan, store: Store, lab: Any, engine: Any, jobs: Iterable[Job] | N
         DiskFull, StartFailed: see `engines`. What was finished before is kept.
     """
     mine = list({job.id: job for job in (plan.jobs if jobs is None else jobs)}.values())
-    judges = Judges(lab.detector(plan.spec.detector).id, lab.clip(plan.spec.clip).id)
+    clip = lab.clip(plan.spec.clip)
+    judges = Judges(lab.detector(plan.spec.detector).id, clip.id, clip.squashed().id)
     write_manifest(plan, judges, store)
     done = each_done(store, [job.id for job in mine], log)
     # Another system's clips cannot be made here: they are there or have failed.
@@ -138,11 +139,12 @@ class Look(NamedTuple):
 
 
 class Observer:
-    """What a measuring worker holds: the store and both models."""
+    """What a measuring worker holds: the store and its models."""
 
     def __init__(self, store: Store, lab: Any, detector: str, clip: str):
         lab.start_worker()
         self.store, self.detector, self.clip = store, lab.detector(detector), lab.clip(clip)
+        self.squash = self.clip.squashed()
 
     def look(self, item: Look | str) -> None:
         """Caches what the models say of a clip, or of a text."""
@@ -153,7 +155,8 @@ class Observer:
         video = self.store.clip(item.job)
         pixels = self.store.sidecar(item.job)["pixel_sha256"]
         if item.embed:
-            self.store.save_arrays(self.clip.id, pixels, {"frames": np.asarray(self.clip.embed_video(video))})
+            for model in (self.clip, self.squash):
+                self.store.save_arrays(model.id, pixels, {"frames": np.asarray(model.embed_video(video))})
         for phrase in item.phrases:
             boxes, scores = self.detector.detect(video, phrase)
             arrays = {"boxes": np.asarray(boxes), "scores": np.asarray(scores)}
@@ -196,7 +199,7 @@ def _to_look(store: Store, judges: Judges, job: Job, facts: dict[str, Any]) -> L
         for subject in job.case.subjects
         if store.arrays(judges.detector, scoring.detection_key(pixels, subject.phrase)) is None
     )
-    embed = store.arrays(judges.clip, pixels) is None
+    embed = any(store.arrays(model, pixels) is None for model in (judges.clip, judges.squash))
     return Look(job.id, phrases, embed) if phrases or embed else None
 
 

@@ -17,7 +17,8 @@ from ivgbench.runs.store import Store
 #: Metrics of a job: name -> what it is. ivgbench.metrics defines them.
 METRICS: dict[str, str] = {
     "clip_sim": "100 x mean cosine of the frames with the prompt",
-    "clip_sim_shuffled": "the same with the prompts of other cases: its chance level",
+    "clip_sim_squash": "the same with whole frames squeezed to the model's input, where clip_sim crops their middle",
+    "clip_sim_shuffled": "clip_sim with the prompts of other cases: its chance level",
     "covered": "1 when the subject is found in more than half of the frames",
     "miou": "mean IoU of asked and detected box over all frames, 0 where nothing is found",
     "miou_det": "the same over frames with a detection",
@@ -38,11 +39,12 @@ class Judges(NamedTuple):
 
     detector: str
     clip: str
+    squash: str
 
 
 def score_id(job: str, judges: Judges, suite: Suite) -> str:
     """Name of a job's score file: other judges, or other captions to shuffle with, give another file."""
-    return f"{job}-{digest([judges.detector, judges.clip, suite.sha256])[:8]}"
+    return f"{job}-{digest([*judges, suite.sha256])[:8]}"
 
 
 def detection_key(pixels: str, phrase: str) -> str:
@@ -67,8 +69,10 @@ def score_job(store: Store, judges: Judges, case: Case, suite: Suite, sidecar: d
     features = _cached(store, judges.clip, pixels)["frames"]
     prompts = [other.prompt for other in suite.cases]
     texts = {text: _cached(store, judges.clip, text_key(text))["text"] for text in {case.prompt, *prompts}}
+    whole = _cached(store, judges.squash, pixels)["frames"]
     values = {
         "clip_sim": clip_sim.clip_sim(features, texts[case.prompt]),
+        "clip_sim_squash": clip_sim.clip_sim(whole, texts[case.prompt]),
         "clip_sim_shuffled": clip_sim.shuffled(features, case.prompt, prompts, np.stack([texts[p] for p in prompts])),
     }
     per_subject = []

@@ -66,6 +66,8 @@ def test_crop_is_blind_at_the_sides_and_squash_is_not(folder):
     marked = wide.copy()
     marked[:, :, :6] = 255
     crop, squash = (ClipModel.from_pretrained(folder, preprocessing=kind) for kind in ("crop", "squash"))
+    assert crop.squashed().id == squash.id
+    assert np.array_equal(crop.squashed().embed_video(marked), squash.embed_video(marked))
     assert np.array_equal(crop.embed_video(wide), crop.embed_video(marked))
     assert np.abs(squash.embed_video(wide) - squash.embed_video(marked)).max() > 1e-3
     assert crop.id != squash.id

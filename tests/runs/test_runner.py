@@ -49,8 +49,8 @@ def test_every_job_has_all_its_metrics(finished):
     rows, manifest = finished
     assert len(manifest["jobs"]) == 12
     metrics = {
-        "clip_sim", "clip_sim_shuffled", "covered", "miou", "miou_volume", "ap50", "centroid_distance", "n_detected",
-        "nfe", "backward", "seconds",
+        "clip_sim", "clip_sim_squash", "clip_sim_shuffled", "covered", "miou", "miou_volume", "ap50",
+        "centroid_distance", "n_detected", "nfe", "backward", "seconds",
     }  # fmt: skip
     for entry in manifest["jobs"]:
         mine = {row["metric"] for row in rows if row["job"] == entry["job"] and row["status"] == "ok"}
