@@ -97,18 +97,45 @@ def table(
 
 
 def figure(
-    number: Annotated[int, typer.Argument(help="4: every method on one case of each split, frame by frame.")],
-    run: Annotated[str | None, typer.Option("--run", help="(default: table1, or the only one)")] = None,
-    case: Annotated[str | None, typer.Option("--case", help="A case's id. (default: the first of each split)")] = None,
-    out: Annotated[Path, typer.Option(help="Where the PNG files go.")] = Path("results/figures"),
+    number: Annotated[
+        int,
+        typer.Argument(
+            help="1: the plain model and the full method, a few frames. 2: activation variance per step. "
+            "3: distributions of a masked layer's output. 4: every method, frame by frame."
+        ),
+    ],
+    run: Annotated[str | None, typer.Option("--run", help="1, 4: (default: table1, or the only one)")] = None,
+    case: Annotated[str | None, typer.Option("--case", help="1, 4: its id. (default: the first of each split)")] = None,
+    backbone: Annotated[str, typer.Option(help="2, 3: whose activations.")] = "pocket",
+    cases: Annotated[int, typer.Option(help="2, 3: how many of each of the suites static and dynamic.")] = 8,
+    out: Annotated[Path, typer.Option(help="Where the PNG, SVG and CSV files go.")] = Path("results/figures"),
+    workers: Workers = None,
+    device: Device = "auto",
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
-    """Draw a figure of the paper from stored results."""
-    from ivgbench.report.qualitative import figure4
+    """Draw a figure of the paper: 1 and 4 from a run's clips; 2 and 3 record what is not recorded yet."""
+    from ivgbench.report import activations, qualitative
 
-    if number != 4:
-        raise UserError(f"figure {number} is not there yet; figure 4 is")
-    for path in figure4(runs, run, out, case):
+    if number in (1, 4):
+        draw = {1: qualitative.figure1, 4: qualitative.figure4}[number]
+        written = draw(runs, run, out, case)
+    elif number in (2, 3):
+        from ivgbench.runs import recording
+        from ivgbench.runs.engines import LocalEngine
+        from ivgbench.runs.lab import Lab
+        from ivgbench.runs.planning import make_plan
+        from ivgbench.runs.spec import RunSpec
+        from ivgbench.runs.store import Store
+
+        lab = Lab(device)
+        plan = make_plan(RunSpec("activations", recording.ROWS, backbone, cases=cases), lab)
+        engine = LocalEngine(lab.default_workers() if workers is None else workers)
+        seen = recording.record(plan, Store(runs), engine, device)
+        title = f"{plan.facts.backbone}, mean of {len(seen.cases)} cases"
+        written = {2: activations.figure2, 3: activations.figure3}[number](seen, out, title)
+    else:
+        raise UserError(f"there is no figure {number}; known: 1, 2, 3, 4")
+    for path in written:
         print(path)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ BOX_COLOURS = ("#00e5ff", "#ff3df2", "#ffe600", "#7cff3d")
 def contact_sheet(
     clips: Sequence[tuple[str, np.ndarray, Sequence[np.ndarray]]], path: str | Path, title: str = ""
 ) -> Path:
-    """Writes a PNG with a row per clip and a column per frame.
+    """Writes a PNG, and an SVG beside it, with a row per clip and a column per frame.
 
     Pixels are enlarged by a whole number and never smoothed, so what is seen is what was generated. The same input
     gives the same bytes.
@@ -32,7 +33,7 @@ def contact_sheet(
             All videos of one shape.
         title: the prompt.
     Returns:
-        The path.
+        The PNG's path.
     Raises:
         UserError: no clip, videos of different shapes, boxes for another number of frames.
     """
@@ -47,8 +48,7 @@ def contact_sheet(
         for track in tracks:
             if np.shape(track) != (shape[0], 4):
                 raise UserError(f"contact sheet: {label}: need boxes [{shape[0]},4], got {list(np.shape(track))}")
-    # Here, not at the top: tables are made without it. No pyplot: no window, no state shared with the caller.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    # Here, not at the top: tables are made without it.
     from matplotlib.figure import Figure
 
     frames, height, width = shape[:3]
@@ -58,7 +58,6 @@ def contact_sheet(
     total_wide = LABEL_WIDTH + frames * (wide + GAP)
     total_high = TITLE_HEIGHT + len(clips) * (high + GAP)
     figure = Figure(figsize=(total_wide / DPI, total_high / DPI), dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
     figure.text(GAP / total_wide, 1 - TITLE_HEIGHT / 2 / total_high, _literal(title), va="center", fontsize=12)
     for row, (label, video, tracks) in enumerate(clips):
         bottom = total_high - TITLE_HEIGHT - (row + 1) * (high + GAP) + GAP
@@ -68,9 +67,28 @@ def contact_sheet(
             left = LABEL_WIDTH + frame * (wide + GAP)
             place = (left / total_wide, bottom / total_high, wide / total_wide, high / total_high)
             _draw(figure.add_axes(place), video[frame], [track[frame] for track in tracks])
-    # Without metadata: matplotlib would write its version into the file.
-    write_atomic(Path(path), lambda handle: figure.savefig(handle, format="png", dpi=DPI, metadata={"Software": None}))
-    return Path(path)
+    return save(figure, Path(path).with_suffix(""), DPI)[0]
+
+
+def save(figure: Any, stem: Path, dpi: int) -> list[Path]:
+    """Writes STEM.png and STEM.svg of a matplotlib figure. The same figure gives the same bytes."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    # No pyplot: no window, no state shared with the caller.
+    FigureCanvasAgg(figure)
+    written = []
+    # Metadata would hold matplotlib's version and the date; SVG's ids are random without a salt.
+    for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Creator": None, "Date": None})):
+        written.append(stem.parent / f"{stem.name}{suffix}")
+        with rc_context({"svg.hashsalt": "ivgbench"}):
+            write_atomic(
+                written[-1],
+                lambda handle, kind=suffix[1:], about=metadata: figure.savefig(
+                    handle, format=kind, dpi=dpi, metadata=about
+                ),
+            )
+    return written
 
 
 def _draw(axes: object, frame: np.ndarray, tracks: Sequence[np.ndarray]) -> None:

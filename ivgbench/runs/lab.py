@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,8 +108,8 @@ class Lab:
 
         return Backbone.from_pretrained(name, device=self.device(), dtype=getattr(torch, dtype))
 
-    def generate(self, backbone: Any, job: Job) -> Made:
-        """One clip, alone in its batch."""
+    def generate(self, backbone: Any, job: Job, callback: Callable[[int, int], None] | None = None) -> Made:
+        """One clip, alone in its batch. `callback`: called with (steps done, steps) after each step."""
         from ivgbench.generator import generate
 
         clip = generate(
@@ -122,6 +123,7 @@ class Lab:
             scheduler=job.scheduler,
             negative_prompt=job.negative_prompt,
             prompt_suffix=job.prompt_suffix,
+            callback=callback,
         )
         return Made(np.asarray(clip.video), clip.nfe, clip.backward)
 

@@ -1,0 +1,110 @@
+"""Figures 2 and 3: what masks do to the activations, and what Mask Normalization does about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ivgbench.files import write_text
+from ivgbench.metrics import stats
+from ivgbench.report.figures import save
+from ivgbench.runs.recording import BASELINE, LEVELS, MASKED, NORMALISED, OUTPUTS, Activations
+
+#: Inches: the width of a column of a two-column page.
+COLUMN = 3.3
+#: Rows and outputs in print, with the paper's colours.
+STYLES: dict[str, tuple[str, str]] = {
+    BASELINE: ("Baseline (no mask)", "#2a9d4b"),
+    MASKED: ("Masked", "#2f6fdb"),
+    NORMALISED: ("Masked + Mask Norm", "#f08c1a"),
+}
+OUTPUT_STYLES = {
+    "unmasked": ("$A_u$, no mask", "#2a9d4b", "-", 2.6),
+    "masked": ("$A_m$, masked", "#2f6fdb", "-", 1.2),
+    "matched": ("matched", "#f08c1a", "--", 1.2),
+}
+
+
+def variance_table(seen: Activations) -> pd.DataFrame:
+    """One line per row and step: mean over cases of the variance and of |variance - baseline's|, with 95 % ranges.
+
+    Columns: row, step (from 1), masked (whether the masks are on), variance, variance_low, variance_high, error,
+    error_low, error_high, cases. Seeds of a case are averaged first.
+    """
+    keys = pd.MultiIndex.from_tuples([key[:2] for key in seen.cases])
+    lines = []
+    for row in STYLES:
+        error = np.abs(seen.variance[row] - seen.variance[BASELINE])
+        for step in range(seen.variance[row].shape[1]):
+            line: dict[str, Any] = {"row": row, "step": step + 1, "masked": step < seen.frozen_steps}
+            for name, values in (("variance", seen.variance[row]), ("error", error)):
+                found = stats.mean(pd.Series(values[:, step]).groupby(keys).mean().to_numpy())
+                line |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high, "cases": found.n}
+            lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def distribution_table(seen: Activations) -> pd.DataFrame:
+    """One line per level: the quantiles of the three outputs, mean over clips."""
+    mean = seen.quantiles.mean(0)
+    return pd.DataFrame({"level": LEVELS, **dict(zip(OUTPUTS, mean, strict=True))})
+
+
+def figure2(seen: Activations, out: str | Path, title: str) -> list[Path]:
+    """Writes figure2.png, .svg and the drawn numbers as .csv: variance per step, and its error, of the three rows."""
+    table = variance_table(seen)
+    figure = _figure(3.7)
+    for place, (name, label) in enumerate((("variance", "activation variance"), ("error", "variance error"))):
+        axes = figure.add_subplot(2, 1, place + 1)
+        axes.axvspan(0.5, seen.frozen_steps + 0.5, color="#e9e9ee", lw=0)
+        for row, (text, colour) in STYLES.items():
+            mine = table[table["row"] == row]
+            if name == "error" and row == BASELINE:
+                continue
+            axes.plot(mine["step"], mine[name], color=colour, lw=1.3, label=text)
+            axes.fill_between(mine["step"], mine[f"{name}_low"], mine[f"{name}_high"], color=colour, alpha=0.2, lw=0)
+        axes.set_xlim(0.5, table["step"].max() + 0.5)
+        axes.set_ylabel(f"({'ab'[place]}) {label}", fontsize=8)
+        if place == 0:
+            axes.legend(fontsize=7, frameon=False)
+            axes.set_title(f"{title}; grey: masks on", fontsize=7)
+        else:
+            axes.set_ylim(bottom=0)
+            axes.set_xlabel("denoising step", fontsize=8)
+    return _written(figure, table, Path(out) / "figure2")
+
+
+def figure3(seen: Activations, out: str | Path, title: str) -> list[Path]:
+    """Writes figure3.png, .svg and .csv: the distributions of one layer's outputs at the first step."""
+    table = distribution_table(seen)
+    figure = _figure(2.4)
+    axes = figure.add_subplot()
+    for name, (text, colour, dashes, width) in OUTPUT_STYLES.items():
+        axes.plot(table[name], table["level"], color=colour, ls=dashes, lw=width, label=text)
+    # The outermost values of millions would leave the rest a vertical line.
+    inner = table[(table["level"] > 0.004) & (table["level"] < 0.996)][list(OUTPUTS)]
+    axes.set_xlim(inner.min().min(), inner.max().max())
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("attention output before the projection", fontsize=8)
+    axes.set_ylabel("share of values below", fontsize=8)
+    axes.set_title(title, fontsize=7)
+    axes.legend(fontsize=7, frameon=False)
+    return _written(figure, table, Path(out) / "figure3")
+
+
+def _figure(height: float) -> Any:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(COLUMN, height), layout="constrained")
+
+
+def _written(figure: Any, table: pd.DataFrame, stem: Path) -> list[Path]:
+    for axes in figure.axes:
+        axes.tick_params(labelsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+    numbers = stem.with_suffix(".csv")
+    write_text(numbers, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    return [*save(figure, stem, dpi=300), numbers]

@@ -1,0 +1,93 @@
+"""Activations recorded while clips are made: what Figures 2 and 3, and the claims about variance, stand on.
+
+A recording is cached beside the other model outputs, by the job's id. It comes from the clip's own generation: the
+clip is stored as well, and a run over the same jobs does not make it again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ivgbench.errors import UserError
+from ivgbench.runs import runner
+from ivgbench.runs.environment import environment
+from ivgbench.runs.identity import Job
+from ivgbench.runs.lab import Lab, Made
+from ivgbench.runs.planning import Plan
+from ivgbench.runs.spec import MethodSpec
+from ivgbench.runs.store import Store
+
+#: Where recordings are cached; the number is raised when they mean something else.
+KIND = "activations-1"
+#: The rows that are compared. Masks as the paper states them, so that Mask Normalization is the only difference
+#: between the second and the third.
+BASELINE, MASKED, NORMALISED = "plain", "peekaboo-paper", "mask-norm"
+ROWS = (MethodSpec(BASELINE), MethodSpec("peekaboo", {"scope": "paper"}, MASKED), MethodSpec(NORMALISED))
+#: The outputs of one layer, as `Recorder` names them; a recording keeps their quantiles at these levels.
+OUTPUTS = ("masked", "unmasked", "matched")
+LEVELS = np.linspace(0, 1, 201)
+
+
+class RecordingLab(Lab):
+    """A lab whose generated clips leave a recording in the store."""
+
+    def __init__(self, store: Store, device: str = "auto"):
+        super().__init__(device)
+        self.store = store
+
+    def generate(self, backbone: Any, job: Job) -> Made:
+        from ivgbench.generator.recorder import recording
+
+        with recording(backbone) as recorder:
+            made = super().generate(backbone, job, recorder.step_done)
+        arrays = {"variance": np.array(recorder.variance)}
+        if recorder.outputs:
+            arrays["quantiles"] = np.stack([np.quantile(recorder.outputs[name].numpy(), LEVELS) for name in OUTPUTS])
+        self.store.save_arrays(KIND, job.id, arrays)
+        return made
+
+
+class Activations(NamedTuple):
+    """Recordings of the cases that all rows have, in one order.
+
+    variance: row -> [cases, steps]; quantiles: [cases, 3, levels] of `OUTPUTS` at `LEVELS`, of Mask Normalization's
+    row; frozen_steps: how many steps the masks are on; cases: (split, case, seed) of each.
+    """
+
+    variance: dict[str, np.ndarray]
+    quantiles: np.ndarray
+    frozen_steps: int
+    cases: tuple[tuple[str, str, int], ...]
+
+    def relative(self, row: str) -> np.ndarray:
+        """A row's variance in units of the baseline's on the same case and step, [cases, steps]."""
+        return self.variance[row] / self.variance[BASELINE]
+
+
+def record(plan: Plan, store: Store, engine: Any, device: str) -> Activations:
+    """Makes the recordings of a plan's rows that are not there yet, and reads them all.
+
+    Raises:
+        UserError: a clip could not be made.
+    """
+    jobs = list({job.id: job for job in plan.jobs if job.label in {row.label or row.method for row in ROWS}}.values())
+    missing = [job for job in jobs if store.arrays(KIND, job.id) is None]
+    runner.generate(store, RecordingLab(store, device), engine, missing, len(jobs), environment())
+    return read(jobs, store)
+
+
+def read(jobs: list[Job], store: Store) -> Activations:
+    """The recordings of jobs that are all there."""
+    found: dict[str, dict[tuple[str, str, int], dict[str, np.ndarray]]] = {}
+    for job in jobs:
+        arrays = store.arrays(KIND, job.id)
+        if arrays is None:
+            raise UserError(f"no activations of {job.describe()}: {store.failure(job.id) or 'not recorded'}")
+        found.setdefault(job.label, {})[job.split, job.case.id, job.seed] = arrays
+    keys = tuple(sorted(found[BASELINE]))
+    variance = {label: np.stack([mine[key]["variance"] for key in keys]) for label, mine in found.items()}
+    quantiles = np.stack([found[NORMALISED][key]["quantiles"] for key in keys])
+    frozen = next(job.options["frozen_steps"] for job in jobs if job.label == NORMALISED)
+    return Activations(variance, quantiles, frozen, keys)

@@ -1,0 +1,69 @@
+"""The recorder sees what the network computes, and changes nothing."""
+
+import numpy as np
+import pytest
+import torch
+
+from ivgbench.generator.recorder import decoder_transformer, recording
+
+STEPS = 3
+
+
+@pytest.fixture(scope="module")
+def watched(tiny, case, make):
+    """(method, options) -> (clip, recorder)."""
+
+    def run(method, options=None):
+        with recording(tiny) as recorder:
+            clip = make(case, method, options, steps=STEPS, callback=recorder.step_done)
+        return clip, recorder
+
+    return run
+
+
+def test_the_variance_is_that_of_the_transformers_output(tiny, case, make, watched):
+    seen = []
+    layer = tiny.unet.up_blocks[1].attentions[-1]
+    handle = layer.register_forward_hook(lambda module, args, output: seen.append(output[0].numpy().copy()))
+    _, recorder = watched("plain")
+    handle.remove()
+    by_hand = [np.mean((one.astype(np.float64) - one.astype(np.float64).mean()) ** 2) for one in seen]
+    assert len(by_hand) == STEPS
+    np.testing.assert_allclose(recorder.variance, by_hand, rtol=1e-10)
+
+
+def test_recording_changes_no_value_and_leaves_no_hook(tiny, case, make, watched):
+    clip, _ = watched("mask-norm", {"frozen_steps": 2})
+    assert torch.equal(clip.latents, make(case, "mask-norm", {"frozen_steps": 2}, steps=STEPS).latents)
+    assert not any(module._forward_hooks for module in tiny.unet.modules())
+
+
+def test_inner_steps_do_not_count(watched):
+    _, recorder = watched("id", {"frozen_steps": 1})
+    assert len(recorder.variance) == STEPS
+
+
+def test_masks_move_the_variance_and_only_after_they_act(watched):
+    plain, masked = (watched(*how)[1].variance for how in [("plain",), ("peekaboo", {"scope": "paper"})])
+    assert plain[0] != masked[0]
+    assert watched("peekaboo", {"frozen_steps": 0})[1].variance == plain
+
+
+def test_the_matched_distribution_is_the_unmasked_one(watched):
+    _, recorder = watched("mask-norm")
+    outputs = recorder.outputs
+    assert set(outputs) == {"masked", "unmasked", "matched"}
+    matched, unmasked, masked = (outputs[name].flatten().sort().values for name in ("matched", "unmasked", "masked"))
+    assert torch.equal(matched, unmasked)
+    assert not torch.equal(masked, unmasked)
+    order = outputs["masked"].argsort(dim=1, stable=True)
+    assert (outputs["matched"].gather(1, order).diff(dim=1) >= 0).all()
+
+
+@pytest.mark.parametrize("method", ["plain", "peekaboo", "trailblazer"])
+def test_methods_without_normalisation_have_no_matched_output(watched, method):
+    assert watched(method)[1].outputs == {}
+
+
+def test_the_layer_is_found_in_the_map(tiny):
+    assert decoder_transformer(tiny) == f"up_blocks.1.attentions.{len(tiny.unet.up_blocks[1].attentions) - 1}"

@@ -1,0 +1,47 @@
+"""Figures 2 and 3 from recorded numbers: the drawn values are the right ones, and drawing needs no display."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ivgbench.report import activations
+from ivgbench.runs.recording import BASELINE, LEVELS, MASKED, NORMALISED, Activations
+
+
+@pytest.fixture
+def seen():
+    steps = np.linspace(1, 2, 6)
+    base = np.stack([steps, 2 * steps, 3 * steps])
+    variance = {BASELINE: base, MASKED: base * 0.5, NORMALISED: base + 0.1}
+    quantiles = np.stack([np.stack([LEVELS, 2 * LEVELS, 2 * LEVELS])] * 3)
+    # Two seeds of the first case: they count once together.
+    cases = (("static", "a", 0), ("static", "a", 1), ("static", "b", 0))
+    return Activations(variance, quantiles, 2, cases)
+
+
+def test_variance_and_error_are_means_over_cases(seen):
+    table = activations.variance_table(seen)
+    assert len(table) == 3 * 6
+    last = table[(table["row"] == MASKED) & (table["step"] == 6)].iloc[0]
+    assert last["cases"] == 2
+    assert last["variance"] == pytest.approx(((2 + 4) / 2 * 0.5 + 6 * 0.5) / 2)
+    assert last["error"] == pytest.approx(last["variance"])
+    assert not last["masked"] and table[table["step"] == 2]["masked"].all()
+    ours = table[table["row"] == NORMALISED]
+    np.testing.assert_allclose(ours["error"], 0.1)
+    np.testing.assert_allclose(ours["error_high"] - ours["error_low"], 0, atol=1e-12)
+
+
+def test_relative_variance_is_in_units_of_the_baseline(seen):
+    np.testing.assert_allclose(seen.relative(MASKED), 0.5)
+
+
+def test_drawing_works_without_a_display(seen, tmp_path, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    for draw in (activations.figure2, activations.figure3):
+        first = draw(seen, tmp_path / "one", "a $ title")
+        again = draw(seen, tmp_path / "two", "a $ title")
+        assert [path.suffix for path in first] == [".png", ".svg", ".csv"]
+        assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
+    drawn = pd.read_csv(tmp_path / "one" / "figure3.csv")
+    np.testing.assert_allclose(drawn["matched"], drawn["unmasked"])

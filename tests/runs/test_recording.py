@@ -1,0 +1,52 @@
+"""Recordings: made once, with the clip that a run would make, and read back as they were."""
+
+import numpy as np
+import pytest
+from fake_lab import InlineEngine
+
+from ivgbench.errors import UserError
+from ivgbench.runs import recording
+from ivgbench.runs.lab import Lab
+from ivgbench.runs.planning import make_plan
+from ivgbench.runs.spec import RunSpec
+from ivgbench.runs.store import Store
+
+SPEC = RunSpec("activations", recording.ROWS, suites=("static",), cases=1, steps=2)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    store = Store(tmp_path_factory.mktemp("runs"))
+    plan = make_plan(SPEC, Lab("cpu"))
+    return plan, store, recording.record(plan, store, InlineEngine(), "cpu")
+
+
+def test_every_row_is_recorded_with_its_clip(recorded):
+    plan, store, seen = recorded
+    assert set(seen.variance) == {recording.BASELINE, recording.MASKED, recording.NORMALISED}
+    assert all(values.shape == (1, 2) and (values > 0).all() for values in seen.variance.values())
+    assert seen.cases == (("static", "pocket-static-00", 0),)
+    assert all(store.sidecar(job.id)["nfe"] == 2 for job in plan.jobs)
+
+
+def test_the_matched_quantiles_are_the_unmasked_ones(recorded):
+    masked, unmasked, matched = recorded[2].quantiles[0]
+    assert np.array_equal(matched, unmasked) and not np.array_equal(masked, unmasked)
+
+
+def test_the_clip_is_the_one_that_an_unwatched_run_makes(recorded):
+    plan, store, _ = recorded
+    job = plan.jobs[-1]
+    lab = Lab("cpu")
+    assert np.array_equal(lab.generate(lab.backbone("pocket", "float32"), job).video, store.clip(job.id))
+
+
+def test_what_is_recorded_is_not_made_again(recorded):
+    plan, store, seen = recorded
+    again = recording.record(plan, store, InlineEngine(limit=0), "cpu")
+    assert np.array_equal(again.quantiles, seen.quantiles)
+
+
+def test_a_missing_recording_is_named(recorded, tmp_path):
+    with pytest.raises(UserError, match="no activations of plain, case pocket-static-00"):
+        recording.read(list(recorded[0].jobs), Store(tmp_path))
