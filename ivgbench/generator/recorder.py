@@ -1,4 +1,4 @@
-"""Watches the denoiser while a clip is made: activation variance per step, and one masked layer's outputs.
+"""Watches the denoiser while a clip is made: activation variance per step, and the outputs of two masked layers.
 
 Figures 2 and 3 of the Test-Time Domain Adaptation paper. It works through hooks that exist only while `recording` is
 open, and changes no value.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,9 @@ import torch
 from ivgbench.errors import UserError
 from ivgbench.generator.attention import MaskedAttention, sites
 from ivgbench.generator.backbone import Backbone
+
+#: The attentions of a transformer block whose outputs are kept.
+ROLES = ("attn1", "attn2")
 
 
 def decoder_transformer(backbone: Backbone) -> str:
@@ -41,13 +45,14 @@ class Recorder:
     variance: per sampler step, the population variance of the transformer's output activations over everything
         (both guidance halves, frames, cells, channels), in float64. Of the evaluations inside a step the last counts,
         which is the sampler's own.
-    outputs: "masked", "unmasked" and "matched" output [2F,cells,C] of the transformer's self-attention before its
-        output projection, at the first step; empty unless Mask Normalization is on there.
+    outputs: role ("attn1", self-attention, or "attn2", text attention) -> "masked", "unmasked" and "matched" output
+        [2F,cells,C] of the transformer's attention before its output projection, at the last step with masks; empty
+        unless Mask Normalization is on there.
     """
 
     def __init__(self) -> None:
         self.variance: list[float] = []
-        self.outputs: dict[str, torch.Tensor] = {}
+        self.outputs: dict[str, dict[str, torch.Tensor]] = {}
         self._latest = float("nan")
 
     def step_done(self, done: int, steps: int) -> None:
@@ -57,14 +62,14 @@ class Recorder:
     def _transformer(self, module: torch.nn.Module, args: tuple, output: Any) -> None:
         self._latest = float(output[0].detach().double().var(correction=0))
 
-    def _attention(self, module: Any, args: tuple, kwargs: dict[str, Any], output: torch.Tensor) -> None:
+    def _attention(self, role: str, module: Any, args: tuple, kwargs: dict[str, Any], output: torch.Tensor) -> None:
         processor = module.processor
-        if self.variance or not isinstance(processor, MaskedAttention) or processor.match is None:
+        if not isinstance(processor, MaskedAttention) or processor.match is None:
             return
 
         def note(masked: torch.Tensor, unmasked: torch.Tensor) -> torch.Tensor:
             seen = {"masked": masked, "unmasked": unmasked, "matched": processor.match(masked, unmasked)}
-            self.outputs = {name: value.detach().float().cpu() for name, value in seen.items()}
+            self.outputs[role] = {name: value.detach().float().cpu() for name, value in seen.items()}
             return masked
 
         # A copy looks on: the layer's own processor and result stay as they are.
@@ -79,11 +84,10 @@ def recording(backbone: Backbone) -> Iterator[Recorder]:
     """While open, what the denoiser does is recorded: `generate(backbone, ..., callback=recorder.step_done)`."""
     recorder, name = Recorder(), decoder_transformer(backbone)
     transformer = backbone.unet.get_submodule(name)
-    attention = transformer.transformer_blocks[0].attn1
-    handles = [
-        transformer.register_forward_hook(recorder._transformer),
-        attention.register_forward_hook(recorder._attention, with_kwargs=True),
-    ]
+    handles = [transformer.register_forward_hook(recorder._transformer)]
+    for role in ROLES:
+        attention = getattr(transformer.transformer_blocks[0], role)
+        handles.append(attention.register_forward_hook(partial(recorder._attention, role), with_kwargs=True))
     try:
         yield recorder
     finally:

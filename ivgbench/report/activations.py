@@ -15,12 +15,14 @@ from ivgbench.runs.recording import BASELINE, LEVELS, MASKED, NORMALISED, OUTPUT
 
 #: Inches: the width of a column of a two-column page.
 COLUMN = 3.3
-#: Rows and outputs in print, with the paper's colours.
-STYLES: dict[str, tuple[str, str]] = {
-    BASELINE: ("Baseline (no mask)", "#2a9d4b"),
-    MASKED: ("Masked", "#2f6fdb"),
-    NORMALISED: ("Masked + Mask Norm", "#f08c1a"),
+#: Rows and outputs in print, with the paper's colours; what may lie under another line is wider.
+STYLES: dict[str, tuple[str, str, float]] = {
+    BASELINE: ("Baseline (no mask)", "#2a9d4b", 2.6),
+    MASKED: ("Masked", "#2f6fdb", 1.2),
+    NORMALISED: ("Masked + Mask Norm", "#f08c1a", 1.2),
 }
+#: The recorded layers in print, in the recording's order.
+LAYER_NAMES = ("self-attention", "text attention")
 OUTPUT_STYLES = {
     "unmasked": ("$A_u$, no mask", "#2a9d4b", "-", 2.6),
     "masked": ("$A_m$, masked", "#2f6fdb", "-", 1.2),
@@ -48,50 +50,59 @@ def variance_table(seen: Activations) -> pd.DataFrame:
 
 
 def distribution_table(seen: Activations) -> pd.DataFrame:
-    """One line per level: the quantiles of the three outputs, mean over clips."""
+    """One line per layer and level: the quantiles of the layer's three outputs, mean over clips."""
     mean = seen.quantiles.mean(0)
-    return pd.DataFrame({"level": LEVELS, **dict(zip(OUTPUTS, mean, strict=True))})
+    parts = [
+        {"layer": layer, "level": LEVELS, **dict(zip(OUTPUTS, mean[at], strict=True))}
+        for at, layer in enumerate(LAYER_NAMES)
+    ]
+    return pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True)
 
 
 def figure2(seen: Activations, out: str | Path, title: str) -> list[Path]:
-    """Writes figure2.png, .svg and the drawn numbers as .csv: variance per step, and its error, of the three rows."""
+    """Writes figure2.png, .svg and the drawn numbers as .csv: variance per step of the three rows, as it is, in units
+    of the baseline's mean, and its error."""
     table = variance_table(seen)
-    figure = _figure(3.7)
-    for place, (name, label) in enumerate((("variance", "activation variance"), ("error", "variance error"))):
-        axes = figure.add_subplot(2, 1, place + 1)
+    baseline = table[table["row"] == BASELINE]["variance"].to_numpy()
+    figure = _figure(4.8)
+    panels = (("variance", 1, "variance"), ("variance", baseline, "relative to baseline"), ("error", 1, "error"))
+    for place, (name, unit, label) in enumerate(panels):
+        axes = figure.add_subplot(3, 1, place + 1)
         axes.axvspan(0.5, seen.frozen_steps + 0.5, color="#e9e9ee", lw=0)
-        for row, (text, colour) in STYLES.items():
+        for row, (text, colour, width) in STYLES.items():
             mine = table[table["row"] == row]
-            if name == "error" and row == BASELINE:
-                continue
-            axes.plot(mine["step"], mine[name], color=colour, lw=1.3, label=text)
-            axes.fill_between(mine["step"], mine[f"{name}_low"], mine[f"{name}_high"], color=colour, alpha=0.2, lw=0)
+            middle, low, high = (mine[f"{name}{end}"].to_numpy() / unit for end in ("", "_low", "_high"))
+            axes.plot(mine["step"], middle, color=colour, lw=width, label=text)
+            if row != BASELINE or place == 0:
+                axes.fill_between(mine["step"], low, high, color=colour, alpha=0.2, lw=0)
         axes.set_xlim(0.5, table["step"].max() + 0.5)
-        axes.set_ylabel(f"({'ab'[place]}) {label}", fontsize=8)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_ylabel(f"({'abc'[place]}) {label}", fontsize=8)
         if place == 0:
             axes.legend(fontsize=7, frameon=False)
             axes.set_title(f"{title}; grey: masks on", fontsize=7)
-        else:
-            axes.set_ylim(bottom=0)
-            axes.set_xlabel("denoising step", fontsize=8)
+    axes.set_xlabel("denoising step", fontsize=8)
     return _written(figure, table, Path(out) / "figure2")
 
 
 def figure3(seen: Activations, out: str | Path, title: str) -> list[Path]:
-    """Writes figure3.png, .svg and .csv: the distributions of one layer's outputs at the first step."""
+    """Writes figure3.png, .svg and .csv: the distributions of two layers' outputs at the last step with masks."""
     table = distribution_table(seen)
-    figure = _figure(2.4)
-    axes = figure.add_subplot()
-    for name, (text, colour, dashes, width) in OUTPUT_STYLES.items():
-        axes.plot(table[name], table["level"], color=colour, ls=dashes, lw=width, label=text)
-    # The outermost values of millions would leave the rest a vertical line.
-    inner = table[(table["level"] > 0.004) & (table["level"] < 0.996)][list(OUTPUTS)]
-    axes.set_xlim(inner.min().min(), inner.max().max())
-    axes.set_ylim(0, 1)
+    figure = _figure(3.7)
+    for place, layer in enumerate(LAYER_NAMES):
+        mine = table[table["layer"] == layer]
+        axes = figure.add_subplot(2, 1, place + 1)
+        for name, (text, colour, dashes, width) in OUTPUT_STYLES.items():
+            axes.plot(mine[name], mine["level"], color=colour, ls=dashes, lw=width, label=text)
+        # The outermost values of millions would leave the rest a vertical line.
+        inner = mine[(mine["level"] > 0.004) & (mine["level"] < 0.996)][list(OUTPUTS)]
+        axes.set_xlim(inner.min().min(), inner.max().max())
+        axes.set_ylim(0, 1)
+        axes.set_ylabel(f"({'ab'[place]}) share of values below", fontsize=8)
+        axes.set_title(f"{title}; {layer}" if place == 0 else layer, fontsize=7)
+        if place == 0:
+            axes.legend(fontsize=7, frameon=False)
     axes.set_xlabel("attention output before the projection", fontsize=8)
-    axes.set_ylabel("share of values below", fontsize=8)
-    axes.set_title(title, fontsize=7)
-    axes.legend(fontsize=7, frameon=False)
     return _written(figure, table, Path(out) / "figure3")
 
 

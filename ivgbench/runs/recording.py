@@ -25,7 +25,8 @@ KIND = "activations-1"
 #: between the second and the third.
 BASELINE, MASKED, NORMALISED = "plain", "peekaboo-paper", "mask-norm"
 ROWS = (MethodSpec(BASELINE), MethodSpec("peekaboo", {"scope": "paper"}, MASKED), MethodSpec(NORMALISED))
-#: The outputs of one layer, as `Recorder` names them; a recording keeps their quantiles at these levels.
+#: The layers and their outputs, as `Recorder` names them; a recording keeps the outputs' quantiles at these levels.
+LAYERS = ("attn1", "attn2")
 OUTPUTS = ("masked", "unmasked", "matched")
 LEVELS = np.linspace(0, 1, 201)
 
@@ -44,7 +45,9 @@ class RecordingLab(Lab):
             made = super().generate(backbone, job, recorder.step_done)
         arrays = {"variance": np.array(recorder.variance)}
         if recorder.outputs:
-            arrays["quantiles"] = np.stack([np.quantile(recorder.outputs[name].numpy(), LEVELS) for name in OUTPUTS])
+            arrays["quantiles"] = np.array(
+                [[np.quantile(recorder.outputs[one][name].numpy(), LEVELS) for name in OUTPUTS] for one in LAYERS]
+            )
         self.store.save_arrays(KIND, job.id, arrays)
         return made
 
@@ -52,8 +55,8 @@ class RecordingLab(Lab):
 class Activations(NamedTuple):
     """Recordings of the cases that all rows have, in one order.
 
-    variance: row -> [cases, steps]; quantiles: [cases, 3, levels] of `OUTPUTS` at `LEVELS`, of Mask Normalization's
-    row; frozen_steps: how many steps the masks are on; cases: (split, case, seed) of each.
+    variance: row -> [cases, steps]; quantiles: [cases, 2, 3, levels] of Mask Normalization's row: the `OUTPUTS` of the
+    `LAYERS` at `LEVELS`, at the last step with masks; frozen_steps: how many steps the masks are on; cases: (split, case, seed) of each.
     """
 
     variance: dict[str, np.ndarray]

@@ -51,13 +51,17 @@ def test_masks_move_the_variance_and_only_after_they_act(watched):
 
 def test_the_matched_distribution_is_the_unmasked_one(watched):
     _, recorder = watched("mask-norm")
-    outputs = recorder.outputs
-    assert set(outputs) == {"masked", "unmasked", "matched"}
-    matched, unmasked, masked = (outputs[name].flatten().sort().values for name in ("matched", "unmasked", "masked"))
-    assert torch.equal(matched, unmasked)
-    assert not torch.equal(masked, unmasked)
-    order = outputs["masked"].argsort(dim=1, stable=True)
-    assert (outputs["matched"].gather(1, order).diff(dim=1) >= 0).all()
+    assert set(recorder.outputs) == {"attn1", "attn2"}
+    for outputs in recorder.outputs.values():
+        matched, unmasked, masked = (outputs[k].flatten().sort().values for k in ("matched", "unmasked", "masked"))
+        assert torch.equal(matched, unmasked)
+        assert not torch.equal(masked, unmasked)
+        order = outputs["masked"].argsort(dim=1, stable=True)
+        assert (outputs["matched"].gather(1, order).diff(dim=1) >= 0).all()
+
+
+def test_a_layer_that_is_not_normalised_is_left_out(watched):
+    assert set(watched("mask-norm", {"norm_self": False})[1].outputs) == {"attn2"}
 
 
 @pytest.mark.parametrize("method", ["plain", "peekaboo", "trailblazer"])

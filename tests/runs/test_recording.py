@@ -30,8 +30,8 @@ def test_every_row_is_recorded_with_its_clip(recorded):
 
 
 def test_the_matched_quantiles_are_the_unmasked_ones(recorded):
-    masked, unmasked, matched = recorded[2].quantiles[0]
-    assert np.array_equal(matched, unmasked) and not np.array_equal(masked, unmasked)
+    for masked, unmasked, matched in recorded[2].quantiles[0]:
+        assert np.array_equal(matched, unmasked) and not np.array_equal(masked, unmasked)
 
 
 def test_the_clip_is_the_one_that_an_unwatched_run_makes(recorded):
