@@ -55,8 +55,9 @@ class RecordingLab(Lab):
 class Activations(NamedTuple):
     """Recordings of the cases that all rows have, in one order.
 
-    variance: row -> [cases, steps]; quantiles: [cases, 2, 3, levels] of Mask Normalization's row: the `OUTPUTS` of the
-    `LAYERS` at `LEVELS`, at the last step with masks; frozen_steps: how many steps the masks are on; cases: (split, case, seed) of each.
+    variance: row -> [cases, steps]; frozen_steps: how many steps the masks are on; cases: (split, case, seed) of each;
+    quantiles: [cases, 2, 3, levels] of Mask Normalization's row: the `OUTPUTS` of the `LAYERS` at `LEVELS`, at the
+    last step with masks.
     """
 
     variance: dict[str, np.ndarray]
