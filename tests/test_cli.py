@@ -139,7 +139,30 @@ def test_a_full_disk_is_one_line(shell, monkeypatch, tmp_path):
 def test_plan_runs_nothing(shell, tmp_path):
     code, out, _ = shell("plan", "--method", "plain", "--method", "tid", "--cases", 3, "--seeds", 2)
     assert code == 0 and "24" in out and "72" in out  # 2 methods x 2 suites x 3 cases x 2 seeds; 3 steps each
+    assert "hours" not in out  # the pocket lab is no affair of GPUs
     assert not (tmp_path / "results").exists() and not (tmp_path / "log").exists()
+
+
+def test_a_plan_estimates_for_a_named_gpu(shell):
+    _, out, _ = shell("plan", "--method", "plain", "--suite", "static", "--cases", 3, "--gpu", "v100")
+    row = next(line for line in out.splitlines() if " plain " in line).split()
+    # 3 clips of 1e12 operations in float32, at 35 % of 15.7 TFLOP/s; 3 GiB of weights and 2 at work.
+    assert row[1:] == ["3", "0", "9", "3", f"{3 / (0.35 * 15.7) / 3600:.2f}", "5.4", "3.2"]
+    assert "An estimate for one NVIDIA V100" in out and "Assumed" in out
+    assert "unknown GPU 'v10'; known: t4, v100" in refused(shell("plan", "--method", "plain", "--gpu", "v10"))
+
+
+def test_a_plan_needs_neither_weights_nor_fetched_suites(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["ivgbench", "plan", "--spec", str(ROOT / "benchmarks" / "table1.toml")])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    out = capsys.readouterr().out
+    assert not left.value.code and "204" in out and "hours" in out
+    assert "imc-static is not on this machine" in out and "the weights of zeroscope are not on this machine" in out
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_videos_of_another_system(shell, tmp_path):

@@ -44,24 +44,34 @@ def run(
 
 
 @takes_request
-def plan_command(request: Request, runs: Runs = DEFAULT_RUNS) -> None:
-    """What `run` with the same options would do: jobs and network evaluations. Runs nothing."""
-    from ivgbench.runs.planning import evaluations
+def plan_command(
+    request: Request,
+    gpu: Annotated[str | None, typer.Option("--gpu", help="Estimate for this one, e.g. a100-80gb, h100, l4.")] = None,
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """What `run` with the same options would do: jobs, network evaluations, time and memory. Runs nothing."""
+    from ivgbench.runs import estimates
+    from ivgbench.runs.lab import Lab
     from ivgbench.runs.runner import log
     from ivgbench.runs.store import Store, each_done
 
-    plan = _plan(request, "cpu")
-    unique = {job.id: job for job in plan.jobs}
-    done = each_done(Store(runs), list(unique), log)
-    rows = []
-    for label in dict.fromkeys(job.label for job in plan.jobs):
-        mine = [job for job in unique.values() if job.label == label]
-        left = [job for job in mine if job.id not in done]
-        counts = (len(mine), len(mine) - len(left), sum(map(evaluations, mine)), sum(map(evaluations, left)))
-        rows.append([label, *map(str, counts)])
-    rows.append(["total", *(str(sum(int(row[column]) for row in rows)) for column in range(1, 5))])
-    print_table(["method", "jobs", "done", "evaluations", "still to do"], rows)
-    print(f"run {plan.spec.name}: {plan.spec.backbone}, suites {', '.join(plan.suites)}")
+    # The pocket lab is for CPUs: what it would take on a GPU is told when asked for.
+    chosen = gpu or (None if _spec(request).backbone == "pocket" else "a100-80gb")
+    device = None if chosen is None else estimates.gpu(chosen)
+    plan = _plan(request, "cpu", dry=True)
+    done = set(each_done(Store(runs), list({job.id for job in plan.jobs}), log))
+    rows = estimates.rows(plan, done, Lab("cpu").costs(plan.spec))
+    header, lines = ["method", "jobs", "done", "evaluations", "backward"], []
+    for row in [*rows, estimates.total(rows)]:
+        lines.append([row.label, *map(str, row[1:5])])
+        if device:
+            lines[-1] += estimates.spelled(row, device, plan.spec.dtype)
+    print_table([*header, *(["hours", "GB", "GB with --offload"] if device else [])], lines)
+    print(f"run {plan.spec.name}: {plan.spec.backbone} in {plan.spec.dtype}, suites {', '.join(plan.spec.suites)}")
+    for note in plan.notes:
+        print(f"note: {note}")
+    if device:
+        print(estimates.caveat(device, plan.spec.dtype))
 
 
 def score(
@@ -139,10 +149,16 @@ def figure(
         print(path)
 
 
-def _plan(request: Request, device: str) -> Plan:
-    """The plan of the options of `run`. A spec that is overridden gets a name of its own: "table1" stays table1."""
+def _plan(request: Request, device: str, dry: bool = False) -> Plan:
+    """The plan of the options of `run`."""
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.planning import make_plan
+
+    return make_plan(_spec(request), Lab(device), dry)
+
+
+def _spec(request: Request) -> RunSpec:
+    """The spec of a request. One that is overridden gets a name of its own: "table1" stays table1."""
     from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
 
     if request.spec is not None and request.method:
@@ -162,10 +178,9 @@ def _plan(request: Request, device: str) -> Plan:
     said = {name: value for name, value in said.items() if value is not None}
     if request.spec is not None:
         asked = replace(with_options(load_spec(request.spec), request.option), **said)
-        return make_plan(asked.named_by_content(asked.name) if said or request.option else asked, Lab(device))
+        return asked.named_by_content(asked.name) if said or request.option else asked
     methods = tuple(MethodSpec(METHODS.canonical(name)) for name in request.method or ())
-    asked = with_options(RunSpec("run", methods, **said), request.option)
-    return make_plan(asked.named_by_content("run"), Lab(device))
+    return with_options(RunSpec("run", methods, **said), request.option).named_by_content("run")
 
 
 def with_options(spec: RunSpec, option: list[str] | None) -> RunSpec:

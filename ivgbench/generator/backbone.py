@@ -66,11 +66,8 @@ class Backbone:
         vae_config = self.vae.config if has_vae else None
         # Without a VAE the factor only names the pixel size of a latent cell; 8 is the family's.
         self.vae_scale_factor = 2 ** (len(vae_config.block_out_channels) - 1) if has_vae else 8
-        sample = self.unet.config.sample_size
-        sample_height, sample_width = (sample, sample) if isinstance(sample, int) or sample is None else sample
         self.frames = preset.frames
-        self.height = preset.height or (sample_height or 32) * self.vae_scale_factor
-        self.width = preset.width or (sample_width or 32) * self.vae_scale_factor
+        self.height, self.width = sources.frame_size(preset, self.unet.config, self.vae_scale_factor)
         self.latent_channels = self.unet.config.in_channels
         self.latent_height = self.height // self.vae_scale_factor
         self.latent_width = self.width // self.vae_scale_factor

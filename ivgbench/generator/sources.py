@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ivgbench import hub
 from ivgbench.errors import UserError
@@ -26,6 +28,8 @@ WEIGHTS = {
 }
 #: Fetched when the repository has them: they change how a prompt is cut into tokens.
 OPTIONAL = ("tokenizer/tokenizer_config.json", "tokenizer/special_tokens_map.json")
+#: The configs of the one architecture that ZeroScope and ModelScope share, for plans without their files.
+SHIPPED_ARCHITECTURE = Path(__file__).parent / "architectures" / "text-to-video-1.7b.json"
 POCKET_FOLDER = Path(__file__).parent.parent / "pocket" / "weights" / "text-to-video"
 
 
@@ -159,6 +163,29 @@ def to_fetch(files: Sequence[str]) -> list[str]:
     if missing := sorted(set(wanted) - there):
         raise UserError(f"the repository is no text-to-video model in diffusers format: it has no {', '.join(missing)}")
     return wanted + [name for name in OPTIONAL if name in there]
+
+
+def architecture(source: str) -> dict[str, dict[str, Any]]:
+    """The configs of a backbone's "unet", "text_encoder" and "vae": from its files, or as shipped for the presets.
+
+    Raises:
+        UserError: the files are not here, and it is no preset either.
+    """
+    try:
+        folder = locate(source)
+    except UserError:
+        if not preset(source)[1].revision:
+            raise
+        return json.loads(SHIPPED_ARCHITECTURE.read_text(encoding="utf-8"))
+    parts = ("unet", "text_encoder", "vae")
+    return {part: json.loads((folder / part / "config.json").read_text(encoding="utf-8")) for part in parts}
+
+
+def frame_size(preset: Preset, unet: Mapping[str, Any], factor: int) -> tuple[int, int]:
+    """(height, width) of a clip in pixels: the preset's, else the denoiser's sample size times the VAE's factor."""
+    sample = unet.get("sample_size")
+    height, width = (sample, sample) if isinstance(sample, int) or sample is None else sample
+    return preset.height or (height or 32) * factor, preset.width or (width or 32) * factor
 
 
 def weights_hash(folder: Path) -> str:

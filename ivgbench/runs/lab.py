@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from ivgbench.files import digest
 from ivgbench.registry import DETECTORS, METHODS
 from ivgbench.runs.identity import GROUND_TRUTH, Job
 from ivgbench.runs.spec import RunSpec
+
+if TYPE_CHECKING:
+    from ivgbench.generator.cost import Cost
 
 #: Of weights and latents. Noise is drawn in float32 in any case.
 DTYPES = ("float32", "float16", "bfloat16")
@@ -82,16 +85,36 @@ class Lab:
         name = torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
         return {"threads": torch.get_num_threads(), "device": name}
 
-    def facts(self, spec: RunSpec) -> Facts:
-        """Reads the backbone's files (and hashes them) without loading them."""
+    def facts(self, spec: RunSpec, needed: bool = True) -> Facts:
+        """Reads the backbone's files (and hashes them) without loading them.
+
+        needed: False for a plan, which also works without the files; `weights` is then empty.
+        """
         from ivgbench.generator import sources
 
         if spec.dtype not in DTYPES:
             raise UserError(f"run {spec.name!r}: unknown dtype {spec.dtype!r}; one of {', '.join(DTYPES)}")
         name, preset = sources.preset(spec.backbone)
-        return Facts(
-            name, sources.weights_hash(sources.locate(spec.backbone)), preset.steps, preset.guidance, preset.frames
-        )
+        try:
+            weights = sources.weights_hash(sources.locate(spec.backbone))
+        except UserError:
+            if needed or preset.hub_id is None:
+                raise
+            weights = ""
+        return Facts(name, weights, preset.steps, preset.guidance, preset.frames)
+
+    def costs(self, spec: RunSpec) -> Callable[[Job], Cost]:
+        """A function: job -> what its clip costs, without weights; see `ivgbench.generator.cost`."""
+        import torch
+
+        from ivgbench.generator import sources
+        from ivgbench.generator.cost import Costs
+        from ivgbench.generator.methods.base import resolve
+
+        architecture = sources.architecture(spec.backbone)
+        preset = sources.preset(spec.backbone)[1]
+        costs = Costs(architecture, preset, getattr(torch, spec.dtype))
+        return lambda job: costs.of(resolve(job.method, job.options), job.case, job.steps, job.guidance_scale)
 
     def resolve(self, method: str, options: dict[str, Any]) -> Resolved:
         """Canonical name, every option with its value, algorithm version. UserError for unknown names and options."""

@@ -9,16 +9,20 @@ from ivgbench.errors import UserError
 from ivgbench.runs.identity import Job
 from ivgbench.runs.lab import Facts, ground_truth_job
 from ivgbench.runs.spec import RunSpec
-from ivgbench.suites import load_suite
+from ivgbench.suites import load_suite, stand_in
 
 
 class Plan(NamedTuple):
-    """A spec spelled out. `suites` by name, whole (scores shuffle captions over all of a suite's cases)."""
+    """A spec spelled out. `suites` by name, whole (scores shuffle captions over all of a suite's cases).
+
+    notes: what of a dry plan stands for something that is not on this machine.
+    """
 
     spec: RunSpec
     facts: Facts
     suites: dict[str, Suite]
     jobs: tuple[Job, ...]
+    notes: tuple[str, ...] = ()
 
 
 def split_of(suite: Suite, case: Case) -> str:
@@ -26,18 +30,27 @@ def split_of(suite: Suite, case: Case) -> str:
     return str(case.metadata.get("split", suite.name))
 
 
-def make_plan(spec: RunSpec, lab: Any) -> Plan:
+def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
     """Resolves every name and default of a spec, and lists its jobs. Users' mistakes surface here, before any work.
 
     Case by case, all methods of a case next to each other: a run that is stopped early has compared what it has.
+
+    Args:
+        dry: only to be counted. Weights may be missing, and suites that can be fetched: others of their size stand in.
     """
     suites: dict[str, Suite] = {}
+    notes = []
     for name in spec.suites:
-        suite = load_suite(name, spec.backbone)
+        substitute = stand_in(name, spec.backbone) if dry else None
+        if substitute:
+            notes.append(f"{name} is not on this machine (`ivgbench fetch imc`): counted with {substitute}, as large")
+        suite = load_suite(substitute or name, spec.backbone)
         if suites.setdefault(suite.name, suite) is not suite:
             raise UserError(f"run {spec.name!r}: two suites are named {suite.name!r}; name each once")
     methods = [(one, lab.resolve(one.method, one.options)) for one in spec.methods]
-    facts = lab.facts(spec)
+    facts = lab.facts(spec, needed=not dry)
+    if not facts.weights:
+        notes.append(f"the weights of {spec.backbone} are not on this machine (`ivgbench fetch {spec.backbone}`)")
     jobs = []
     for suite in suites.values():
         for case in suite.cases[: spec.cases]:
@@ -67,22 +80,7 @@ def make_plan(spec: RunSpec, lab: Any) -> Plan:
                             split=split,
                         )
                     )
-    return Plan(spec, facts, suites, tuple(jobs))
-
-
-def evaluations(job: Job) -> int:
-    """Guided network evaluations of one clip: a pair of conditional and unconditional counts once.
-
-    One per step, and one per inner step of ID and TID. TrailBlazer on several subjects makes a clip of each first.
-    """
-    options, steps = job.options, job.steps
-    count = steps
-    if options.get("inner_steps") and options.get("gamma"):
-        first, stop = options.get("window") or (0, steps)
-        count += options["inner_steps"] * max(min(stop, steps) - first, 0)
-    if job.method == "trailblazer" and len(job.case.subjects) > 1:
-        count += steps * len(job.case.subjects)
-    return count
+    return Plan(spec, facts, suites, tuple(jobs), tuple(notes))
 
 
 def shard_of(jobs: tuple[Job, ...], shard: str | None) -> tuple[Job, ...]:

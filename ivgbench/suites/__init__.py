@@ -63,6 +63,14 @@ def canonical(name: str, backbone: str = "pocket") -> str:
     return f"{'pocket' if backbone == 'pocket' else 'imc'}-{name}" if name in ("static", "dynamic") else name
 
 
+def stand_in(name: str, backbone: str = "pocket") -> str | None:
+    """For the papers' suites that are not on this machine: the shipped one with as many cases; None for all others."""
+    name = canonical(name, backbone)
+    if name in _files() or name not in ("imc-static", "imc-dynamic"):
+        return None
+    return name.replace("imc", "scenes")
+
+
 def load_suite(name_or_path: str | Path, backbone: str = "pocket") -> Suite:
     """A suite by its name, by "static" or "dynamic" (that of the backbone), or from a JSONL file; checked.
 

@@ -79,8 +79,13 @@ class FakeLab:
             raise UserError("no weights here")
         return {"threads": 1, "device": "fake"}
 
-    def facts(self, spec: object) -> Facts:
+    def facts(self, spec: object, needed: bool = True) -> Facts:
         return Facts("pocket", self.weights, 3, 6.0, 8)
+
+    def costs(self, spec: object) -> object:
+        from ivgbench.generator.cost import Cost  # not for the worker processes, which import this file
+
+        return lambda job: Cost(job.steps, 1, 10**12, (2**30, 2**30, 2**30), (2**31, 2**30))
 
     def resolve(self, method: str, options: dict) -> Resolved:
         return Resolved(METHODS.canonical(method), {"shift": 0.0, **options}, 1)

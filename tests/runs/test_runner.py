@@ -11,7 +11,7 @@ from ivgbench.errors import UserError
 from ivgbench.runs import runner
 from ivgbench.runs.engines import DiskFull, LocalEngine
 from ivgbench.runs.external import import_videos
-from ivgbench.runs.planning import evaluations, make_plan, shard_of
+from ivgbench.runs.planning import make_plan, shard_of
 from ivgbench.runs.spec import MethodSpec, RunSpec
 from ivgbench.runs.store import Store
 from ivgbench.runs.video import encode
@@ -198,15 +198,6 @@ def test_a_sidecar_tells_how_a_clip_was_made(tmp_path):
 def test_bad_shards_are_refused(shard):
     with pytest.raises(UserError, match="write i/n"):
         shard_of((), shard)
-
-
-def test_the_plan_counts_evaluations():
-    options = {"inner_steps": 2, "gamma": 0.1, "window": None}
-    lab = FakeLab(None)
-    spec = RunSpec("r", (MethodSpec("tid", options),), suites=("static",), cases=1, steps=10)
-    assert evaluations(make_plan(spec, lab).jobs[0]) == 10 + 2 * 10
-    windowed = RunSpec("r", (MethodSpec("tid", {**options, "window": [8, 20]}),), suites=("static",), cases=1, steps=10)
-    assert evaluations(make_plan(windowed, lab).jobs[0]) == 10 + 2 * 2
 
 
 def test_videos_of_another_system_are_scored(tmp_path):

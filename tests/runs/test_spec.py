@@ -1,21 +1,39 @@
 """Run specs: what the TOML says is what is run, and what it cannot say is refused in one line."""
 
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
 
 from ivgbench.errors import UserError
+from ivgbench.generator.methods.base import resolve
 from ivgbench.registry import METHODS
 from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec, parse_option
 
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 GOOD = 'name = "x"\n[[methods]]\nmethod = "tid"\nlabel = "mine"\noptions = { gamma = 0.2, window = [0, 4] }\n'
 
 
 def test_the_benchmark_spec_is_table_1_of_all_methods():
-    spec = load_spec(Path(__file__).parents[2] / "benchmarks" / "pocket.toml")
+    spec = load_spec(BENCHMARKS / "pocket.toml")
     assert (spec.name, spec.backbone, spec.suites, spec.seeds) == ("table1", "pocket", ("static", "dynamic"), (0,))
     assert spec.ground_truth and spec.scheduler == "ddim"
     assert [one.method for one in spec.methods] == METHODS.names()
+
+
+def test_the_papers_table_has_every_value_pinned():
+    spec = load_spec(BENCHMARKS / "table1.toml")
+    assert (spec.name, spec.backbone, spec.suites) == ("table1", "zeroscope", ("imc-static", "imc-dynamic"))
+    assert (spec.steps, spec.guidance_scale, spec.scheduler, spec.dtype) == (40, 9.0, "ddim", "float16")
+    assert (spec.detector, spec.clip) == ("owlvit", "ViT-B-16-quickgelu/openai")
+    for one in spec.methods:
+        config = resolve(one.method, one.options)
+        free = {field.name for field in fields(config)} - set(one.options)
+        # Whatever is not written out is off by default, and says so by being None.
+        assert all(getattr(config, name) is None for name in free), (one.method, free)
+        assert one.options == {key: value for key, value in asdict(config).items() if key in one.options}
+    assert all(one.options["frozen_steps"] == 4 for one in spec.methods if "frozen_steps" in one.options)
+    assert {METHODS.canonical(one.method) for one in spec.methods} == set(METHODS.names())
 
 
 def test_methods_carry_options_and_labels(tmp_path):

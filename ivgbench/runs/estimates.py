@@ -1,0 +1,122 @@
+"""What a plan will take on a named GPU: an estimate from counted operations and bytes, not a measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from ivgbench.errors import UserError
+from ivgbench.runs.identity import GROUND_TRUTH, Job
+from ivgbench.runs.planning import Plan
+
+if TYPE_CHECKING:
+    from ivgbench.generator.cost import Cost
+
+#: Assumed share of a GPU's published peak that a whole denoising step reaches. Not measured here.
+UTILISATION = 0.35
+
+
+class Gpu(NamedTuple):
+    """Published figures of one GPU.
+
+    memory: GB. half: dense TFLOP/s of the tensor cores in float16 with float32 sums; single: TFLOP/s in float32
+    outside of them; bfloat16: whether the tensor cores take it (else it is as slow as float32).
+    """
+
+    name: str
+    memory: float
+    half: float
+    single: float
+    bfloat16: bool = True
+
+
+GPUS = {
+    "t4": Gpu("NVIDIA T4", 16, 65, 8.1, bfloat16=False),
+    "v100": Gpu("NVIDIA V100 SXM2 32GB", 32, 125, 15.7, bfloat16=False),
+    "rtx3090": Gpu("NVIDIA RTX 3090", 24, 71, 35.6),
+    "rtx4090": Gpu("NVIDIA RTX 4090", 24, 165.2, 82.6),
+    "a6000": Gpu("NVIDIA RTX A6000", 48, 154.8, 38.7),
+    "l4": Gpu("NVIDIA L4", 24, 121, 30.3),
+    "l40s": Gpu("NVIDIA L40S", 48, 362, 91.6),
+    "a100-40gb": Gpu("NVIDIA A100 40GB", 40, 312, 19.5),
+    "a100-80gb": Gpu("NVIDIA A100 80GB", 80, 312, 19.5),
+    "h100": Gpu("NVIDIA H100 SXM", 80, 989, 67),
+    "h200": Gpu("NVIDIA H200", 141, 989, 67),
+}
+
+
+def gpu(name: str) -> Gpu:
+    """A GPU of the table; UserError with all names for another."""
+    if name.lower() not in GPUS:
+        raise UserError(f"unknown GPU {name!r}; known: {', '.join(GPUS)}")
+    return GPUS[name.lower()]
+
+
+def rate(one: Gpu, dtype: str) -> float:
+    """Operations per second that are assumed: the share of the peak in this precision."""
+    fast = dtype == "float16" or (dtype == "bfloat16" and one.bfloat16)
+    return UTILISATION * 1e12 * (one.half if fast else one.single)
+
+
+class Row(NamedTuple):
+    """A method's part of a plan. evaluations, backward: of all its jobs; flops: of those still to do.
+
+    peak, offloaded: most bytes on the device in any of its jobs, without and with --offload.
+    """
+
+    label: str
+    jobs: int
+    done: int
+    evaluations: int
+    backward: int
+    flops: int
+    peak: int
+    offloaded: int
+
+
+def rows(plan: Plan, done: set[str], cost_of: Callable[[Job], Cost]) -> list[Row]:
+    """A row per method, in the plan's order. Jobs of equal length and number of subjects cost the same."""
+    unique = {job.id: job for job in plan.jobs}
+    found = []
+    for label in dict.fromkeys(job.label for job in plan.jobs):
+        mine = [job for job in unique.values() if job.label == label]
+        costs: dict[tuple[int | None, int], Cost] = {}
+        row = Row(label, len(mine), sum(job.id in done for job in mine), 0, 0, 0, 0, 0)
+        for job in mine:
+            if job.method == GROUND_TRUTH:
+                continue
+            kind = (job.case.frames, len(job.case.subjects))
+            cost = costs[kind] if kind in costs else costs.setdefault(kind, cost_of(job))
+            row = row._replace(
+                evaluations=row.evaluations + cost.evaluations,
+                backward=row.backward + cost.backward,
+                flops=row.flops + (0 if job.id in done else cost.flops),
+                peak=max(row.peak, cost.peak),
+                offloaded=max(row.offloaded, cost.peak_offloaded),
+            )
+        found.append(row)
+    return found
+
+
+def total(every: list[Row]) -> Row:
+    """The sum of all rows; of memory the largest."""
+    sums = [sum(row[column] for row in every) for column in range(1, 6)]
+    return Row("total", *sums, max(row.peak for row in every), max(row.offloaded for row in every))
+
+
+def spelled(row: Row, device: Gpu, dtype: str) -> list[str]:
+    """Hours, and GB without and with --offload, as text; "!" marks what does not fit."""
+    sizes = [size / 1e9 for size in (row.peak, row.offloaded)]
+    fits = [f"{size:.1f}{'' if size < device.memory else ' !'}" for size in sizes]
+    return [f"{row.flops / rate(device, dtype) / 3600:.2f}", *fits]
+
+
+def caveat(device: Gpu, dtype: str) -> str:
+    """One paragraph: what of an estimate is counted, published, or assumed."""
+    peak = rate(device, dtype) / UTILISATION / 1e12
+    return (
+        f"An estimate for one {device.name}, generation only (no detector, no features). Counted: operations and "
+        f"living tensors of the full-size model, on the meta device. Published: {peak:g} TFLOP/s in {dtype}, "
+        f"{device.memory:g} GB. Assumed: {UTILISATION:.0%} of that speed is reached, and no memory for work space of "
+        "kernels, fragmentation or the driver; leave 2 to 4 GB for them. ! means it does not fit."
+    )

@@ -1,0 +1,118 @@
+"""Counted costs against the real thing: the same network run on the CPU, and the sampler's own count."""
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from ivgbench.cases import Case, Subject
+from ivgbench.generator import sources
+from ivgbench.generator.cost import Costs
+from ivgbench.generator.metering import FusedAttention, Meter
+from ivgbench.generator.methods.base import resolve
+
+COUNTED = [
+    ("trailblazer", {}, 1),
+    ("trailblazer", {}, 2),
+    ("id", {"inner_steps": 2, "window": (1, 3)}, 1),
+    ("id", {"gamma": 0.0}, 1),
+    ("tid", {"frozen_steps": 1}, 1),
+    ("tid", {"gradient": "exact", "frozen_steps": 1, "guided_steps": "frozen"}, 1),
+]
+
+
+@pytest.fixture(scope="module")
+def costs():
+    """The pocket's own architecture, frames of 48 x 80 pixels."""
+    return Costs(sources.architecture("pocket"), sources.PRESETS["pocket"], torch.float32)
+
+
+@pytest.fixture(scope="module")
+def small(tiny):
+    """The test model's denoiser, in place of a whole backbone, on latents of 8 x 12 cells."""
+    made = Costs(sources.architecture("pocket"), sources.PRESETS["pocket"], torch.float32)
+    with torch.device("meta"):
+        made.unet = type(tiny.unet).from_config(tiny.unet.config).eval().requires_grad_(False)
+    made.cells = (8, 12)
+    return made
+
+
+@pytest.mark.parametrize(("method", "options", "subjects"), COUNTED)
+def test_evaluations_are_those_of_a_real_run(small, make, case, two, method, options, subjects):
+    asked = (case, two)[subjects - 1]
+    clip = make(asked, method, options, steps=3)
+    cost = small.of(resolve(method, options), asked, 3, 4.0)
+    assert (cost.evaluations, cost.backward) == (clip.nfe, clip.backward)
+
+
+@pytest.mark.parametrize("method", ["plain", "peekaboo", "trailblazer", "mask-norm"])
+def test_operations_are_those_of_a_real_run(small, make, case, method):
+    embeds = torch.randn(2, 77, 32)
+    with FlopCounterMode(display=False) as counter:
+        make(case, method, steps=2, prompt_embeds=embeds)
+    counted = small.of(resolve(method), case, 2, 4.0).flops - small._decoding(case.frames)[0]
+    assert counted == counter.get_total_flops()
+
+
+def test_memory_is_what_lives_at_once():
+    with torch.device("meta"):
+        layer = torch.nn.Linear(1024, 4096)
+        with Meter(layer) as meter, torch.no_grad():
+            x = torch.empty(8, 1024)
+            y = layer(x)
+            z = y * 2
+            del y
+            w = z + 1
+    assert (meter.peak, meter.alive) == (4 * 8 * (1024 + 2 * 4096),) * 2
+    assert meter.flops == 2 * 8 * 1024 * 4096
+    del x, z, w
+    assert meter.alive == 0
+
+
+def test_fused_attention_counts_its_products_and_keeps_no_map():
+    q = torch.empty(2, 3, 100, 16, device="meta", requires_grad=True)
+    k = torch.empty(2, 3, 50, 16, device="meta")
+    with Meter() as meter, FusedAttention(meter):
+        out = torch.nn.functional.scaled_dot_product_attention(q, k, k)
+        forward = meter.flops
+        out.sum().backward()
+    assert out.shape == q.shape and forward == 2 * (2 * 3) * 2 * 100 * 50 * 16
+    assert meter.flops == forward * 7 // 2
+    assert meter.peak < 4 * 2 * 3 * 100 * 50 + 10 * q.numel() * 4
+
+
+def test_more_frames_and_subjects_cost_more(small, case, two):
+    def clip(subjects, frames):
+        still = tuple(Subject(subject.phrase, np.tile(subject.boxes[:1], (frames, 1))) for subject in subjects)
+        return Case("x", "a zebra and a dog", still)
+
+    plain, trailblazer = resolve("plain"), resolve("trailblazer")
+    short, long = (small.of(plain, clip(case.subjects, frames), 2, 3.0) for frames in (4, 16))
+    assert 3.5 < long.flops / short.flops < 5 and long.peak > short.peak > long.weights[0]
+    one, both = (small.of(trailblazer, clip(s, 4), 2, 3.0) for s in (case.subjects, two.subjects))
+    assert (one.evaluations, both.evaluations) == (2, 6) and both.flops > 2 * one.flops
+
+
+def test_offloading_holds_one_part_at_a_time(costs, case):
+    cost = costs.of(resolve("plain"), case, 2, 3.0)
+    text, denoiser, vae = cost.weights
+    assert cost.peak_offloaded == max(text, denoiser + cost.working[0], vae + cost.working[1])
+    assert cost.peak == text + denoiser + vae + max(cost.working) > cost.peak_offloaded
+
+
+def test_a_real_run_on_the_pocket_agrees_with_its_parameters(costs):
+    from ivgbench.generator import Backbone
+
+    bb = Backbone.from_pretrained("pocket")
+    assert costs.weights == tuple(
+        sum(p.numel() * p.element_size() for p in part.parameters()) for part in (bb.text_encoder, bb.unet, bb.vae)
+    )
+    assert costs.cells == (bb.latent_height, bb.latent_width) == (12, 20)
+
+
+def test_going_back_through_the_network_costs_more(small, case):
+    detached, exact = (
+        small.of(resolve("tid", {"gradient": gradient}), case, 2, 3.0) for gradient in ("detached", "exact")
+    )
+    assert exact.evaluations == detached.evaluations and (exact.backward, detached.backward) == (2, 0)
+    assert exact.flops > 1.3 * detached.flops and exact.working[0] > 3 * detached.working[0]
