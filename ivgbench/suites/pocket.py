@@ -15,7 +15,10 @@ from ivgbench.cases import Case, Subject, Suite, check_case
 from ivgbench.pocket import world
 from ivgbench.suites.tracks import imc_dynamic, imc_static, trailblazer_dynamic, trailblazer_static
 
-CASES = 48
+#: Content -> how many captions; and the stream of `world.SPLIT_SEEDS` that captions and boxes are drawn from.
+#: "claims" is a larger reporting set: 96 cases a split tell differences apart that 48 do not.
+CASES = {"report": 48, "claims": 96, "tuning": 48}
+STREAMS = {"report": "report", "claims": "report", "tuning": "tuning"}
 
 
 class Recipe(NamedTuple):
@@ -33,6 +36,8 @@ RECIPES: dict[str, Recipe] = {
     "pocket-dynamic": Recipe("imc", "dynamic", imc_dynamic, "report", 2),
     "pocket-trailblazer-static": Recipe("trailblazer", "static", trailblazer_static, "report", 3),
     "pocket-trailblazer-dynamic": Recipe("trailblazer", "dynamic", trailblazer_dynamic, "report", 4),
+    "pocket-claims-static": Recipe("imc", "static", imc_static, "claims", 5),
+    "pocket-claims-dynamic": Recipe("imc", "dynamic", imc_dynamic, "claims", 6),
     "pocket-tuning-static": Recipe("imc", "static", imc_static, "tuning", 1),
     "pocket-tuning-dynamic": Recipe("imc", "dynamic", imc_dynamic, "tuning", 2),
 }
@@ -61,22 +66,24 @@ def _words(text: str) -> tuple[str, str, str]:
 
 
 def captions(content: str) -> list[str]:
-    """The 48 captions of the reporting or of the tuning suites; no caption is in both lists."""
+    """The captions of the reporting ("report", "claims") or of the tuning suites; what is tuned on is not reported."""
     every = world.all_captions()
-    tuning = _balanced(every, CASES, [world.SPLIT_SEEDS["tuning"], 0])
+    tuning = _balanced(every, CASES["tuning"], [world.SPLIT_SEEDS["tuning"], 0])
     if content == "tuning":
         return tuning
     taken = set(tuning)
-    return _balanced([text for text in every if text not in taken], CASES, [world.SPLIT_SEEDS["report"], 0])
+    drawn = {"report": 0, "claims": 1}[content]
+    pool = [text for text in every if text not in taken]
+    return _balanced(pool, CASES[content], [world.SPLIT_SEEDS["report"], drawn])
 
 
 def make(name: str) -> Suite:
     """Draws a pocket suite anew: the same cases every time.
 
-    All reporting suites share their 48 captions, as the paper runs both splits on the same prompts.
+    Suites of one content share their captions, as the paper runs both splits on the same prompts.
     """
     recipe = RECIPES[name]
-    rng = np.random.default_rng([world.SPLIT_SEEDS[recipe.content], recipe.seed])
+    rng = np.random.default_rng([world.SPLIT_SEEDS[STREAMS[recipe.content]], recipe.seed])
     cases = []
     for index, prompt in enumerate(captions(recipe.content)):
         colour, shape, background = _words(prompt)
@@ -85,5 +92,5 @@ def make(name: str) -> Suite:
         metadata = {"split": recipe.split, "rule": recipe.rule, **words}
         case = Case(f"{name}-{index:02d}", prompt, (Subject(f"{colour} {shape}", track),), metadata)
         cases.append(check_case(case, f"suite {name}", world.FRAMES))
-    description = f"{CASES} captions of the pocket world, boxes by the {recipe.rule} rule, {recipe.split}"
+    description = f"{len(cases)} captions of the pocket world, boxes by the {recipe.rule} rule, {recipe.split}"
     return Suite(name, world.FRAMES, tuple(cases), description)

@@ -12,7 +12,7 @@ from ivgbench.pocket import world
 from ivgbench.suites import pocket, scenes
 from ivgbench.suites import tracks as rules
 
-REPORTING = [name for name, recipe in pocket.RECIPES.items() if recipe.content == "report"]
+REPORTING = [name for name, recipe in pocket.RECIPES.items() if recipe.content != "tuning"]
 TUNING = [name for name, recipe in pocket.RECIPES.items() if recipe.content == "tuning"]
 
 
@@ -29,7 +29,11 @@ def centres(tracks: np.ndarray) -> np.ndarray:
 def test_the_committed_file_is_what_the_recipe_draws(name):
     committed, made = load_suite(name), suites.make_suite(name)
     assert committed.sha256 == made.sha256, "the recipe or the world changed: `ivgbench suites make --all`"
-    assert (committed.name, committed.frames, len(committed.cases)) == (name, 8, 48)
+    assert (committed.name, committed.frames, len(committed.cases)) == (
+        name,
+        8,
+        pocket.CASES[pocket.RECIPES[name].content],
+    )
 
 
 @pytest.mark.parametrize("name", pocket.RECIPES)
@@ -59,11 +63,11 @@ def test_tuning_and_reporting_share_neither_captions_nor_boxes():
     assert world.SPLIT_SEEDS["report"] != world.SPLIT_SEEDS["tuning"]
 
 
-@pytest.mark.parametrize("content", ["report", "tuning"])
-@pytest.mark.parametrize("first", [12, 24, 48])
+@pytest.mark.parametrize("content", ["report", "claims", "tuning"])
+@pytest.mark.parametrize("first", [12, 24, 48, 96])
 def test_every_beginning_of_a_suite_is_balanced(content, first):
     captions = pocket.captions(content)
-    assert len(set(captions)) == 48
+    assert len(set(captions)) == len(captions) == pocket.CASES[content]
     words = [pocket._words(text) for text in captions[:first]]
     for position, options in enumerate((world.COLOURS, world.SHAPES, world.BACKGROUNDS)):
         counts = Counter(word[position] for word in words)
