@@ -87,3 +87,34 @@ def _vector(values: np.ndarray, name: str) -> np.ndarray:
     if values.ndim != 1 or np.isinf(values).any():
         raise UserError(f"{name} must be a list of finite numbers or NaN, one per case; got shape {list(values.shape)}")
     return values
+
+
+def case_weights(cases: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """How often each case is drawn in each resample, [resamples, cases]. Rows that share weights stay paired."""
+    if cases < 1:
+        raise UserError("a bootstrap needs at least one case")
+    return np.random.default_rng(seed).multinomial(cases, np.full(cases, 1 / cases), resamples).astype(np.float64)
+
+
+def tails(differences: np.ndarray, margin: float) -> tuple[float, float]:
+    """One-sided bootstrap p-values of resampled differences [R]: (for "above the margin", for "below it").
+
+    The observed sample counts as one resample, so that no p-value is 0.
+    """
+    count = len(differences) + 1
+    return float(1 + np.sum(differences <= margin)) / count, float(1 + np.sum(differences >= margin)) / count
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """Holm's adjusted p-values [K]: rejecting those of at most a errs in any of them with probability at most a.
+
+    Source: Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6 (1979).
+    """
+    p = _vector(p, "p-values")
+    if np.isnan(p).any() or ((p < 0) | (p > 1)).any():
+        raise UserError("p-values must be between 0 and 1")
+    order = np.argsort(p, kind="stable")
+    steps = p[order] * np.arange(len(p), 0, -1)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return adjusted

@@ -1,0 +1,190 @@
+"""Claims put to the test: what is claimed is written down before the run, and code says what came of it.
+
+A claim compares one row with rivals on some metrics' scale and splits. It holds if every difference is beyond the
+margin in the claimed direction, fails if one is beyond it the other way, each after Holm's correction over all claims
+of the file; anything else is open.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ivgbench.errors import UserError
+from ivgbench.metrics import stats
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+#: The split of metrics that are taken over a whole set.
+POOLED = "both"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim.
+
+    text: in words; paper: what the paper prints for it. metric: see `evidence.METRICS`. row: the label that it is
+    about; than: labels, or numbers in the metric's unit: all of them must be beaten. splits: on each of which it must
+    hold. direction: whether the row is to be "higher" or "lower"; margin: by more than so much, in the metric's unit
+    (negative: at most so much worse).
+    """
+
+    id: str
+    text: str
+    paper: str
+    metric: str
+    row: str
+    than: tuple[str | float, ...]
+    direction: str
+    splits: tuple[str, ...] = ("static", "dynamic")
+    margin: float = 0.0
+
+
+@dataclass(frozen=True)
+class ClaimsSpec:
+    """The file. run: the run spec that the claims are judged on; cases: at least so many a split, or a claim stays
+    open; level: chance of a wrong verdict among all of them; contradictions: where the paper contradicts itself."""
+
+    run: Path
+    claims: tuple[Claim, ...]
+    cases: int = 96
+    level: float = 0.05
+    contradictions: tuple[str, ...] = ()
+
+
+class Sample(NamedTuple):
+    """One metric on one split: rows' values, the same in every resample of the cases [R], and the number of cases.
+
+    centred: whether resamples are shifted against the value (FID rises when cases repeat), so that only their
+    spread counts.
+    """
+
+    values: Mapping[str, float]
+    draws: Mapping[str, np.ndarray]
+    cases: int
+    centred: bool = False
+
+    def difference(self, row: str, rival: str | float) -> tuple[float, np.ndarray]:
+        """Value and resamples [R] of row - rival; a number as rival does not vary."""
+        constant = not isinstance(rival, str)
+        value = self.values[row] - (rival if constant else self.values[rival])
+        draws = self.draws[row] - (rival if constant else self.draws[rival])
+        return float(value), draws - draws.mean() + value if self.centred else draws
+
+
+class Comparison(NamedTuple):
+    """A claim's row against one rival on one split: difference row - rival with its 95 % interval, and one-sided
+    p-values for the claim and against it. `missing`: why there is none."""
+
+    split: str
+    rival: str | float
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    cases: int = 0
+    p_for: float = 1.0
+    p_against: float = 1.0
+    missing: str = ""
+
+
+class Judged(NamedTuple):
+    """A claim with its verdict "holds", "fails" or "open", its Holm-adjusted p-value, and what it rests on."""
+
+    claim: Claim
+    verdict: str
+    p: float
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def why(self) -> str:
+        """Why an open claim could not be tested; empty where it was."""
+        return next((one.missing for one in self.comparisons if one.missing), "")
+
+
+def judge(spec: ClaimsSpec, samples: Mapping[tuple[str, str], Sample]) -> list[Judged]:
+    """Verdicts on all claims.
+
+    Args:
+        samples: (metric, split) -> Sample.
+
+    All rivals and splits of a claim must be beaten, so its evidence is the weakest comparison's, with no correction
+    (intersection-union test); against it speaks the strongest, with Bonferroni's. Claims that cannot be tested stay
+    in the family that Holm corrects for.
+    """
+    compared = [tuple(_compare(claim, samples, spec.cases)) for claim in spec.claims]
+    raw, favoured = [], []
+    for comparisons in compared:
+        p_for = max(one.p_for for one in comparisons)
+        p_against = min(1.0, len(comparisons) * min(one.p_against for one in comparisons))
+        testable = not any(one.missing for one in comparisons)
+        raw.append(min(1.0, 2 * min(p_for, p_against)) if testable else 1.0)
+        favoured.append(p_for < p_against)
+    judged = []
+    for claim, comparisons, p, favour in zip(spec.claims, compared, stats.holm(np.array(raw)), favoured, strict=True):
+        verdict = "open" if p > spec.level else ("holds" if favour else "fails")
+        judged.append(Judged(claim, verdict, float(p), comparisons))
+    return judged
+
+
+def _compare(claim: Claim, samples: Mapping[tuple[str, str], Sample], enough: int) -> list[Comparison]:
+    sign = 1 if claim.direction == "higher" else -1
+    found = []
+    for split in claim.splits:
+        sample = samples.get((claim.metric, split))
+        for rival in claim.than:
+            if sample is None:
+                found.append(Comparison(split, rival, missing=f"{claim.metric} is not measured on {split}"))
+                continue
+            if lacking := [one for one in (claim.row, rival) if isinstance(one, str) and one not in sample.values]:
+                found.append(Comparison(split, rival, missing=f"no row {lacking[0]!r}"))
+                continue
+            value, draws = sample.difference(claim.row, rival)
+            low, high = np.percentile(draws, [2.5, 97.5])
+            p_for, p_against = stats.tails(sign * draws, claim.margin)
+            few = f"{sample.cases} cases on {split}, {enough} are needed" if sample.cases < enough else ""
+            made = Comparison(split, rival, value, float(low), float(high), sample.cases, p_for, p_against, few)
+            found.append(made)
+    return found
+
+
+def load_claims(path: Path) -> ClaimsSpec:
+    """Reads a claims file. UserError for an unreadable file, an unknown or missing field, or a claim without rivals."""
+    try:
+        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        raise UserError(f"{path}: cannot read the claims: {fault}") from None
+    claims = tuple(
+        _made(Claim, one, f"{path}, claim {number + 1}") for number, one in enumerate(data.get("claims", []))
+    )
+    spec = _made(ClaimsSpec, {**data, "claims": claims}, str(path))
+    ids = [claim.id for claim in claims]
+    if twice := sorted({one for one in ids if ids.count(one) > 1}):
+        raise UserError(f"{path}: two claims have the id {twice[0]!r}")
+    for claim in claims:
+        if claim.direction not in ("higher", "lower") or not claim.than or not claim.splits:
+            raise UserError(f'{path}, claim {claim.id!r}: give direction "higher" or "lower", than and splits')
+    # Named relative to the file that names it.
+    return ClaimsSpec(**{**vars(spec), "run": Path(path).parent / spec.run})
+
+
+def _made(cls: Any, data: Any, where: str) -> Any:
+    """A dataclass from a TOML table; lists become tuples."""
+    if not isinstance(data, Mapping):
+        raise UserError(f"{where}: expected a table, got {data!r}")
+    known = {one.name: one for one in fields(cls)}
+    for key in data:
+        if key not in known:
+            raise UserError(f"{where}: unknown field {key!r}; known: {', '.join(known)}")
+    for name, one in known.items():
+        if name not in data and one.default is MISSING:
+            raise UserError(f"{where}: {name} is missing")
+    return cls(**{key: tuple(value) if isinstance(value, list | tuple) else value for key, value in data.items()})

@@ -1,0 +1,98 @@
+"""Verdicts on made-up data with known answers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ivgbench.errors import UserError
+from ivgbench.metrics import stats
+from ivgbench.report.claims import Claim, ClaimsSpec, Sample, judge, load_claims
+
+CASES = 96
+
+
+def sample(rows, cases=CASES, spread=1.0, seed=0, centred=False):
+    """Rows whose means differ as told; what is common to a case is ten times larger than what is not."""
+    rng = np.random.default_rng(seed)
+    common = 10 * rng.normal(size=cases)
+    values = {row: common + level + spread * rng.normal(size=cases) for row, level in rows.items()}
+    weights = stats.case_weights(cases, 2000)
+    means = {row: float(one.mean()) for row, one in values.items()}
+    return Sample(means, {row: weights @ one / cases for row, one in values.items()}, cases, centred)
+
+
+def claim(row="a", than=("b",), direction="higher", margin=0.0, splits=("static",), id="one"):
+    return Claim(id, "text", "paper", "m", row, than, direction, splits, margin)
+
+
+def verdict(claims, **splits):
+    spec = ClaimsSpec(Path("run.toml"), tuple(claims), CASES)
+    return [one.verdict for one in judge(spec, {("m", split): one for split, one in splits.items()})]
+
+
+def test_pairing_finds_a_difference_far_below_the_spread_of_cases():
+    static = sample({"a": 1.0, "b": 0.0})
+    assert verdict([claim()], static=static) == ["holds"]
+    assert verdict([claim(direction="lower")], static=static) == ["fails"]
+    assert verdict([claim(margin=2.0)], static=static) == ["fails"]
+    assert verdict([claim(margin=-1.0, direction="lower")], static=static) == ["open"]
+
+
+def test_the_best_must_beat_every_rival_on_every_split():
+    rows = {"a": 2.0, "b": 0.0, "c": 1.9}
+    assert verdict([claim(than=("b",))], static=sample(rows)) == ["holds"]
+    assert verdict([claim(than=("b", "c"))], static=sample(rows)) == ["open"]
+    assert verdict([claim(than=("b", "d"))], static=sample(rows | {"d": 3.0})) == ["fails"]
+    both = claim(splits=("static", "dynamic"))
+    assert verdict([both], static=sample(rows), dynamic=sample(rows)) == ["holds"]
+    assert verdict([both], static=sample(rows), dynamic=sample({"a": 0.0, "b": 1.0})) == ["fails"]
+
+
+def test_a_number_can_be_a_rival():
+    static = Sample({"a": 5.0}, {"a": 5 + np.random.default_rng(0).normal(size=2000) * 0.1}, CASES)
+    assert verdict([claim(than=(4.0,)), claim(than=(6.0,), id="two")], static=static) == ["holds", "fails"]
+
+
+def test_too_few_cases_are_open_and_say_so():
+    spec = ClaimsSpec(Path("run.toml"), (claim(),), CASES)
+    (judged,) = judge(spec, {("m", "static"): sample({"a": 9.0, "b": 0.0}, cases=95)})
+    assert judged.verdict == "open" and judged.why == "95 cases on static, 96 are needed"
+    assert judged.comparisons[0].value == pytest.approx(9, abs=0.5)
+    (judged,) = judge(spec, {})
+    assert judged.verdict == "open" and "m is not measured on static" in judged.why
+    (judged,) = judge(spec, {("m", "static"): sample({"a": 9.0})})
+    assert judged.verdict == "open" and judged.why == "no row 'b'"
+
+
+def test_holm_runs_over_all_claims():
+    static = sample({"a": 0.4, "b": 0.0}, seed=4)
+    alone = verdict([claim()], static=static)
+    untestable = [claim(row="missing", id=f"x{k}") for k in range(60)]
+    assert alone == ["holds"] and verdict([claim(), *untestable], static=static)[0] == "open"
+
+
+def test_equal_methods_rarely_get_a_verdict():
+    wrong = [verdict([claim()], static=sample({"a": 0.0, "b": 0.0}, seed=seed)) != ["open"] for seed in range(60)]
+    assert np.mean(wrong) < 0.15
+
+
+def test_shifted_resamples_are_centred():
+    draws = {"a": np.random.default_rng(0).normal(5.0, 0.1, 2000), "b": np.random.default_rng(1).normal(3.0, 0.1, 2000)}
+    value, centred = Sample({"a": 1.0, "b": 1.2}, draws, CASES, centred=True).difference("a", "b")
+    assert value == pytest.approx(-0.2) and centred.mean() == pytest.approx(-0.2)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("run = 'r.toml'\n[[claims]]\nid = 'x'\nwrong = 1", "claim 1: unknown field 'wrong'"),
+        ("run = 'r.toml'\n[[claims]]\nid = 'x'", "claim 1: text is missing"),
+        ("claims = []", "run is missing"),
+        ("run = ", "cannot read the claims"),
+    ],
+)
+def test_a_damaged_file_is_refused(tmp_path, text, word):
+    (tmp_path / "claims.toml").write_text(text)
+    with pytest.raises(UserError, match=word):
+        load_claims(tmp_path / "claims.toml")
