@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ivgbench.cli import catalogue, clip, fetch, runs
+from ivgbench.cli import catalogue, claims, clip, fetch, runs
 from ivgbench.errors import UserError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="""
@@ -59,6 +59,7 @@ app.command("plan")(runs.plan_command)
 app.command("score")(runs.score)
 app.command("table")(runs.table)
 app.command("figure")(runs.figure)
+app.command("claims")(claims.claims)
 app.command("generate")(clip.generate)
 app.add_typer(catalogue.suites_app, name="suites")
 app.command("list")(catalogue.list_command)

@@ -28,11 +28,31 @@ else:
 POOLED = "both"
 
 
+class Metric(NamedTuple):
+    """What a metric is in print; decimals of its values."""
+
+    title: str
+    decimals: int
+
+
+#: Metrics that a claim can be about. Variances are in percent of the unmasked model's on the same case and step.
+METRICS: dict[str, Metric] = {
+    "miou_all": Metric("mIoU over all clips, %", 1),
+    "coverage": Metric("coverage, %", 1),
+    "clip_sim": Metric("CLIP-SIM", 2),
+    "fid": Metric("FID", 2),
+    "kid": Metric("KID (pairs of different videos), %", 3),
+    "variance_masked": Metric("activation variance while masks are on, % of the baseline's", 2),
+    "variance_after": Metric("activation variance at the first step after the masks, % of the baseline's", 2),
+    "variance_error": Metric("error of the activation variance while masks are on, % of the baseline's", 2),
+}
+
+
 @dataclass(frozen=True)
 class Claim:
     """One claim.
 
-    text: in words; paper: what the paper prints for it. metric: see `evidence.METRICS`. row: the label that it is
+    text: in words; paper: what the paper prints for it. metric: one of `METRICS`. row: the label that it is
     about; than: labels, or numbers in the metric's unit: all of them must be beaten. splits: on each of which it must
     hold. direction: whether the row is to be "higher" or "lower"; margin: by more than so much, in the metric's unit
     (negative: at most so much worse).
@@ -170,6 +190,8 @@ def load_claims(path: Path) -> ClaimsSpec:
     if twice := sorted({one for one in ids if ids.count(one) > 1}):
         raise UserError(f"{path}: two claims have the id {twice[0]!r}")
     for claim in claims:
+        if claim.metric not in METRICS:
+            raise UserError(f"{path}, claim {claim.id!r}: no metric {claim.metric!r}; known: {', '.join(METRICS)}")
         if claim.direction not in ("higher", "lower") or not claim.than or not claim.splits:
             raise UserError(f'{path}, claim {claim.id!r}: give direction "higher" or "lower", than and splits')
     # Named relative to the file that names it.

@@ -70,6 +70,11 @@ class Activations(NamedTuple):
         return self.variance[row] / self.variance[BASELINE]
 
 
+def in_plan(plan: Plan) -> bool:
+    """Whether a plan has all the rows that are recorded."""
+    return {row.label or row.method for row in ROWS} <= {job.label for job in plan.jobs}
+
+
 def record(plan: Plan, store: Store, engine: Any, device: str) -> Activations:
     """Makes the recordings of a plan's rows that are not there yet, and reads them all.
 

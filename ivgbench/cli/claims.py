@@ -1,0 +1,56 @@
+"""The command that puts the paper's claims to the test."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ivgbench.cli.options import DEFAULT_RUNS, Device, Runs, Workers
+
+#: Cases a split with --quick: enough to see that everything works, too few for a verdict.
+QUICK_CASES = 6
+
+
+def claims(
+    spec: Annotated[Path, typer.Option("--spec", help="The claims, and the run they are judged on.")] = Path(
+        "benchmarks/claims.toml"
+    ),
+    quick: Annotated[
+        bool, typer.Option("--quick", help=f"{QUICK_CASES} cases a split: a rehearsal, every claim stays open.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="(default: results/CLAIMS.md, with --quick CLAIMS-quick.md)")] = None,
+    workers: Workers = None,
+    device: Device = "auto",
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """Make what is missing of the claims' run, judge every claim, write CLAIMS.md. Can be stopped and started again."""
+    from ivgbench.report import claims_text, evidence
+    from ivgbench.report.claims import judge, load_claims
+    from ivgbench.runs import recording, runner
+    from ivgbench.runs.engines import LocalEngine
+    from ivgbench.runs.lab import Lab
+    from ivgbench.runs.planning import evaluations, make_plan
+    from ivgbench.runs.spec import load_spec
+    from ivgbench.runs.store import Store
+
+    asked = load_claims(spec)
+    run = load_spec(asked.run)
+    if quick:
+        run = replace(run, name=f"{run.name}-quick", cases=QUICK_CASES)
+    lab, store = Lab(device), Store(runs)
+    plan = make_plan(run, lab)
+    runner.log(f"run {run.name}: {len(plan.jobs)} clips, {sum(map(evaluations, plan.jobs))} network evaluations in all")
+    engine = LocalEngine(lab.default_workers() if workers is None else workers)
+    # First the recordings, which bring their clips along.
+    seen = recording.record(plan, store, engine, device) if recording.in_plan(plan) else None
+    outcome = runner.run(plan, store, lab, engine)
+    judged = judge(asked, evidence.samples(runs, outcome.run, seen))
+    out = out or Path("results") / ("CLAIMS-quick.md" if quick else "CLAIMS.md")
+    claims_text.write(out, asked, judged, outcome.run, plan.facts.backbone)
+    for one in judged:
+        print(f"{one.verdict:5}  {one.claim.text}{f'  ({one.why})' if one.why else ''}")
+    print(f"ivgbench: written: {out}", file=sys.stderr)

@@ -1,0 +1,88 @@
+"""CLAIMS.md: verdicts in print. Carries no date: the same results give the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ivgbench.files import write_text
+from ivgbench.report import paper
+from ivgbench.report.claims import METRICS, ClaimsSpec, Comparison, Judged
+
+#: Where the verdicts come from, and where they do not.
+LAB, ELSEWHERE = "on the pocket lab", "untested"
+
+
+def markdown(spec: ClaimsSpec, judged: Sequence[Judged], run: str, backbone: str) -> str:
+    """The whole file: a table of verdicts, then the numbers behind each, then the paper's contradictions."""
+    counts = {word: sum(one.verdict == word for one in judged) for word in ("holds", "fails", "open")}
+    parts = [
+        "# The paper's claims, put to the test",
+        f"Run `{run}`, backbone {backbone}. Of {len(judged)} claims {counts['holds']} hold, {counts['fails']} fail "
+        f"and {counts['open']} are open {LAB}. Nothing here says anything certain about ZeroScope: there every claim "
+        f"is {ELSEWHERE}.",
+        "\n".join(
+            [
+                f"| Claim | Verdict {LAB} | p (Holm) | ZeroScope |",
+                "| --- | --- | ---: | --- |",
+                *(f"| {one.claim.text} | {_verdict(one)} | {_p(one.p)} | {ELSEWHERE} |" for one in judged),
+            ]
+        ),
+        "## The numbers",
+        *(_details(one) for one in judged),
+        "## How the verdicts are made",
+        f"Directions and margins were written down before the run. Differences are paired by case, seeds are averaged "
+        f"within a case, and cases are resampled (FID and KID: whole videos, all clips of a case together). A claim "
+        f"needs {spec.cases} cases on each of its splits. It must be true on all of its splits and against all of its "
+        f"rivals; p-values are two-sided and corrected over all {len(judged)} claims after Holm, at "
+        f"{100 * spec.level:g} %. *Fails* means that the opposite is shown at that level, *open* that neither is. mIoU "
+        f"is `miou_all`: every clip counts, found or not. FID and KID are against the asked scenes as the pocket world "
+        f"draws them, on the pocket CLIP's frame features; KID leaves out pairs of frames of one video.",
+    ]
+    if spec.contradictions:
+        parts += ["## Where the paper contradicts itself", "\n".join(f"- {line}" for line in spec.contradictions)]
+    return "\n\n".join(parts) + "\n"
+
+
+def write(path: Path, spec: ClaimsSpec, judged: Sequence[Judged], run: str, backbone: str) -> Path:
+    """Writes the file; returns its path."""
+    write_text(path, markdown(spec, judged, run, backbone))
+    return path
+
+
+def _verdict(one: Judged) -> str:
+    return f"**{one.verdict}** ({one.why})" if one.why else f"**{one.verdict}**"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _details(one: Judged) -> str:
+    claim, metric = one.claim, METRICS[one.claim.metric]
+    margin = f", by more than {claim.margin:g}" if claim.margin else ""
+    lines = [
+        f"### {claim.text}",
+        f"The paper: {claim.paper} Tested: {metric.title}, {_name(claim.row)} {claim.direction}{margin}. "
+        f"Verdict {LAB}: {_verdict(one)}.",
+        "\n".join(
+            [
+                "| Split | Against | Difference | 95 % | Cases | p for | p against |",
+                "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+                *(_line(comparison, metric.decimals) for comparison in one.comparisons),
+            ]
+        ),
+    ]
+    return "\n\n".join(lines)
+
+
+def _line(one: Comparison, decimals: int) -> str:
+    head = f"| {one.split} | {_name(one.rival)} |"
+    if not one.cases:
+        return f"{head} – | {one.missing} | – | – | – |"
+    value, low, high = (f"{number:+.{decimals}f}" for number in (one.value, one.low, one.high))
+    return f"{head} {value} | {low} to {high} | {one.cases} | {_p(one.p_for)} | {_p(one.p_against)} |"
+
+
+def _name(row: str | float) -> str:
+    return paper.print_name(row) if isinstance(row, str) else f"{row:g}"

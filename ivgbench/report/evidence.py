@@ -1,0 +1,110 @@
+"""What claims are judged on: a run's scores, its recorded activations, and FID and KID of its clips, as samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ivgbench.metrics import stats
+from ivgbench.metrics.fid import gaussian
+from ivgbench.metrics.paired_sets import fid_draws, kid_draws
+from ivgbench.report import paper
+from ivgbench.report.claims import METRICS, POOLED, Sample
+from ivgbench.report.clips import scored
+from ivgbench.report.tables import COLUMNS
+from ivgbench.runs.recording import Activations
+from ivgbench.runs.store import Store
+
+#: Resamples behind FID, which costs more than a mean.
+SET_RESAMPLES = 2_000
+
+
+_SCORES = {column.key: column for column in COLUMNS if column.key in METRICS}
+
+
+def samples(runs: str | Path, run: str, seen: Activations | None) -> dict[tuple[str, str], Sample]:
+    """(metric, split) -> Sample of a whole run. Only cases that every row has count.
+
+    Raises:
+        UserError: no such run, or clips of it are missing or have failed.
+    """
+    store = Store(runs)
+    rows, manifest = store.load_rows(run)
+    entries = pd.DataFrame(manifest["jobs"])
+    needed = frozenset(column.value for column in _SCORES.values())
+    clips, _ = scored(run, entries, pd.DataFrame(rows), needed, allow_partial=False)
+    found = {}
+    methods = clips[clips["label"] != paper.GROUND_TRUTH]
+    for split, here in methods.groupby("split"):
+        for key, column in _SCORES.items():
+            table = here.pivot_table(index=["suite", "case"], columns="label", values=column.value, aggfunc="mean")
+            found[key, str(split)] = _of_cases(table * column.scale)
+    if seen is not None:
+        found |= activation_samples(seen)
+    return found | set_samples(store, entries, manifest["clip"])
+
+
+def _of_cases(table: pd.DataFrame) -> Sample:
+    """Means over cases of a table [cases, rows]; the rows share their resamples."""
+    table = table.dropna()
+    means = stats.case_weights(len(table)) @ table.to_numpy() / len(table)
+    draws = {str(row): means[:, place] for place, row in enumerate(table.columns)}
+    return Sample({str(row): float(value) for row, value in table.mean().items()}, draws, len(table))
+
+
+def activation_samples(seen: Activations) -> dict[tuple[str, str], Sample]:
+    """The three variance metrics on every split of the recordings."""
+    frozen = seen.frozen_steps
+    keys = pd.MultiIndex.from_tuples([key[:2] for key in seen.cases], names=["split", "case"])
+    measures: dict[str, dict[str, np.ndarray]] = {}
+    for row in seen.variance:
+        relative = 100 * seen.relative(row)
+        measures.setdefault("variance_masked", {})[row] = relative[:, :frozen].mean(1)
+        measures.setdefault("variance_error", {})[row] = np.abs(relative[:, :frozen] - 100).mean(1)
+        if frozen < relative.shape[1]:
+            measures.setdefault("variance_after", {})[row] = relative[:, frozen]
+    found = {}
+    for metric, rows in measures.items():
+        table = pd.DataFrame(rows, index=keys).groupby(level=["split", "case"]).mean()
+        for split in table.index.unique("split"):
+            found[metric, split] = _of_cases(table.xs(split, level="split"))
+    return found
+
+
+def set_samples(store: Store, entries: pd.DataFrame, model: str) -> dict[tuple[str, str], Sample]:
+    """FID and KID of every row against the reference row's clips of the run: the asked scenes, drawn.
+
+    All splits together. The reference is the run's own ground truth, so that obeying an unusual box is not punished
+    as unreal; without that row there is nothing to compare with.
+    """
+    reference = entries[entries["label"] == paper.GROUND_TRUTH]
+    if reference.empty:
+        return {}
+    drawn, _ = _features(store, reference, model)
+    frames, owner = np.concatenate(drawn), np.repeat(np.arange(len(drawn)), [len(one) for one in drawn])
+    known = gaussian(frames)
+    values: dict[str, dict[str, np.ndarray]] = {"fid": {}, "kid": {}}
+    weights = None
+    for label, mine in entries[entries["label"] != paper.GROUND_TRUTH].groupby("label"):
+        clips, cases = _features(store, mine, model)
+        weights = stats.case_weights(max(cases) + 1, SET_RESAMPLES) if weights is None else weights
+        values["fid"][str(label)] = fid_draws(clips, cases, known, weights)
+        values["kid"][str(label)] = 100 * kid_draws(clips, cases, frames, owner, weights)
+    found = {}
+    for metric, rows in values.items():
+        first, rest = ({row: one[part] for row, one in rows.items()} for part in (0, slice(1, None)))
+        found[metric, POOLED] = Sample(
+            {row: float(one) for row, one in first.items()}, rest, weights.shape[1], centred=True
+        )
+    return found
+
+
+def _features(store: Store, entries: pd.DataFrame, model: str) -> tuple[list[np.ndarray], Sequence[int]]:
+    """Cached frame features [F,D] of each job, and the number of its case; the same cases have the same numbers."""
+    entries = entries.sort_values(["suite", "case", "seed"])
+    cases = entries.groupby(["suite", "case"], sort=True).ngroup().tolist()
+    pixels = [store.sidecar(job)["pixel_sha256"] for job in entries["job"]]
+    return [np.float64(store.arrays(model, one)["frames"]) for one in pixels], cases
