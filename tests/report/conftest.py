@@ -60,6 +60,6 @@ def row_of(entry, metric, value, status=None):
     return {**about, "metric": metric, "value": value, "status": status or ("undefined" if value is None else "ok")}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_run():
     return complete_run

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import complete_run
 
 from ivgbench.metrics.fid import fid
 from ivgbench.report import claims_text, evidence, paper
@@ -18,10 +17,10 @@ METHODS = ["plain", "mask-norm"]
 
 
 @pytest.fixture(scope="module")
-def stored(tmp_path_factory):
+def stored(tmp_path_factory, make_run):
     """A store with a whole run: 2 methods and the reference, 2 splits, 4 cases, 2 seeds; its rows and features."""
     store, rng = Store(tmp_path_factory.mktemp("runs")), np.random.default_rng(0)
-    rows, manifest = complete_run(METHODS, cases=4, seeds=(0, 1))
+    rows, manifest = make_run(METHODS, cases=4, seeds=(0, 1))
     features = {}
     for entry in manifest["jobs"]:
         job = entry["job"]
