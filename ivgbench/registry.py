@@ -70,7 +70,14 @@ METHODS = Registry(
     },
     aliases={"id": "mask-norm-id", "tid": "mask-norm-tid"},
 )
-DETECTORS = Registry("detector", {"pocket": "ivgbench.metrics.detectors:PocketYolo"})
+DETECTORS = Registry(
+    "detector",
+    {
+        "pocket": "ivgbench.metrics.detectors:PocketYolo",
+        "owlvit": "ivgbench.metrics.owlvit:OwlVit",
+        "yolo-world": "ivgbench.metrics.yolo_world:YoloWorld",
+    },
+)
 #: Of single frames, for FID and KID. The run's own CLIP serves as "clip" as well (ivgbench.runs.sets).
 FRAME_ENCODERS = Registry(
     "frame encoder",

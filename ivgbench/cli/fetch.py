@@ -6,17 +6,25 @@ from typing import Annotated
 
 import typer
 
+from ivgbench import hub
 from ivgbench import suites as suite_files
 from ivgbench.cli.catalogue import spell
 
 
 def fetch(
-    what: Annotated[str, typer.Argument(help="zeroscope, modelscope, another hub id (OWNER/NAME), or imc.")],
+    what: Annotated[
+        str, typer.Argument(help="zeroscope, modelscope, another hub id (OWNER/NAME), a detector (owlvit), or imc.")
+    ],
 ) -> None:
     """Download what a run needs, at a fixed commit, and check its hashes. Runs themselves never download."""
     if what == "imc":
         for path in suite_files.import_imc(suite_files.imc.fetch()):
             print(f"{path}: {spell(suite_files.load_suite(path))}")
+        return
+    if what.partition(":")[0] == "owlvit":
+        from ivgbench.metrics import owlvit
+
+        print(hub.fetch_repository(what.partition(":")[2] or owlvit.DEFAULT, None, owlvit.to_fetch))
         return
     from ivgbench.generator import sources
 

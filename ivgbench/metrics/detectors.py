@@ -87,8 +87,7 @@ class PocketYolo:
         Raises:
             UserError: a phrase that is no class of the detector, or something that is not a video.
         """
-        if video.dtype != np.uint8 or video.ndim != 4 or video.shape[3] != 3 or not len(video):
-            raise UserError(f"a video must be uint8 [F,H,W,3] with F >= 1, got {video.dtype} {list(video.shape)}")
+        check_video(video)
         if (wanted := _spell(phrase)) not in self.names:
             known = ", ".join(repr(name) for name in self.names[:4])
             raise UserError(
@@ -107,6 +106,12 @@ class PocketYolo:
                 )
             parts.append(decoded.float().cpu().numpy())
         return best_boxes(np.concatenate(parts), self.names.index(wanted), self.size, self.threshold)
+
+
+def check_video(video: np.ndarray) -> None:
+    """UserError for anything but uint8 [F,H,W,3] with at least one frame."""
+    if video.dtype != np.uint8 or video.ndim != 4 or video.shape[3] != 3 or not len(video):
+        raise UserError(f"a video must be uint8 [F,H,W,3] with F >= 1, got {video.dtype} {list(video.shape)}")
 
 
 def resize(frames: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

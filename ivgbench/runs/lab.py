@@ -165,8 +165,13 @@ class Lab:
         return Made(render_case(case, seed), 0, 0)
 
     def detector(self, name: str) -> Any:
-        """An object with `.id` and `.detect(video, phrase) -> Detections(boxes [F,4], scores [F])`."""
-        return DETECTORS.get(name)(device=self.device())
+        """An object with `.id` and `.detect(video, phrase) -> Detections(boxes [F,4], scores [F])`.
+
+        name: a detector's, or NAME:SOURCE to load it from another folder, file or hub id.
+        """
+        kind, _, source = name.partition(":")
+        make = DETECTORS.get(kind)
+        return make(source, device=self.device()) if source else make(device=self.device())
 
     def clip(self, name: str) -> Any:
         """An object with `.id`, `.embed_video(video) -> [F,D]` and `.embed_text(texts) -> [N,D]`, of unit length."""
