@@ -16,6 +16,8 @@ from ivgbench.generator.methods import peekaboo
 IDENTITIES = [
     ("peekaboo", {"frozen_steps": 0}, "plain", {}),
     ("mask-norm", {"norm_self": False, "norm_cross": False}, "peekaboo", {"scope": "paper"}),
+    # Official without everything that the paper does not state is the paper's scope.
+    ("peekaboo", {"without": ("temporal", "mid", "bos")}, "peekaboo", {"scope": "paper"}),
     ("mask-norm", {"frozen_steps": 0}, "plain", {}),
     ("id", {"gamma": 0.0}, "mask-norm", {}),
     ("id", {"inner_steps": 0}, "mask-norm", {}),
@@ -38,6 +40,7 @@ def test_strength_zero_is_the_weaker_method(method, options, weaker, theirs, cas
     [
         ("peekaboo", {}),
         ("peekaboo", {"scope": "paper"}),
+        *[("peekaboo", {"without": (part,)}) for part in ("self", "cross", "temporal", "mid", "bos")],
         ("mask-norm", {}),
         ("mask-norm", {"norm_self": False}),
         ("mask-norm", {"scope": "official"}),
@@ -104,6 +107,15 @@ def test_a_method_that_masks_nothing_is_refused(case, make, tiny):
     other.__dict__ = {**tiny.__dict__, "unet": bare}
     with pytest.raises(UserError, match="nothing would be masked"):
         make(case, "peekaboo", {"scope": "paper"}, bb=other)
+
+
+def test_masks_without_a_part_they_do_not_have_are_refused(case, make):
+    with pytest.raises(UserError, match="scope 'paper' has no part 'mid' to be without; it has self, cross"):
+        make(case, "mask-norm", {"without": ("mid",)})
+    with pytest.raises(UserError, match="'all' is not allowed"):
+        make(case, "peekaboo", {"without": ("all",)})
+    with pytest.raises(UserError, match="nothing would be masked"):
+        make(case, "tid", {"without": ("self", "cross")})
 
 
 def test_a_subject_is_needed(make, tiny, case):

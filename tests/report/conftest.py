@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ivgbench.report import paper
+from ivgbench.runs.store import Store
 
 
 def complete_run(methods=None, splits=("static", "dynamic"), cases=6, seeds=(0,), name="table1", truth=True):
@@ -63,3 +64,22 @@ def row_of(entry, metric, value, status=None):
 @pytest.fixture(scope="session")
 def make_run():
     return complete_run
+
+
+@pytest.fixture(scope="session")
+def stored(tmp_path_factory):
+    """A store with a whole run: 2 methods and the reference, 2 splits, 4 cases, 2 seeds; its rows and features."""
+    store, rng = Store(tmp_path_factory.mktemp("runs")), np.random.default_rng(0)
+    rows, manifest = complete_run(["plain", "mask-norm"], cases=4, seeds=(0, 1))
+    features = {}
+    for entry in manifest["jobs"]:
+        job = entry["job"]
+        entry["score"] = f"{job}-score"
+        video = rng.integers(0, 256, (2, 4, 6, 3), dtype=np.uint8)
+        pixels = store.save_clip(job, video, {})["pixel_sha256"]
+        features[job] = rng.normal(size=(8, 3)) + (entry["label"] == "plain")
+        store.save_arrays(manifest["clip"], pixels, {"frames": features[job]})
+        values = {row["metric"]: row["value"] for row in rows if row["job"] == job}
+        store.save_score(entry["score"], values, {})
+    store.save_manifest("table1", manifest)
+    return store, rows, manifest, features

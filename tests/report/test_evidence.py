@@ -10,29 +10,9 @@ from ivgbench.report import claims_text, evidence, paper
 from ivgbench.report.claims import METRICS, judge, load_claims
 from ivgbench.runs.recording import BASELINE, MASKED, NORMALISED, Activations
 from ivgbench.runs.spec import load_spec
-from ivgbench.runs.store import Store
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-METHODS = ["plain", "mask-norm"]
-
-
-@pytest.fixture(scope="module")
-def stored(tmp_path_factory, make_run):
-    """A store with a whole run: 2 methods and the reference, 2 splits, 4 cases, 2 seeds; its rows and features."""
-    store, rng = Store(tmp_path_factory.mktemp("runs")), np.random.default_rng(0)
-    rows, manifest = make_run(METHODS, cases=4, seeds=(0, 1))
-    features = {}
-    for entry in manifest["jobs"]:
-        job = entry["job"]
-        entry["score"] = f"{job}-score"
-        video = rng.integers(0, 256, (2, 4, 6, 3), dtype=np.uint8)
-        pixels = store.save_clip(job, video, {})["pixel_sha256"]
-        features[job] = rng.normal(size=(8, 3)) + (entry["label"] == "plain")
-        store.save_arrays(manifest["clip"], pixels, {"frames": features[job]})
-        values = {row["metric"]: row["value"] for row in rows if row["job"] == job}
-        store.save_score(entry["score"], values, {})
-    store.save_manifest("table1", manifest)
-    return store, rows, manifest, features
+METHODS = ["plain", "mask-norm"]  # those of the stored run
 
 
 @pytest.fixture(scope="module")

@@ -146,7 +146,7 @@ def _checked(where: str, value: Any, hint: Any, limits: Mapping[str, Any]) -> An
     if origin is tuple:
         variadic = arguments[-1] is Ellipsis
         if not isinstance(value, (list, tuple)) or not (variadic or len(value) == len(arguments)):
-            raise UserError(f"{where}: expected a list of {'integers' if variadic else len(arguments)}, got {value!r}")
+            raise UserError(f"{where}: expected a list{'' if variadic else f' of {len(arguments)}'}, got {value!r}")
         return tuple(_checked(where, one, arguments[0], limits) for one in value)
     # numpy and torch scalars are refused on purpose: a config must be plain data to be hashed.
     allowed = (int, float) if hint is float else (hint,)

@@ -36,6 +36,7 @@ class MaskNormID(MaskNorm):
     window: tuple[int, int] | None = option(None, low=0)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.window is not None and self.window[0] > self.window[1]:
             raise UserError(f"{self.name}: window {list(self.window)} ends before it starts; give [first, stop]")
 
@@ -71,9 +72,7 @@ class IntrinsicRun(MaskedRun):
     """Masks and normalisation as in `MaskedRun`, and the inner steps before the sampler's."""
 
     def __init__(self, setup: Setup, config: MaskNormID, guide: MaskNormTID | None):
-        super().__init__(
-            setup, config.name, config.frozen_steps, config.scope, config.bind, config.norm_self, config.norm_cross
-        )
+        super().__init__(setup, config, config.norm_self, config.norm_cross)
         self._config, self._guide, self._clips = config, guide, setup.clips
         self._streams = [clip.stream("intrinsic") for clip in setup.clips]
         if self.acts and setup.alphas is None:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ivgbench.generator.methods.base import Method, Run, Setup, option
-from ivgbench.generator.methods.peekaboo import Bind, MaskedRun, Scope
+from ivgbench.generator.methods.base import Run, Setup
+from ivgbench.generator.methods.peekaboo import MaskedRun, Masking, Scope
 
 
 @dataclass(frozen=True)
-class MaskNorm(Method):
+class MaskNorm(Masking):
     """Peekaboo's masks; in every masked spatial attention the output takes the unmasked output's distribution.
 
-    frozen_steps: as in `Peekaboo`; the paper analyses four.
-    scope: as in `Peekaboo`; "paper" is what section 2.1 states.
-    bind: as in `Peekaboo`.
+    frozen_steps, without, bind: as in `Masking`; the paper analyses four steps.
+    scope: as in `Masking`; "paper" is what section 2.1 states.
     norm_self, norm_cross: normalise self-attention, text attention. The paper does not say which; both by default.
 
     Matched per frame and channel over the positions, before the output projection, in at least float32; the paper does
@@ -27,11 +26,9 @@ class MaskNorm(Method):
     # Near-equal values swap ranks: 1e-7 of rounding became 1e-2 of the latents within two steps of the test model.
     batches: ClassVar[bool] = False
 
-    frozen_steps: int = option(4, low=0)
     scope: Scope = "paper"
-    bind: Bind = "all-words"
     norm_self: bool = True
     norm_cross: bool = True
 
     def start(self, setup: Setup) -> Run:
-        return MaskedRun(setup, self.name, self.frozen_steps, self.scope, self.bind, self.norm_self, self.norm_cross)
+        return MaskedRun(setup, self, self.norm_self, self.norm_cross)

@@ -15,64 +15,82 @@ from ivgbench.generator.methods.base import Clip, Method, Run, Setup, option
 
 Scope = Literal["official", "paper"]
 Bind = Literal["all-words", "own-words"]
+Part = Literal["self", "cross", "temporal", "mid", "bos"]
+#: What each scope's masks are made of.
+PARTS: dict[str, tuple[str, ...]] = {
+    "official": ("self", "cross", "temporal", "mid", "bos"),
+    "paper": ("self", "cross"),
+}
 
 
 @dataclass(frozen=True)
-class Peekaboo(Method):
-    """Masked attention.
+class Masking(Method):
+    """What all masked methods share.
 
     frozen_steps: masks are on in the first so many steps (the release's demo: 2; the paper's Table 1: 4, ours).
     scope: "official", what the released code does: mid and up blocks; self-attention, text attention with BOS
         forbidden to everybody, and both temporal attentions. "paper", what the formulas of the Test-Time Domain
         Adaptation paper say (section 2.1): up blocks, self- and text attention only, BOS belongs to the background.
+    without: parts of the scope that are left out, for ablations: masks in "self"-attention, in text attention
+        ("cross"), in "temporal" attention, in the "mid" block, and that "bos" is forbidden to everybody.
     bind: with several subjects, whether a subject's cells see all subjects' words ("all-words", the release) or only
         their own ("own-words").
     """
 
+    frozen_steps: int = option(4, low=0)
+    scope: Scope = "official"
+    without: tuple[Part, ...] = ()
+    bind: Bind = "all-words"
+
+    def __post_init__(self) -> None:
+        if foreign := [part for part in self.without if part not in PARTS[self.scope]]:
+            has = ", ".join(PARTS[self.scope])
+            raise UserError(f"{self.name}: scope {self.scope!r} has no part {foreign[0]!r} to be without; it has {has}")
+
+    def parts(self) -> set[str]:
+        """The parts of the masks that are on."""
+        return set(PARTS[self.scope]) - set(self.without)
+
+
+@dataclass(frozen=True)
+class Peekaboo(Masking):
+    """Masked attention; the options are those of `Masking`."""
+
     name: ClassVar[str] = "peekaboo"
     version: ClassVar[int] = 1
 
-    frozen_steps: int = option(4, low=0)
-    scope: Scope = "official"
-    bind: Bind = "all-words"
-
     def start(self, setup: Setup) -> Run:
-        return MaskedRun(setup, self.name, self.frozen_steps, self.scope, self.bind)
+        return MaskedRun(setup, self)
 
 
 class MaskedRun(Run):
     """The masks of the first steps; `norm_self`, `norm_cross`: those outputs are matched to the unmasked ones."""
 
-    def __init__(
-        self,
-        setup: Setup,
-        name: str,
-        frozen_steps: int,
-        scope: Scope,
-        bind: Bind,
-        norm_self: bool = False,
-        norm_cross: bool = False,
-    ):
-        self._frozen = frozen_steps
+    def __init__(self, setup: Setup, config: Masking, norm_self: bool = False, norm_cross: bool = False):
+        self._frozen = config.frozen_steps
         self._on: dict[str, Any] = {}
-        if frozen_steps == 0:
+        if self._frozen == 0:
             return
-        backbone, clips = setup.backbone, setup.clips
+        backbone, clips, parts = setup.backbone, setup.clips, config.parts()
         if not all(clip.phrases for clip in clips):
-            raise UserError(f"{name}: the case has no subject; give a phrase and boxes, or use method 'plain'")
-        official = scope == "official"
+            raise UserError(f"{config.name}: the case has no subject; give a phrase and boxes, or use method 'plain'")
         levels = attention.levels(backbone.unet, *clips[0].masks.shape[-2:])
-        parts = [rules.ClipMasks(clip.masks, *_words(backbone, clip)) for clip in clips]
-        biases = rules.Biases(parts, levels, backbone.device, backbone.dtype, not official, bind == "own-words")
-        places = ("mid", "up") if official else ("up",)
+        masks = [rules.ClipMasks(clip.masks, *_words(backbone, clip)) for clip in clips]
+        own_words = config.bind == "own-words"
+        biases = rules.Biases(masks, levels, backbone.device, backbone.dtype, "bos" not in parts, own_words)
+        places = ("mid", "up") if "mid" in parts else ("up",)
         for site in attention.sites(backbone.unet):
-            if site.place not in places or (site.temporal and not official):
-                continue
-            self._on[site.name] = _processor(site, biases, len(clips), norm_self, norm_cross)
-        attention.required(self._on, name, f"scope {scope!r}")
+            if site.place in places and _part(site) in parts:
+                self._on[site.name] = _processor(site, biases, len(clips), norm_self, norm_cross)
+        attention.required(self._on, config.name, f"scope {config.scope!r}")
 
     def processors(self, step: int) -> dict[str, Any]:
         return self._on if step < self._frozen else {}
+
+
+def _part(site: attention.Site) -> str:
+    """Which part of the masks a layer belongs to."""
+    return "temporal" if site.temporal else {"attn1": "self", "attn2": "cross"}[site.role]
 
 
 def _processor(
