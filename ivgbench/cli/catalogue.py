@@ -89,9 +89,10 @@ def list_command(
     elif what == "detectors":
         print_table(["detector"], [[name] for name in DETECTORS.names()])
     elif what == "metrics":
-        from ivgbench.runs.scoring import METRICS
+        from ivgbench.runs import scoring, sets
 
-        print_table(["metric", "what"], [[name, text] for name, text in METRICS.items()])
+        rows = [["clip", *item] for item in scoring.METRICS.items()] + [["set", *item] for item in sets.METRICS.items()]
+        print_table(["of a", "metric", "what"], rows)
     else:
         from ivgbench.generator import sources
 

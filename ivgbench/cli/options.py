@@ -30,6 +30,11 @@ Steps = Annotated[int | None, typer.Option(help="Sampling steps (default: the ba
 Guidance = Annotated[float | None, typer.Option("--guidance-scale", help="(default: the backbone's)")]
 Scheduler = Annotated[str | None, typer.Option(help="ddim, dpm or checkpoint (default: ddim).")]
 GroundTruth = Annotated[bool, typer.Option("--ground-truth", help="Add the reference row (pocket only).")]
+References = Annotated[
+    list[str] | None,
+    typer.Option("--reference", help="FID, KID, JEDi against a folder of videos, or world or suite (pocket); repeat."),
+]
+ReferenceVideos = Annotated[int | None, typer.Option(help="How many videos of each reference (default: 400).")]
 Workers = Annotated[int | None, typer.Option(help="Processes (default: one per CPU; one on a GPU).")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
@@ -49,6 +54,8 @@ class Request:
     guidance_scale: Guidance = None
     scheduler: Scheduler = None
     ground_truth: GroundTruth = False
+    reference: References = None
+    reference_videos: ReferenceVideos = None
 
 
 def takes_request(command: Callable[..., None]) -> Callable[..., None]:

@@ -13,6 +13,7 @@ from ivgbench import suites as suite_files
 from ivgbench.cli.options import (
     DEFAULT_RUNS,
     Device,
+    References,
     Request,
     Runs,
     Workers,
@@ -52,7 +53,7 @@ def plan_command(
     """What `run` with the same options would do: jobs, network evaluations, time and memory. Runs nothing."""
     from ivgbench.runs import estimates
     from ivgbench.runs.lab import Lab
-    from ivgbench.runs.runner import log
+    from ivgbench.runs.progress import log
     from ivgbench.runs.store import Store, each_done
 
     # The pocket lab is for CPUs: what it would take on a GPU is told when asked for.
@@ -78,6 +79,7 @@ def score(
     videos: Annotated[Path, typer.Option("--videos", help="A folder of CASE_ID.mp4 (.mkv, .webm, .mov, .avi, .gif).")],
     suite: Annotated[str, typer.Option("--suite", help="The suite they were made for: a name or a .jsonl file.")],
     label: Annotated[str | None, typer.Option(help="The row's name (default: the folder's).")] = None,
+    reference: References = None,
     workers: Workers = None,
     device: Device = "auto",
     runs: Runs = DEFAULT_RUNS,
@@ -87,12 +89,13 @@ def score(
     from ivgbench.runs.store import Store
 
     plan = import_videos(videos, suite_files.load_suite(suite), label or videos.resolve().name, Store(runs))
+    plan = plan._replace(spec=replace(plan.spec, references=tuple(reference or ())))
     _work(plan, runs, device, workers, plan.jobs)
 
 
 def table(
-    number: Annotated[int, typer.Argument(help="1: the paper's Table 1.")],
-    run: Annotated[str | None, typer.Option("--run", help="(default: table1, or the only one)")] = None,
+    number: Annotated[int, typer.Argument(help="1 or 2, as in the paper.")],
+    run: Annotated[str | None, typer.Option("--run", help="(default: table1 or table2, or the only one)")] = None,
     allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Even with failed or missing jobs.")] = False,
     out: Annotated[Path, typer.Option(help="Where the csv, Markdown and LaTeX files go.")] = Path("results/tables"),
     runs: Runs = DEFAULT_RUNS,
@@ -174,6 +177,8 @@ def _spec(request: Request) -> RunSpec:
         "guidance_scale": request.guidance_scale,
         "scheduler": request.scheduler,
         "ground_truth": request.ground_truth or None,
+        "references": tuple(request.reference) if request.reference else None,
+        "reference_videos": request.reference_videos,
     }
     said = {name: value for name, value in said.items() if value is not None}
     if request.spec is not None:

@@ -62,15 +62,30 @@ class VideoSums(NamedTuple):
 
 
 def video_sums(
-    x: np.ndarray, y: np.ndarray, x_videos: Sequence[object], y_videos: Sequence[object], kernel: Kernel
+    x: np.ndarray,
+    y: np.ndarray,
+    x_videos: Sequence[object],
+    y_videos: Sequence[object],
+    kernel: Kernel,
+    yy: np.ndarray | None = None,
 ) -> VideoSums:
-    """Sums by videos of features x [N,D], y [M,D]; `x_videos` [N], `y_videos` [M] name the video of each frame."""
+    """Sums by videos of features x [N,D], y [M,D]; `x_videos` [N], `y_videos` [M] name the video of each frame.
+
+    yy: the sums of y with itself, where they are known (`own_sums`): a large reference is compared with many sets.
+    """
     x, y = features(x, y)
     left, right = _membership(x_videos, len(x)), _membership(y_videos, len(y))
+    yy = own_sums(y, y_videos, kernel) if yy is None else yy
     return VideoSums(
-        kernel.sums(x, x, left, left), kernel.sums(y, y, right, right), kernel.sums(x, y, left, right),
-        left.sum(1), right.sum(1),
+        own_sums(x, x_videos, kernel), yy, kernel.sums(x, y, left, right), left.sum(1), right.sum(1)
     )  # fmt: skip
+
+
+def own_sums(x: np.ndarray, videos: Sequence[object], kernel: Kernel) -> np.ndarray:
+    """Sums of the kernel over pairs of frames of one set, by pair of videos, [V,V]."""
+    (x,) = features(x)
+    member = _membership(videos, len(x))
+    return kernel.sums(x, x, member, member)
 
 
 def _membership(videos: Sequence[object], frames: int) -> np.ndarray:

@@ -10,10 +10,11 @@ from ivgbench.files import digest
 from ivgbench.pocket import world
 
 
-def render_case(case: Case, seed: int) -> np.ndarray:
+def render_case(case: Case, seed: int, split: str = "report") -> np.ndarray:
     """What a perfect method would answer: uint8 [F,H,W,3].
 
-    `seed` decides texture phase and light. Raises UserError when the prompt is no sentence of the pocket world.
+    `seed` decides texture phase and light, in the stream of `split`. Raises UserError when the prompt is no sentence of
+    the pocket world.
     """
     try:
         pairs, background = world.parse_caption(case.prompt)
@@ -25,5 +26,5 @@ def render_case(case: Case, seed: int) -> np.ndarray:
         raise UserError(f"case {case.id}: no boxes for {missing[0]!r}, so its ground truth cannot be rendered")
     sprites = [world.Sprite(colour, shape, by_phrase[f"{colour} {shape}"]) for colour, shape in pairs]
     # Each case has its own light and texture phase, and keeps them wherever it stands in a suite.
-    stream = [world.SPLIT_SEEDS["report"], seed, int(digest(case.content())[:12], 16)]
+    stream = [world.SPLIT_SEEDS[split], seed, int(digest(case.content())[:12], 16)]
     return world.render(sprites, background, np.random.default_rng(stream))

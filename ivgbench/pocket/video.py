@@ -21,7 +21,7 @@ from ivgbench.pocket import world
 from ivgbench.pocket.loop import Schedule, fit
 from ivgbench.pocket.vae import round_trip
 
-SCHEDULE = Schedule(steps=2400, learning_rate=1e-3, warmup=100, weight_decay=0.05)
+SCHEDULE = Schedule(steps=1500, learning_rate=1e-3, matrix_rate=3e-3, warmup=60, weight_decay=0.05)
 BATCH = 16
 THROUGH_AUTOENCODER = 4
 MOTIONS = ("still", "right", "left", "down", "up")

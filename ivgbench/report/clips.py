@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ivgbench.errors import UserError
+from ivgbench.runs.sets import jobs_digest
 from ivgbench.runs.store import Store
 
 _KEY = ["label", "suite", "split", "case", "seed", "job"]
@@ -17,6 +18,24 @@ def load(number: int, runs: str | Path, run: str | None) -> tuple[list[dict[str,
     """Rows and manifest of a run; the one place where a table touches the store."""
     store = Store(runs)
     return store.load_rows(store.choose(run, f"table{number}"))
+
+
+def load_sets(runs: str | Path, run: str | None) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Rows of set metrics and manifest of a run.
+
+    Raises:
+        UserError: there are no such rows, or they were computed for other jobs than the run has now.
+    """
+    store = Store(runs)
+    manifest = store.manifest(store.choose(run, "table2"))
+    name, rows = manifest["run"], store.set_rows(manifest["run"])
+    if not rows:
+        raise UserError(
+            f"run {name!r} has no FID, KID and JEDi: run it again with --reference, or with references in its spec"
+        )
+    if any(row["jobs"] != jobs_digest(job["job"] for job in manifest["jobs"]) for row in rows):
+        raise UserError(f"FID, KID and JEDi of run {name!r} are of other clips than it has now; run it again")
+    return rows, manifest
 
 
 def scored(

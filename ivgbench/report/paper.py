@@ -20,11 +20,14 @@ LABELS: dict[str, str] = {
 #: The reference row: the asked boxes, rendered by the pocket world.
 GROUND_TRUTH = "ground-truth"
 GROUND_TRUTH_LABEL = "Ground truth"
+#: The floor of Table 2: other videos of the reference's own source, in the place of a method's.
+FLOOR = "floor"
+FLOOR_LABEL = "Reference again"
 
 
 def print_name(label: str) -> str:
     """A row's name in print: that of a known method, else the label that the run gave it."""
-    return {**LABELS, GROUND_TRUTH: GROUND_TRUTH_LABEL}.get(label, label)
+    return {**LABELS, GROUND_TRUTH: GROUND_TRUTH_LABEL, FLOOR: FLOOR_LABEL}.get(label, label)
 
 
 SOURCE = "The paper, on ZeroScope (not comparable in absolute value)"

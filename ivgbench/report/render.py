@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
-from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -13,95 +11,15 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from ivgbench.files import write_text
-from ivgbench.report import paper
-from ivgbench.report.tables import COLUMNS, Table, ranks
+from ivgbench.report.layout import Block, Cell, blocks
+from ivgbench.report.tables import Table
 
 #: Width of output that does not go to a terminal.
 PLAIN_WIDTH = 120
-FLOOR_LABEL = "Other captions"
-UNDEFINED = "–"
-
-
-class Cell(NamedTuple):
-    """A number in print: its text, its interval's ends or None, and rank 1, 2 or 0."""
-
-    text: str
-    interval: tuple[str, str] | None = None
-    rank: int = 0
-
-    @property
-    def brackets(self) -> str:
-        return f"[{self.interval[0]}, {self.interval[1]}]" if self.interval else ""
-
-
-class Block(NamedTuple):
-    """A split ready for any output: header, and rows of cells; the first cell of a row is its label."""
-
-    title: str
-    header: list[str]
-    rows: list[list[Cell]]
-
-
-def blocks(table: Table, seconds: bool = True) -> list[Block]:
-    """The measured splits, one block each; `seconds` off leaves out the one column that is a measurement."""
-    arrows = {1: "↑", -1: "↓"}
-    header = ["Method", *(f"{column.title} {arrows[column.better]}" for column in COLUMNS)]
-    header.insert(2, "Attained")
-    header += ["n", "NFE", *(["s"] if seconds else [])]
-    places = {column.key: ranks(table.frame, column) for column in COLUMNS}
-    made = []
-    for split, lines in table.frame.groupby("split", sort=False):
-        rows = []
-        for index, line in lines.iterrows():
-            row = [Cell(line["label"])]
-            for column in COLUMNS:
-                text = number(line[column.key], column.decimals)
-                if column.key == "coverage" and text != UNDEFINED:
-                    text = f"{text} ({line['covered_clips']:g})"
-                low, high = (number(line[f"{column.key}_{end}"], column.decimals) for end in ("low", "high"))
-                row.append(
-                    Cell(text, None if UNDEFINED in (low, high) else (low, high), int(places[column.key][index]))
-                )
-            row.insert(2, Cell(number(line["clip_sim_attained"], 2)))
-            row += [Cell(f"{line['n_scored']}/{line['n_expected']}"), Cell(number(line["nfe"], 0))]
-            rows.append(row + ([Cell(number(line["seconds"], 2))] if seconds else []))
-        if split in table.floors:
-            floor = [Cell(FLOOR_LABEL), Cell(number(table.floors[split], 2)), Cell(number(0.0, 2))]
-            rows.append(floor + [Cell("")] * (len(header) - len(floor)))
-        made.append(Block(f"{str(split).capitalize()} boxes", header, rows))
-    return made
-
-
-def paper_block() -> Block:
-    """The paper's Table 1, both splits side by side."""
-    header = ["Method"]
-    for split in ("static", "dynamic"):
-        header += [f"{split} {title}" for title in ("CLIP-SIM", "CoV", "mIoU %")]
-    rows = []
-    for method in dict.fromkeys(method for _, method in paper.TABLE1):
-        row = [Cell(paper.LABELS[method])]
-        for split in ("static", "dynamic"):
-            told = paper.TABLE1[split, method]
-            row += [Cell(f"{told.clip_sim:.2f}"), Cell(str(told.coverage)), Cell(f"{told.miou:.2f}")]
-        rows.append(row)
-    for column in range(1, len(header)):
-        best = sorted({float(row[column].text) for row in rows}, reverse=True)
-        for row in rows:
-            value = float(row[column].text)
-            row[column] = row[column]._replace(rank=best.index(value) + 1 if value in best[:2] else 0)
-    return Block(paper.SOURCE, header, rows)
-
-
-def number(value: float, decimals: int) -> str:
-    """Fixed decimals, a dash for what is undefined, and no minus zero."""
-    if math.isnan(value):
-        return UNDEFINED
-    text = f"{value:.{decimals}f}"
-    return text[1:] if text.startswith("-") and not text.strip("-0.") else text
 
 
 def write(table: Table, folder: str | Path = "results/tables") -> list[Path]:
-    """Writes table1.csv, table1.md and table1.tex into a folder; returns their paths."""
+    """Writes tableN.csv, tableN.md and tableN.tex into a folder; returns their paths."""
     stem = Path(folder) / f"table{table.number}"
     written = []
     for suffix, text in ((".csv", csv(table)), (".md", markdown(table)), (".tex", tex(table))):
@@ -119,7 +37,7 @@ def csv(table: Table) -> str:
 def markdown(table: Table) -> str:
     """Readable as text and rendered: best bold, second best underlined."""
     parts = [f"# {table.title}: run `{table.run}`", *_warning(table)]
-    for block in [*blocks(table), paper_block()]:
+    for block in blocks(table):
         lines = [_row(block.header), _row(["---"] + ["---:"] * (len(block.header) - 1))]
         lines += [_row([_markdown_cell(cell) for cell in row]) for row in block.rows]
         parts += [f"## {block.title}", "\n".join(lines)]
@@ -161,7 +79,7 @@ def tex(table: Table) -> str:
     parts = [f"% {table.title}: run {table.run}. Needs \\usepackage{{booktabs}}."]
     if table.partial is not None:
         parts.append(f"\\textbf{{PARTIAL RUN}}: {tex_text(table.partial)}\n")
-    for block in [*blocks(table, seconds=False), paper_block()]:
+    for block in blocks(table, seconds=False):
         lines = [f"\\begin{{tabular}}{{l{'r' * (len(block.header) - 1)}}}", "\\toprule"]
         span = f"\\multicolumn{{{len(block.header)}}}{{l}}{{\\textit{{{tex_text(block.title)}}}}}"
         body = [[span], [tex_text(name) for name in block.header], *([_tex_cell(c) for c in row] for row in block.rows)]
@@ -189,17 +107,18 @@ def show(table: Table, console: Console | None = None) -> None:
     console.print(Text(f"{table.title}: run {table.run}", style="bold"))
     if table.partial is not None:
         console.print(Text(f"PARTIAL RUN: {table.partial}", style="bold red"))
-    for block in [*blocks(table), paper_block()]:
+    for block in blocks(table):
+        console.print(Text(f"\n{block.title}", style="bold"))  # not the grid's own title, which is folded to its width
         console.print(_rich(block, coloured=bool(console.color_system) and not console.no_color))
     for note in table.notes:
         console.print(Text(note, style="dim"))
 
 
 def _rich(block: Block, coloured: bool) -> RichTable:
-    grid = RichTable(title=block.title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    grid = RichTable(box=SIMPLE_HEAD, pad_edge=False)
     grid.padding = (0, 1, 0, 0)
     for position, name in enumerate(block.header):
-        grid.add_column(name, justify="right" if position else "left", overflow="fold")
+        grid.add_column(name, justify="right" if position else "left", overflow="fold", no_wrap=not position)
     for row in block.rows:
         grid.add_row(*(_rich_cell(cell, coloured) for cell in row))
     return grid

@@ -48,6 +48,8 @@ COLUMNS: tuple[Column, ...] = (
 COSTS = ("nfe", "backward", "seconds")
 #: Row metrics without which a clip is not scored.
 NEEDED = frozenset(name for column in COLUMNS for name in (column.value, *column.weight))
+#: Rows that are no method: they are not ranked.
+REFERENCES = (paper.GROUND_TRUTH, paper.FLOOR)
 _SPLITS = ["static", "dynamic"]
 
 
@@ -74,13 +76,13 @@ def table(
     """A table of the paper, recomputed from stored results.
 
     Args:
-        number: 1 (the only one so far).
+        number: 1, or 2 (see `table2.build` for its columns).
         runs: the folder of runs.
-        run: the run's name; by default "table1", or the only run there is.
+        run: the run's name; by default "table1" or "table2", or the only run there is.
         allow_partial: compute from what is there when clips are missing or failed.
     Returns:
-        One row per split and method, the reference row last in its split. `split`, `method`, `label`; per metric
-        `clip_sim` (100 x cosine), `coverage`, `miou`, `miou_all`, `ap50` (percent), `centroid_distance` (frame
+        Table 1: one row per split and method, the reference row last in its split. `split`, `method`, `label`; per
+        metric `clip_sim` (100 x cosine), `coverage`, `miou`, `miou_all`, `ap50` (percent), `centroid_distance` (frame
         diagonals): the estimate, `_low` and `_high` (95 % bootstrap over cases, seeds averaged within a case) and `_n`
         (cases it stands on); `covered_clips`; `clip_sim_squash`, `clip_sim_shuffled` and `clip_sim_attained`; `nfe`,
         `backward`, `seconds` per clip; `n_scored` and `n_expected` clips; `paper_clip_sim`, `paper_coverage` and
@@ -93,8 +95,12 @@ def table(
 
 def build(number: int, runs: str | Path = "results/runs", run: str | None = None, allow_partial: bool = False) -> Table:
     """The same with everything that is printed around it."""
+    if number == 2:
+        from ivgbench.report import table2  # here, because it needs `Table` from this file
+
+        return table2.build(runs, run, allow_partial)
     if number != 1:
-        raise UserError(f"there is no table {number}; known: 1")
+        raise UserError(f"there is no table {number}; known: 1, 2")
     rows, manifest = load(number, runs, run)
     name = manifest["run"]
     entries, rows = pd.DataFrame(manifest["jobs"]), pd.DataFrame(rows)
@@ -102,15 +108,15 @@ def build(number: int, runs: str | Path = "results/runs", run: str | None = None
         raise UserError(f"run {name!r} has no jobs; run it again with at least one method")
     clips, partial = scored(name, entries, rows, NEEDED, allow_partial)
     lines = []
-    for split in _ordered(entries["split"], _SPLITS):
+    for split in ordered(entries["split"], _SPLITS):
         here, expected = clips[clips["split"] == split], entries[entries["split"] == split]
         lines += _split_lines(split, here, expected)
     frame = pd.DataFrame(lines)
-    title = f"Table 1. Conditional evaluation{', pocket lab' if _is_pocket(manifest) else ''}"
+    title = f"Table 1. Conditional evaluation{', pocket lab' if is_pocket(manifest) else ''}"
     return Table(number, title, name, frame, _floors(clips), _notes(manifest, clips), partial)
 
 
-def _ordered(values: Sequence[str], first: Sequence[str]) -> list[str]:
+def ordered(values: Sequence[str], first: Sequence[str]) -> list[str]:
     """Different values: those of `first` in its order, then the others as they appear."""
     found = list(dict.fromkeys(values))
     return [one for one in first if one in found] + [one for one in found if one not in first]
@@ -119,11 +125,9 @@ def _ordered(values: Sequence[str], first: Sequence[str]) -> list[str]:
 def _split_lines(split: str, clips: pd.DataFrame, expected: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of one split: methods in the paper's order, then any others, then the reference."""
     order = expected.drop_duplicates("label").set_index("label")["method"]
-    methods = _ordered(order, [*paper.LABELS])
+    methods = ordered(order, [*paper.LABELS])
     # A reference is no competitor: it comes last.
-    methods = [one for one in methods if one != paper.GROUND_TRUTH] + [paper.GROUND_TRUTH] * (
-        paper.GROUND_TRUTH in methods
-    )
+    methods.sort(key=REFERENCES.__contains__)
     lines = []
     for method in methods:
         for label in order.index[order == method]:
@@ -132,7 +136,7 @@ def _split_lines(split: str, clips: pd.DataFrame, expected: pd.DataFrame) -> lis
                 {
                     "split": split,
                     "method": method,
-                    "label": _print_label(method, label),
+                    "label": print_label(method, label),
                     **_measures(mine),
                     "n_scored": len(mine),
                     "n_expected": int((expected["label"] == label).sum()),
@@ -145,7 +149,7 @@ def _split_lines(split: str, clips: pd.DataFrame, expected: pd.DataFrame) -> lis
     return lines
 
 
-def _print_label(method: str, label: str) -> str:
+def print_label(method: str, label: str) -> str:
     """The name in print; a label of the user's own stays as it is."""
     return paper.print_name(method) if label == method else label
 
@@ -189,27 +193,30 @@ def _floors(clips: pd.DataFrame) -> dict[str, float]:
     return {split: float(value) for split, value in made.groupby("split")["clip_sim_shuffled"].mean().items()}
 
 
-def ranks(frame: pd.DataFrame, column: Column) -> pd.Series:
-    """1 for the best and 2 for the second best method of each split, 0 otherwise; the reference row has no rank.
+def ranks(frame: pd.DataFrame, key: str, better: int, by: Sequence[str] = ("split",)) -> pd.Series:
+    """1 for the best and 2 for the second best method of each split, 0 otherwise; reference rows have no rank.
 
     Equal values share a rank. Nothing is marked in a split with fewer than two methods.
+
+    Args:
+        key: the column. better: +1 if higher is better, -1 if lower is. by: columns that tell apart what is ranked.
     """
     marks = pd.Series(0, index=frame.index)
-    rivals = frame[(frame["method"] != paper.GROUND_TRUTH) & frame[column.key].notna()]
-    for _, group in rivals.groupby("split"):
+    rivals = frame[~frame["method"].isin(REFERENCES) & frame[key].notna()]
+    for _, group in rivals.groupby(list(by)):
         if len(group) > 1:
-            place = (-column.better * group[column.key]).rank(method="dense")
+            place = (-better * group[key]).rank(method="dense")
             marks[place.index] = place.where(place <= 2, 0).astype(int)
     return marks
 
 
 def _notes(manifest: Mapping[str, Any], clips: pd.DataFrame) -> tuple[str, ...]:
     """What the numbers are: models, suites, definitions."""
-    models = [f"{name} {_spell(manifest[name])}" for name in ("backbone", "detector", "clip") if manifest.get(name)]
+    models = [f"{name} {spell(manifest[name])}" for name in ("backbone", "detector", "clip") if manifest.get(name)]
     seeds = sorted(clips["seed"].unique())
-    pocket = "The pocket lab is for relative statements about methods. " if _is_pocket(manifest) else ""
+    pocket = "The pocket lab is for relative statements about methods. " if is_pocket(manifest) else ""
     return (
-        f"{pocket}Models: {'; '.join(models)}. Suites: {', '.join(_ordered(clips['suite'], []))}. "
+        f"{pocket}Models: {'; '.join(models)}. Suites: {', '.join(ordered(clips['suite'], []))}. "
         f"Seeds: {', '.join(str(seed) for seed in seeds)}.",
         f"Ranges: 95 % percentile bootstrap over cases, {stats.RESAMPLES} resamples, seeds averaged within a case. "
         "Best and second best method of a split are marked; the reference is not ranked.",
@@ -223,12 +230,12 @@ def _notes(manifest: Mapping[str, Any], clips: pd.DataFrame) -> tuple[str, ...]:
     )
 
 
-def _is_pocket(manifest: Mapping[str, Any]) -> bool:
+def is_pocket(manifest: Mapping[str, Any]) -> bool:
     """Whether the pocket lab made the clips, or judged them: its numbers are always labelled."""
-    return any(_spell(manifest.get(name)).startswith("pocket") for name in ("backbone", "detector"))
+    return any(spell(manifest.get(name)).startswith("pocket") for name in ("backbone", "detector"))
 
 
-def _spell(value: Any) -> str:
+def spell(value: Any) -> str:
     """A manifest entry on one line: a text as it is; of a backbone, its name and the beginning of its weights' hash."""
     if not isinstance(value, Mapping):
         return str(value)

@@ -15,6 +15,8 @@ IDENTITY_VERSION = 1
 ID_DIGITS = 20
 #: The pseudo-method of the reference row: the asked scene itself, drawn by the pocket world instead of generated.
 GROUND_TRUTH = "ground-truth"
+#: The pseudo-method of the floor of FID, KID and JEDi: other videos of a reference's own source.
+FLOOR = "floor"
 #: The pseudo-method of clips made by another system and only measured here.
 EXTERNAL = "external"
 

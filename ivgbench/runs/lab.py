@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable
+from inspect import signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from ivgbench.cases import Case
 from ivgbench.errors import UserError
 from ivgbench.files import digest
-from ivgbench.registry import DETECTORS, METHODS
+from ivgbench.registry import DETECTORS, FRAME_ENCODERS, METHODS, VIDEO_ENCODERS, Registry
 from ivgbench.runs.identity import GROUND_TRUTH, Job
 from ivgbench.runs.spec import RunSpec
 
@@ -178,6 +179,31 @@ class Lab:
         from ivgbench.metrics.features import ClipModel
 
         return ClipModel.from_pretrained(name, device=self.device())
+
+    def frame_encoder(self, name: str, clip: str) -> Any:
+        """An object with `.id` and `.embed_video(video) -> [F,D]`; "clip" is the run's own CLIP model."""
+        return self.clip(clip) if name == "clip" else self._encoder(FRAME_ENCODERS, name)
+
+    def video_encoder(self, name: str) -> Any:
+        """An object with `.id` and `.embed_clip(video) -> [D]`."""
+        return self._encoder(VIDEO_ENCODERS, name)
+
+    def _encoder(self, registry: Registry, name: str) -> Any:
+        """Loads "NAME", or "NAME:FILE,FILE" for weights that lie in files of the user's."""
+        kind, _, files = name.partition(":")
+        make, files = registry.get(kind), files.split(",") if files else []
+        try:
+            signature(make).bind(*files, device=self.device())
+        except TypeError as fault:
+            raise UserError(
+                f"the {registry.kind} {name!r}: {fault}; write {kind}:{','.join(_files_of(make))}"
+            ) from None
+        return make(*files, device=self.device())
+
+
+def _files_of(make: Any) -> list[str]:
+    """The files that an encoder is made of, in capitals."""
+    return [name.upper() for name in signature(make).parameters if name not in ("device", "config")]
 
 
 def ground_truth_job(lab: Any, case: Case, seed: int, suite: str, split: str) -> Job:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ivgbench.cases import Suite
 from ivgbench.errors import UserError
-from ivgbench.runs import scoring
+from ivgbench.runs import scoring, sets
 from ivgbench.runs.engines import Failure, failure_of
 from ivgbench.runs.environment import environment
 from ivgbench.runs.identity import EXTERNAL, GROUND_TRUTH, Job
 from ivgbench.runs.lab import Made
 from ivgbench.runs.planning import Plan
+from ivgbench.runs.progress import log, progress
 from ivgbench.runs.scoring import Judges
 from ivgbench.runs.store import Store, each_done
 
@@ -33,11 +30,6 @@ class Outcome(NamedTuple):
     made: int
     failed: int
     missing: int
-
-
-def log(message: str) -> None:
-    """One line to stderr; stdout is for results."""
-    print(f"ivgbench: {message}", file=sys.stderr, flush=True)
 
 
 def run(plan: Plan, store: Store, lab: Any, engine: Any, jobs: Iterable[Job] | None = None) -> Outcome:
@@ -57,7 +49,12 @@ def run(plan: Plan, store: Store, lab: Any, engine: Any, jobs: Iterable[Job] | N
     # Another system's clips cannot be made here: they are there or have failed.
     open_jobs = [job for job in mine if job.id not in done and job.method != EXTERNAL]
     made = generate(store, lab, engine, open_jobs, len(mine), environment())
-    looked, failed, missing = measure(plan, judges, store, lab, engine, mine)
+    done = each_done(store, [job.id for job in mine], log)
+    looked = measure(plan, judges, store, lab, engine, mine, done)
+    if plan.spec.references:
+        looked += sets.measure(plan, store, lab, engine)
+    failed = sum(store.failure(job.id) is not None for job in mine)
+    missing = sum(job.id not in done and store.failure(job.id) is None for job in mine)
     if not (made or looked or failed or missing):
         log(f"nothing to do: all {len(mine)} jobs are done")
     return Outcome(plan.spec.name, len(mine), made, failed, missing)
@@ -112,7 +109,7 @@ def generate(store: Store, lab: Any, engine: Any, jobs: list[Job], total: int, a
     backbones = {(job.source, job.dtype) for job in jobs if job.method != GROUND_TRUTH}
     start = partial(Generator, store, lab, about, backbones)
     made = 0
-    with _progress("generate", total, total - len(jobs)) as advance:
+    with progress("generate", total, total - len(jobs)) as advance:
         for index, outcome in engine.run(start, Generator.make, jobs):
             if isinstance(outcome, Failure):
                 _fail(store, jobs[index], outcome)
@@ -163,12 +160,13 @@ class Observer:
             self.store.save_arrays(self.detector.id, scoring.detection_key(pixels, phrase), arrays)
 
 
-def measure(plan: Plan, judges: Judges, store: Store, lab: Any, engine: Any, jobs: list[Job]) -> tuple[int, int, int]:
-    """Detections, features and scores of the jobs that have a clip.
+def measure(
+    plan: Plan, judges: Judges, store: Store, lab: Any, engine: Any, jobs: list[Job], done: dict[str, dict[str, Any]]
+) -> int:
+    """Detections, features and scores of the jobs that are `done`: id -> sidecar.
 
-    Returns how many clips and texts had to be looked at, and the numbers of failed and of missing jobs.
+    Returns how many clips and texts had to be looked at.
     """
-    done = each_done(store, [job.id for job in jobs], log)
     by_id = {job.id: job for job in jobs}
     texts = {case.prompt for suite in plan.suites.values() for case in suite.cases}
     unread = [text for text in sorted(texts) if store.arrays(judges.clip, scoring.text_key(text)) is None]
@@ -176,7 +174,7 @@ def measure(plan: Plan, judges: Judges, store: Store, lab: Any, engine: Any, job
     items = [*unread, *looks]
     start = partial(Observer, store, lab, plan.spec.detector, plan.spec.clip)
     unseen: dict[str, Failure] = {}
-    with _progress("measure", len(items), 0) as advance:
+    with progress("measure", len(items)) as advance:
         for index, outcome in engine.run(start, Observer.look, items):
             item = items[index]
             if isinstance(outcome, Failure):
@@ -186,9 +184,7 @@ def measure(plan: Plan, judges: Judges, store: Store, lab: Any, engine: Any, job
             advance()
     for job in done:
         _score(store, judges, by_id[job], plan.suites[by_id[job].suite], done[job], unseen.get(job))
-    failed = sum(store.failure(job.id) is not None for job in jobs)
-    missing = sum(job.id not in done and store.failure(job.id) is None for job in jobs)
-    return len(items), failed, missing
+    return len(items)
 
 
 def _to_look(store: Store, judges: Judges, job: Job, facts: dict[str, Any]) -> Look | None:
@@ -215,17 +211,3 @@ def _score(store: Store, judges: Judges, job: Job, suite: Suite, facts: dict[str
             store.clear_failure(job.id)
             return
     _fail(store, job, unseen)
-
-
-@contextlib.contextmanager
-def _progress(what: str, total: int, completed: int) -> Iterator[Callable[[], None]]:
-    """A bar on stderr with jobs done / total; nothing at all when there is nothing to do."""
-    if completed >= total:
-        yield lambda: None
-        return
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(what, total=total, completed=completed)
-        yield lambda: progress.advance(task)

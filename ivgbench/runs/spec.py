@@ -10,6 +10,7 @@ from typing import Any
 
 from ivgbench.errors import UserError
 from ivgbench.files import digest
+from ivgbench.runs.references import DRAWN
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -32,6 +33,9 @@ class RunSpec:
 
     cases: the first N of every suite. ground_truth: adds the reference row (pocket world only). scheduler: the common
     sampler, "ddim" or "dpm", or "checkpoint" for what the backbone came with.
+    references: what FID, KID and JEDi compare with: "world", "suite", or folders of videos; none: no such metrics.
+    reference_videos, reference_seed: how many of each, and which. frame_encoders (FID, KID) and video_encoder (JEDi):
+    names as in ivgbench.registry, with their files where they need some ("inception:FILE"); "clip" is the run's CLIP.
     """
 
     name: str
@@ -49,6 +53,11 @@ class RunSpec:
     dtype: str = "float32"
     detector: str = "pocket"
     clip: str = "pocket"
+    references: tuple[str, ...] = ()
+    reference_videos: int = 400
+    reference_seed: int = 0
+    frame_encoders: tuple[str, ...] = ("clip", "denoiser")
+    video_encoder: str = "pocket"
 
     def __post_init__(self) -> None:
         where = f"run {self.name!r}"
@@ -62,6 +71,10 @@ class RunSpec:
             raise UserError(f"{where}: steps must be at least 1, got {self.steps}")
         if self.scheduler not in ("ddim", "dpm", "checkpoint"):
             raise UserError(f"{where}: unknown scheduler {self.scheduler!r}; one of ddim, dpm, checkpoint")
+        if self.reference_videos < 2 or self.reference_seed < 0:
+            raise UserError(f"{where}: reference_videos must be at least 2 and reference_seed at least 0")
+        if self.references and not self.frame_encoders:
+            raise UserError(f"{where}: references need at least one of frame_encoders")
         labels = [method.label or method.method for method in self.methods]
         if twice := sorted({label for label in labels if labels.count(label) > 1}):
             raise UserError(f"{where}: two methods are labelled {twice[0]!r}; give one of them a label of its own")
@@ -76,6 +89,8 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "name": (str,), "backbone": (str,), "cases": (int,), "ground_truth": (bool,), "steps": (int,),
     "guidance_scale": (int, float), "scheduler": (str,), "negative_prompt": (str,), "prompt_suffix": (str,),
     "dtype": (str,), "detector": (str,), "clip": (str,), "suites": (list,), "seeds": (list,), "methods": (list,),
+    "references": (list,), "reference_videos": (int,), "reference_seed": (int,), "frame_encoders": (list,),
+    "video_encoder": (str,),
 }  # fmt: skip
 
 
@@ -98,17 +113,20 @@ def load_spec(path: Path) -> RunSpec:
         if not isinstance(value, _KINDS[key]) or (isinstance(value, bool) and bool not in _KINDS[key]):
             raise UserError(f"{path}: {key} must be {' or '.join(k.__name__ for k in _KINDS[key])}, got {value!r}")
     base = Path(path).parent
-    data["suites"] = tuple(_suite(item, base, path) for item in data.get("suites", RunSpec.suites))
+    for key in ("suites", "references", "frame_encoders"):
+        data[key] = tuple(_text(item, key, path) for item in data.get(key, getattr(RunSpec, key)))
+    # A file is named relative to the spec that names it, not to wherever the command was typed.
+    data["suites"] = tuple(str(base / item) if item.endswith(".jsonl") else item for item in data["suites"])
+    data["references"] = tuple(item if item in DRAWN else str(base / item) for item in data["references"])
     data["seeds"] = tuple(_seed(item, path) for item in data.get("seeds", RunSpec.seeds))
     data["methods"] = tuple(_method(item, path) for item in data.get("methods", []))
     return RunSpec(**data)
 
 
-def _suite(item: Any, base: Path, path: Path) -> str:
+def _text(item: Any, key: str, path: Path) -> str:
     if not isinstance(item, str):
-        raise UserError(f"{path}: suites must be names or files, got {item!r}")
-    # A file is named relative to the spec that names it, not to wherever the command was typed.
-    return str(base / item) if item.endswith(".jsonl") else item
+        raise UserError(f"{path}: {key} must be a list of texts, got {item!r}")
+    return item
 
 
 def _seed(item: Any, path: Path) -> int:

@@ -5,6 +5,7 @@
     ROOT/jobs/<job>/failed.json      why there is no clip; the next run tries again
     ROOT/cache/<model>/<key>.npz     detections and features, keyed by the model's id and the clip's pixels
     ROOT/scores/<score>.json         metrics of one job under one set of judges
+    ROOT/sets/<run>.json             metrics of whole sets: a row per method and reference
     ROOT/manifests/<run>.json        which jobs a run is made of
 
 A job is done if and only if its files exist and their hashes agree.
@@ -16,7 +17,7 @@ import json
 import math
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from ivgbench.runs import video as videos
 
 #: Raised when the meaning of a score file changes.
 SCORE_VERSION = 1
+#: Raised when the layout of a row of set metrics changes.
+SET_VERSION = 1
 
 
 class Damaged(Exception):
@@ -143,8 +146,8 @@ class Store:
 
     def save_score(self, score: str, values: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         """Stores a job's metrics. Values that are not finite become null: undefined, never 0."""
-        clean = {name: None if _undefined(value) else value for name, value in values.items()}
-        write_json(self.root / "scores" / f"{score}.json", {**facts, "metrics": clean, "score_version": SCORE_VERSION})
+        record = {**facts, "metrics": _finite(values), "score_version": SCORE_VERSION}
+        write_json(self.root / "scores" / f"{score}.json", record)
 
     def score(self, score: str) -> dict[str, float | None] | None:
         """Metrics of a job by their names, or None when it is not scored (or the file is damaged)."""
@@ -155,17 +158,29 @@ class Store:
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
+    def save_set_rows(self, run: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Stores a run's metrics of whole sets. As in scores, values that are not finite become null."""
+        write_json(self._run_path("sets", run), {"rows": _finite(rows), "set_version": SET_VERSION})
+
+    def set_rows(self, run: str) -> list[dict[str, Any]]:
+        """A run's metrics of whole sets; empty when there are none yet (or the file is damaged)."""
+        try:
+            record = json.loads(self._run_path("sets", run).read_text(encoding="utf-8"))
+            return list(record["rows"]) if record["set_version"] == SET_VERSION else []
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return []
+
     # ---- runs
 
     def save_manifest(self, run: str, manifest: Mapping[str, Any]) -> Path:
-        path = self._manifest_path(run)
+        path = self._run_path("manifests", run)
         write_json(path, {**manifest, "run": run})
         return path
 
-    def _manifest_path(self, run: str) -> Path:
+    def _run_path(self, kind: str, run: str) -> Path:
         if not ID_PATTERN.fullmatch(run) or ".." in run:
             raise UserError(f"run name {run!r} is not allowed; use letters, digits, '.', '_', '-' (a file name)")
-        return self.root / "manifests" / f"{run}.json"
+        return self.root / kind / f"{run}.json"
 
     def runs(self) -> list[str]:
         """Names of the runs that have a manifest."""
@@ -188,7 +203,7 @@ class Store:
 
     def manifest(self, run: str) -> dict[str, Any]:
         """What a run is made of. UserError when there is no such run, naming those there are."""
-        path = self._manifest_path(run)
+        path = self._run_path("manifests", run)
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -223,8 +238,13 @@ class Store:
         return [(name, value, "undefined" if value is None else "ok") for name, value in values.items()]
 
 
-def _undefined(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and not math.isfinite(value))
+def _finite(value: Any) -> Any:
+    """The same plain data with None for every number that is not finite: JSON has no NaN."""
+    if isinstance(value, Mapping):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def each_done(store: Store, jobs: list[str], say: Callable[[str], None]) -> dict[str, dict[str, Any]]:

@@ -5,7 +5,7 @@ import re
 import pytest
 from rich.console import Console
 
-from ivgbench.report import paper, render, tables
+from ivgbench.report import layout, paper, render, tables
 
 
 @pytest.fixture
@@ -106,10 +106,10 @@ def test_colours_replace_marks(built):
 
 
 def test_numbers():
-    assert render.number(float("nan"), 2) == "–"
-    assert render.number(-0.001, 2) == "0.00"
-    assert render.number(-0.1, 1) == "-0.1"
-    assert render.number(12.345, 1) == "12.3"
+    assert layout.number(float("nan"), 2) == "–"
+    assert layout.number(-0.001, 2) == "0.00"
+    assert layout.number(-0.1, 1) == "-0.1"
+    assert layout.number(12.345, 1) == "12.3"
 
 
 def test_tex_is_escaped(monkeypatch, make_run):

@@ -1,6 +1,6 @@
 """Run specs: what the TOML says is what is run, and what it cannot say is refused in one line."""
 
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +36,13 @@ def test_the_papers_table_has_every_value_pinned():
     assert {METHODS.canonical(one.method) for one in spec.methods} == set(METHODS.names())
 
 
+def test_table_2_makes_no_clip_that_table_1_has_not():
+    first, second = load_spec(BENCHMARKS / "pocket.toml"), load_spec(BENCHMARKS / "pocket-table2.toml")
+    assert second.references == ("world", "suite") and second.name == "table2"
+    measured = {name: getattr(second, name) for name in ("name", "references", "frame_encoders", "video_encoder")}
+    assert replace(first, **measured) == second
+
+
 def test_methods_carry_options_and_labels(tmp_path):
     (tmp_path / "a.toml").write_text(GOOD)
     assert load_spec(tmp_path / "a.toml").methods == (MethodSpec("tid", {"gamma": 0.2, "window": [0, 4]}, "mine"),)
@@ -44,6 +51,11 @@ def test_methods_carry_options_and_labels(tmp_path):
 def test_suite_files_are_relative_to_the_spec(tmp_path):
     (tmp_path / "a.toml").write_text('name = "x"\nsuites = ["static", "my.jsonl"]\nmethods = ["plain"]\n')
     assert load_spec(tmp_path / "a.toml").suites == ("static", str(tmp_path / "my.jsonl"))
+
+
+def test_reference_folders_are_relative_to_the_spec(tmp_path):
+    (tmp_path / "a.toml").write_text('name = "x"\nreferences = ["world", "animals"]\nmethods = ["plain"]\n')
+    assert load_spec(tmp_path / "a.toml").references == ("world", str(tmp_path / "animals"))
 
 
 @pytest.mark.parametrize(
@@ -62,6 +74,9 @@ def test_suite_files_are_relative_to_the_spec(tmp_path):
         ('name = "x"\nscheduler = "euler"\nmethods = ["plain"]', "unknown scheduler"),
         ('name = "x"\nmethods = ["plain", "plain"]', "labelled 'plain'"),
         ('name = "x"', "no method"),
+        ('name = "x"\nsuites = [1]\nmethods = ["plain"]', "suites must be a list of texts"),
+        ('name = "x"\nreferences = ["world"]\nframe_encoders = []\nmethods = ["plain"]', "at least one of frame_enc"),
+        ('name = "x"\nreference_videos = 1\nmethods = ["plain"]', "reference_videos must be at least 2"),
     ],
 )
 def test_mistakes_are_named(tmp_path, text, words):

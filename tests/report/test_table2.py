@@ -1,0 +1,129 @@
+import io
+import re
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from ivgbench.errors import UserError
+from ivgbench.report import layout, paper, render, table, table2, tables
+from ivgbench.runs.sets import jobs_digest
+from ivgbench.runs.store import Store
+
+METHODS = ["mask-norm-tid", "plain", "peekaboo", paper.GROUND_TRUTH, paper.FLOOR]
+
+
+def set_rows(methods=METHODS, videos=24, expected=24, jobs=("a", "b")):
+    """Rows as `runs.sets` stores them, with values that depend on the place of the method only."""
+    rows = []
+    for reference in ("world", "animals"):
+        for place, method in enumerate(methods):
+
+            def frames(scale, place=place):
+                fid, across = 10.0 * scale + place, 0.01 * scale + 0.001 * place
+                return {
+                    "fid": fid, "fid_low": fid - 1, "fid_high": fid + 1, "kid": 0.02 * scale + 0.001 * place,
+                    "kid_std": 0.0007, "kid_subset_size": 96, "kid_xvideo": across, "kid_xvideo_low": across - 0.001,
+                    "kid_xvideo_high": across + 0.001, "dimension": 64 * scale,
+                }  # fmt: skip
+
+            jedi = {"jedi": 2.0 - place / 10, "jedi_unbiased": 1.0, "dimension": 96}
+            ends = {"jedi_unbiased_low": None, "jedi_unbiased_high": None}
+            rows.append({
+                "reference": reference, "label": method, "method": method, "n_videos": videos, "n_frames": 8 * videos,
+                "n_expected": expected, "reference_videos": 400, "reference_frames": 3200, "jobs": jobs_digest(jobs),
+                "encoders": {"frames clip": "clip-1", "frames denoiser": "den-1", "video pocket": "vid-1"},
+                "content": f"{reference}{method}",
+                "metrics": {"frames": {"clip": frames(1), "denoiser": frames(2)}, "video": {**jedi, **ends}},
+            })  # fmt: skip
+    return rows
+
+
+@pytest.fixture
+def put(tmp_path):
+    """Stores a run with set metrics; returns the folder of runs."""
+
+    def into(rows, jobs=("a", "b")):
+        store = Store(tmp_path)
+        store.save_manifest("table2", {"jobs": [{"job": job} for job in jobs], "backbone": "pocket", "detector": "d"})
+        store.save_set_rows("table2", rows)
+        return tmp_path
+
+    return into
+
+
+def test_rows_stand_in_the_papers_order_with_the_references_last(put):
+    frame = table(2, runs=put(set_rows()))
+    assert frame["method"].tolist() == ["plain", "peekaboo", "mask-norm-tid", "ground-truth", "floor"] * 4
+    assert frame["label"].tolist()[:5] == ["Plain", "Peekaboo", "Mask Norm + TID", "Ground truth", "Reference again"]
+    assert frame["reference"].tolist() == ["world"] * 10 + ["animals"] * 10
+    assert frame["encoder"].tolist() == (["clip"] * 5 + ["denoiser"] * 5) * 2
+
+
+def test_units_and_the_papers_numbers(put):
+    frame = table(2, runs=put(set_rows()))
+    line = frame[(frame["method"] == "peekaboo") & (frame["encoder"] == "denoiser")].iloc[0]
+    assert (line["fid"], line["fid_low"], line["fid_high"], line["dimension"]) == (22, 21, 23, 128)
+    assert (line["kid"], line["kid_std"], line["kid_xvideo"]) == pytest.approx((4.2, 0.07, 2.2))
+    assert (line["jedi"], line["jedi_unbiased"], line["n_videos"], line["n_frames"]) == (1.8, 1, 24, 192)
+    assert np.isnan(line["jedi_unbiased_low"])
+    assert (line["paper_fid"], line["paper_kid"], line["paper_kid_std"], line["paper_jedi"]) == (134.3, 2.03, 0.07, 1.4)
+    assert frame[frame["method"] == "plain"]["paper_fid"].isna().all()
+
+
+def test_methods_are_ranked_within_reference_and_encoder_and_references_never(put):
+    frame = table(2, runs=put(set_rows()))
+    marks = tables.ranks(frame, "fid", -1, ("reference", "encoder"))
+    for _, group in frame.groupby(["reference", "encoder"]):
+        assert marks[group.index].tolist() == [2, 0, 1, 0, 0]
+
+
+def test_a_partial_run_is_refused_or_says_so(put):
+    runs = put(set_rows(videos=20))
+    with pytest.raises(UserError, match=r"20 of 24 cases have a clip of every method.*--allow-partial"):
+        table(2, runs=runs)
+    assert tables.build(2, runs, allow_partial=True).partial.startswith("20 of 24")
+
+
+def test_runs_without_such_metrics_or_with_older_ones_are_refused(put, tmp_path):
+    with pytest.raises(UserError, match="has no FID, KID and JEDi: run it again with --reference"):
+        table(2, runs=put([]))
+    with pytest.raises(UserError, match="are of other clips than it has now"):
+        table(2, runs=put(set_rows(), jobs=("a", "c")))
+
+
+def printed(built, width):
+    console = Console(width=width, file=io.StringIO())
+    render.show(built, console)
+    return console.file.getvalue()
+
+
+def test_every_output_has_both_references_both_encoders_and_the_paper(put, tmp_path):
+    built = tables.build(2, put(set_rows()))
+    files = render.write(built, tmp_path / "out")
+    assert [path.name for path in files] == ["table2.csv", "table2.md", "table2.tex"]
+    assert files[0].read_text().count("\n") == 21
+    markdown = files[1].read_text()
+    for text in (markdown, files[2].read_text(), printed(built, 120)):
+        assert "Against world" in text and "Against animals" in text and "pocket lab" in text
+        assert text.index("Reference again") < text.index("not comparable in absolute value")
+        assert "131.19" in text.split("not comparable")[1] and "1.34" in text.split("not comparable")[1]
+        assert "24 videos per method, fewer than 100" in " ".join(text.split())
+    for block in re.findall(r"(?:^\|.*\n?)+", markdown, re.MULTILINE):
+        assert len({line.count("|") for line in block.strip().split("\n")}) == 1
+    plain = next(line for line in markdown.splitlines() if line.startswith("| Plain"))
+    cells = [cell.strip() for cell in plain.split("|")[2:-1]]
+    assert cells[:4] == ["<u>11.00</u> [10.00, 12.00]", "<u>2.100 ± 0.070</u>", "<u>1.100</u> [1.000, 1.200]",
+                         "<u>21.00</u> [20.00, 22.00]"]  # fmt: skip
+    assert cells[-3:] == ["<u>1.90</u>", "**1.00**", "24/24"]
+
+
+def test_enough_videos_need_no_warning(put):
+    assert "WARNING" not in " ".join(tables.build(2, put(set_rows(videos=120, expected=120))).notes)
+
+
+def test_the_papers_best_are_marked():
+    rows = {row[0].text: row for row in layout.paper_table2().rows}
+    assert [cell.rank for cell in rows["Mask Norm + TID"][1:]] == [1, 2, 0]
+    assert [cell.rank for cell in rows["Mask Norm + ID"][1:]] == [2, 1, 1]
+    assert table2.MIN_VIDEOS == 100
