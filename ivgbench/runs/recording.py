@@ -23,7 +23,7 @@ from ivgbench.runs.store import Store
 KIND = "activations-1"
 #: The rows that are compared. Masks as the paper states them, so that Mask Normalization is the only difference
 #: between the second and the third.
-BASELINE, MASKED, NORMALISED = "plain", "peekaboo-paper", "mask-norm"
+BASELINE, MASKED, NORMALISED = "plain", "peekaboo-paper-scope", "mask-norm"
 ROWS = (MethodSpec(BASELINE), MethodSpec("peekaboo", {"scope": "paper"}, MASKED), MethodSpec(NORMALISED))
 #: The layers and their outputs, as `Recorder` names them; a recording keeps the outputs' quantiles at these levels.
 LAYERS = ("attn1", "attn2")

@@ -39,17 +39,17 @@ class Masking(Method):
 
     frozen_steps: int = option(4, low=0)
     scope: Scope = "official"
-    without: tuple[Part, ...] = ()
+    without: tuple[Part, ...] | None = None
     bind: Bind = "all-words"
 
     def __post_init__(self) -> None:
-        if foreign := [part for part in self.without if part not in PARTS[self.scope]]:
+        if foreign := [part for part in self.without or () if part not in PARTS[self.scope]]:
             has = ", ".join(PARTS[self.scope])
             raise UserError(f"{self.name}: scope {self.scope!r} has no part {foreign[0]!r} to be without; it has {has}")
 
     def parts(self) -> set[str]:
         """The parts of the masks that are on."""
-        return set(PARTS[self.scope]) - set(self.without)
+        return set(PARTS[self.scope]) - set(self.without or ())
 
 
 @dataclass(frozen=True)
