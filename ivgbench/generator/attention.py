@@ -21,7 +21,7 @@ from diffusers.models.attention_processor import Attention
 from ivgbench.errors import UserError
 
 #: Added to the logit of a pair that may not attend, as in the released Peekaboo. Finite on purpose: a row in which
-#: every pair is forbidden then becomes ordinary attention, where -inf would give NaN.
+#: every pair is forbidden is ordinary attention then, where -inf would give NaN.
 FORBIDDEN = -10000.0
 
 

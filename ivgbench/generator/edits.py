@@ -21,9 +21,13 @@ MARGIN = 0.01
 def region(box: np.ndarray, height: int, width: int) -> tuple[int, int, int, int]:
     """(left, top, right, bottom) in cells, right and bottom exclusive, of a box xyxy in 0..1; may be empty.
 
+    A box of zeros stands for a frame without a box: its region is empty.
+
     Raises:
         UserError: a box so narrow, or so far outside, that its region has a negative size.
     """
+    if not np.any(box):
+        return 0, 0, 0, 0
     left, top = (int((box[side] + MARGIN) * size) for side, size in ((0, width), (1, height)))
     right, bottom = (int((box[side] - MARGIN) * size) for side, size in ((2, width), (3, height)))
     if right < left or bottom < top or min(left, top) < 0 or right > width or bottom > height:

@@ -110,7 +110,10 @@ class Biases:
         return self._made[kind, cells]
 
     def _bias(self, allowed: torch.Tensor) -> torch.Tensor:
-        return torch.zeros(allowed.shape, dtype=self.dtype).masked_fill_(~allowed, FORBIDDEN)
+        # Where a row has every pair forbidden (a subject whose words are not in the prompt), the release shifts all
+        # its logits alike, which is ordinary attention. Here without the rounding of the shift: 2^-10 in float32.
+        some = allowed.any(-1, keepdim=True)
+        return torch.zeros(allowed.shape, dtype=self.dtype).masked_fill_(~allowed & some, FORBIDDEN)
 
     def spatial_self(self, cells: int) -> torch.Tensor:
         """R1: [NF,hw,hw]."""

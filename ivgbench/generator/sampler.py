@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from ivgbench import boxes as tracks
 from ivgbench.cases import Case
 from ivgbench.errors import UserError
 from ivgbench.files import digest
+from ivgbench.generator import schedulers
 from ivgbench.generator.attention import attached
 from ivgbench.generator.backbone import Backbone
 from ivgbench.generator.methods.base import Clip, Method, Noise, Setup, resolve, standard_normal
@@ -184,7 +184,7 @@ def _sample(
     scheduler.set_timesteps(steps, device=bb.device)
     # Schedulers that keep their latents on another scale (Euler's sigmas) have alphas, but not for these latents.
     alphas = getattr(scheduler, "alphas_cumprod", None) if float(scheduler.init_noise_sigma) == 1 else None
-    extra = _step_arguments(scheduler, clips)
+    drawn = schedulers.step_arguments(scheduler, clips)
     run = config.start(Setup(bb, clips, len(scheduler.timesteps), guidance, alphas, solo))
     latents = initial.to(bb.device, bb.dtype) * scheduler.init_noise_sigma
     wide = torch.promote_types(bb.dtype, torch.float32)
@@ -204,7 +204,7 @@ def _sample(
         with attached(bb.unet, run.processors(step)):
             latents = run.before_step(step, latents, noise)
             prediction = guided(latents)
-        latents = scheduler.step(prediction, timestep, latents, return_dict=False, **extra)[0]
+        latents = schedulers.step(scheduler, prediction, timestep, latents, **drawn)
         nfe, backward = nfe + 1 + noise.evaluations, backward + noise.backward
         # Before the method's own hand on them: what a composition blends is not part of a subject's own path.
         trajectory.append(latents)
@@ -297,10 +297,3 @@ def _tight_boxes(cells: np.ndarray) -> np.ndarray:
         box = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
         placed[tuple(index)] = np.array(box) / np.array([cells.shape[3], cells.shape[2]] * 2)
     return placed
-
-
-def _step_arguments(scheduler: SchedulerMixin, clips: list[Clip]) -> dict[str, Any]:
-    """Stochastic schedulers draw from the clips' own streams, so that they repeat as well."""
-    if "generator" not in inspect.signature(scheduler.step).parameters:
-        return {}
-    return {"generator": [clip.stream("scheduler") for clip in clips]}

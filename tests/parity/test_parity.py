@@ -1,0 +1,65 @@
+"""Peekaboo and TrailBlazer through the public API, against official numbers and against a second implementation."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from checks import backbone
+from golden import golden_checks, load
+from requested import reference_checks
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+SHIPPED = golden_checks(GOLDEN)[0]
+ALL_FIXTURES = os.environ.get("IVGBENCH_GOLDEN")
+REFERENCE = reference_checks()
+SLOW = ("peekaboo, dpm, 16 steps", "peekaboo, 25 frames", "trailblazer, gate of transformer_in")
+
+
+def slow_if(condition):
+    return pytest.mark.slow if condition else ()
+
+
+def assert_met(check):
+    absolute, relative, _ = check.errors()
+    assert relative <= check.tolerance, (
+        f"{check.name} in {check.dtype}: relative {relative:.1e}, absolute {absolute:.1e}"
+    )
+
+
+def parameters(checks):
+    # Trajectories of eight steps take seconds each: by default one.
+    fast = ("peekaboo/c02_moving_f2", "trailblazer/edit_units, spatial_edit", "trailblazer/edit_units, temporal_edit")
+    return [pytest.param(c, id=f"{c.name}-{c.dtype}", marks=slow_if(c.name not in fast)) for c in checks]
+
+
+@pytest.mark.parametrize("check", parameters(SHIPPED))
+def test_official_numbers_are_met(check):
+    assert_met(check)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not ALL_FIXTURES, reason="set IVGBENCH_GOLDEN to the folder of all golden fixtures (not shipped)")
+@pytest.mark.parametrize("check", parameters(golden_checks(Path(ALL_FIXTURES))[0]) if ALL_FIXTURES else [])
+def test_official_numbers_that_are_not_shipped_are_met(check):
+    assert_met(check)
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=slow_if(name in SLOW)) for name in REFERENCE])
+def test_the_second_implementation_agrees(name):
+    assert_met(REFERENCE[name])
+
+
+def test_prompts_are_encoded_as_officially():
+    arrays, meta = load(GOLDEN / "peekaboo" / "c02_moving_f2.npz")
+    tiny = backbone(GOLDEN / "tiny_t2v", torch.float32)
+    assert tiny.token_ids(meta["prompt"]) == arrays["prompt_ids"].tolist()
+    assert np.abs(tiny.encode_prompt(["", meta["prompt"]]).numpy() - arrays["text_embeds"]).max() < 3e-6
+
+
+def test_a_wrong_shape_or_a_nan_is_no_agreement():
+    check = REFERENCE["keyframes"]
+    broken = type(check)("broken", "", "float64", 1.0, lambda: check.ours() * np.nan, check.theirs)
+    with pytest.raises(AssertionError, match="broken in float64: relative inf"):
+        assert_met(broken)
