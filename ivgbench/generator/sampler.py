@@ -265,14 +265,17 @@ def _clip(
     case: Case, seed: int, suffix: str, geometry: tuple[int, int, int, int], masks: torch.Tensor | np.ndarray | None
 ) -> Clip:
     _, frames, height, width = geometry
-    count = len(case.subjects)
     where = f"case {case.id}"
+    # Subjects of which none is placed are none to a method: `plain` needs none, the others say so.
+    unplaced = masks is None and all(subject.boxes is None for subject in case.subjects)
+    subjects = () if unplaced else case.subjects
+    count = len(subjects)
     if masks is None:
-        if any(subject.boxes is None for subject in case.subjects):
+        if any(subject.boxes is None for subject in subjects):
             raise UserError(f"{where}: a subject has no boxes; give boxes, or masks for all subjects")
         placed = np.zeros((count, frames, 4))
         cells = torch.zeros(count, frames, height, width, dtype=torch.bool)
-        for index, subject in enumerate(case.subjects):
+        for index, subject in enumerate(subjects):
             placed[index] = tracks.check(subject.boxes, f"{where}, subject {index}")
             cells[index] = torch.from_numpy(tracks.rasterise(subject.boxes, height, width))
     else:
@@ -286,7 +289,7 @@ def _clip(
         key = digest({"case": case.content(), "seed": seed, "stream": label})
         return torch.Generator("cpu").manual_seed(int(key[:16], 16) >> 1)
 
-    return Clip(case.prompt, suffix, tuple(subject.phrase for subject in case.subjects), cells, placed, stream)
+    return Clip(case.prompt, suffix, tuple(subject.phrase for subject in subjects), cells, placed, stream)
 
 
 def _tight_boxes(cells: np.ndarray) -> np.ndarray:

@@ -9,8 +9,8 @@ from diffusers import UNet3DConditionModel
 
 from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
-from ivgbench.generator import attention
-from ivgbench.generator.methods import peekaboo
+from ivgbench.generator import attention, rules, tau
+from ivgbench.generator.methods import intrinsic, peekaboo
 
 #: (method, options, the weaker method, its options): equal bit for bit.
 IDENTITIES = [
@@ -138,6 +138,61 @@ def test_own_words_differ_for_two_subjects_and_not_for_one(case, two, make):
     one = [make(case, "peekaboo", {"bind": bind}).latents for bind in ("all-words", "own-words")]
     several = [make(two, "peekaboo", {"bind": bind}).latents for bind in ("all-words", "own-words")]
     assert torch.equal(*one) and not torch.equal(*several)
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("peekaboo", {}),
+        ("peekaboo", {"scope": "paper"}),
+        ("peekaboo", {"bind": "own-words"}),
+        ("mask-norm", {}),
+        ("id", {}),
+        ("tid", {}),
+    ],
+)
+def test_one_subject_is_what_it_is_without_the_rules_for_several(method, options, case, make, monkeypatch):
+    """Bit for bit: the formulas for one subject alone, in the place of those for any number."""
+    several = make(case, method, options).latents
+
+    def text(masks, words, bos, own_words):
+        allowed = masks[0][:, None] == words[0][None, :]
+        allowed[:, 0] = ~masks[0] & bos
+        return allowed
+
+    def one_tau(clean, boxes):
+        return torch.stack(
+            [tau._pair(clean, f, boxes[0, f], boxes[0, f + 1]) for f in range(clean.shape[1] - 1)]
+        ).mean()
+
+    called = []
+    formulas = {
+        (rules, "self_allowed"): lambda masks: masks[0][:, None] == masks[0][None, :],
+        (rules, "cross_allowed"): text,
+        (rules, "temporal_allowed"): lambda masks: masks[0].T[:, :, None] == masks[0].T[:, None, :],
+        (intrinsic, "tau"): one_tau,
+    }
+    for (module, name), formula in formulas.items():
+        monkeypatch.setattr(module, name, lambda *a, formula=formula, name=name: called.append(name) or formula(*a))
+    assert torch.equal(make(case, method, options).latents, several)
+    official = method == "peekaboo" and options.get("scope") != "paper"
+    assert ("temporal_allowed" in called) == official and ("tau" in called) == (method == "tid")
+    assert {"self_allowed", "cross_allowed"} <= set(called)
+
+
+@pytest.mark.parametrize(("method", "option"), [("peekaboo", "scope"), ("mask-norm", "scope")])
+def test_the_release_and_the_paper_differ(method, option, case, make):
+    official, paper = (make(case, method, {option: value}).latents for value in ("official", "paper"))
+    assert not torch.equal(official, paper)
+    default = {"peekaboo": official, "mask-norm": paper}[method]
+    assert torch.equal(make(case, method).latents, default)
+
+
+def test_the_release_and_the_intent_of_trailblazer_differ(case, two, make):
+    gates = [make(case, "trailblazer", {"temporal_gate": gate}).latents for gate in ("official", "intent")]
+    assert not torch.equal(*gates) and torch.equal(make(case, "trailblazer").latents, gates[0])
+    regions = [make(two, "trailblazer", {"integration_region": one}).latents for one in ("official", "intent")]
+    assert not torch.equal(*regions) and torch.equal(make(two, "trailblazer").latents, regions[0])
 
 
 def test_the_order_of_subjects_matters_only_in_the_official_scope(two, make):

@@ -1,11 +1,13 @@
 """Names and options of the methods."""
 
 import dataclasses
+import inspect
 import json
 
 import pytest
 
 from ivgbench.errors import UserError
+from ivgbench.generator import generate
 from ivgbench.generator.methods.base import resolve
 from ivgbench.registry import METHODS
 
@@ -49,3 +51,29 @@ def test_integers_become_floats_where_a_float_is_meant():
 def test_wrong_options_are_refused(method, options, message):
     with pytest.raises(UserError, match=message):
         resolve(method, options)
+
+
+NAMES = {
+    "peekaboo": "frozen_steps scope bind",
+    "trailblazer": "spatial_steps temporal_steps spatial_strengthen spatial_weaken temporal_strengthen temporal_weaken "
+    "trailing_length token_indices temporal_gate",
+    "mask-norm": "frozen_steps scope norm_self norm_cross",
+    "mask-norm-id": "frozen_steps scope norm_self norm_cross gamma inner_steps window",
+    "mask-norm-tid": "frozen_steps scope norm_self norm_cross gamma inner_steps window kappa c_g gradient",
+}
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_options_keep_their_names(method):
+    """Run files, notebooks and command lines hold them."""
+    assert set(NAMES[method].split()) <= {one.name for one in dataclasses.fields(resolve(method))}
+
+
+def test_generate_keeps_its_arguments():
+    arguments = inspect.signature(generate).parameters
+    assert list(arguments)[:2] == ["bb", "case"]
+    defaults = {name: one.default for name, one in list(arguments.items())[2:]}
+    nothing = ("method_options", "steps", "guidance_scale", "scheduler", "latents", "masks", "prompt_embeds")
+    assert defaults.items() >= {"method": "tid", "seed": 0, "output": "video", "return_trajectory": False}.items()
+    assert all(defaults[name] is None for name in nothing)
+    assert defaults["negative_prompt"] == defaults["prompt_suffix"] == ""

@@ -44,6 +44,15 @@ def test_several_subjects_pair_by_pair():
             assert own[p, j] == (bool((m[:, p] & y[:, j]).any()) or background)
 
 
+def test_signatures_that_share_a_subject_see_each_other():
+    """Cells grouped by which subjects cover them, as a K-bit number."""
+    m = random_bool(3, 40)
+    signature = (m.int() * torch.tensor([[1], [2], [4]])).sum(0)
+    assert len(signature.unique()) == 8
+    pairs = signature[:, None], signature[None, :]
+    assert torch.equal(rules.self_allowed(m), (pairs[0] & pairs[1] != 0) | (pairs[0] == 0) & (pairs[1] == 0))
+
+
 def test_frames_pair_by_pair():
     for count in (1, 2, 3):
         m = random_bool(count, 5, 7)
@@ -79,6 +88,11 @@ def test_biases_are_finite_and_made_once():
     assert made.spatial_cross(2)[0].tolist() == [[FORBIDDEN, 0, FORBIDDEN], [FORBIDDEN, FORBIDDEN, 0]]
     assert made.cross_keep(2) is None
     assert made.spatial_self(2) is made.spatial_self(2)
+
+
+def test_a_row_with_everything_forbidden_is_not_masked():
+    made = biases(torch.tensor([[False, False, False]]), False)
+    assert made.spatial_cross(2)[0].tolist() == [[0, 0, 0], [FORBIDDEN, 0, 0]]
 
 
 def test_without_a_phrase_the_subject_gets_no_text():

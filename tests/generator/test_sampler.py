@@ -132,6 +132,19 @@ def test_subjects_with_different_frame_counts_are_refused(case, make):
         make(odd, masks=None, latents=torch.zeros(1, 4, 3, 8, 12))
 
 
+def test_without_boxes_there_is_a_plain_clip_and_no_other(case, make, tiny):
+    unplaced = dataclasses.replace(case, subjects=(Subject("zebra", None),))
+    start = torch.randn(1, 4, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    plain = make(unplaced, masks=None, latents=start).latents
+    assert torch.equal(plain, make(case, latents=start).latents)
+    for method in ("peekaboo", "trailblazer", "tid"):
+        with pytest.raises(UserError, match="no subject; give a phrase and boxes"):
+            make(unplaced, method, masks=None, latents=start)
+    half = dataclasses.replace(case, subjects=(*case.subjects, Subject("dog", None)))
+    with pytest.raises(UserError, match="a subject has no boxes"):
+        make(half, masks=None, latents=start)
+
+
 def test_latents_that_are_not_finite_say_where(case, make):
     with pytest.raises(FloatingPointError, match="step 1 of 2, method 'peekaboo'"):
         make(case, "peekaboo", latents=torch.full((1, 4, 3, 8, 12), float("nan")))

@@ -41,6 +41,7 @@ def test_regions_truncate_with_the_margin():
     assert edits.region(np.array([0.0, 0.0, 1.0, 1.0]), 20, 36) == (0, 0, 35, 19)
     assert edits.region(np.array([0.5, 0.5, 0.52, 0.9]), 20, 36) == (18, 10, 18, 17)
     assert not edits.peak_map(np.array([0.5, 0.5, 0.52, 0.9]), 20, 36).any()
+    assert edits.region(np.zeros(4), 64, 128) == (0, 0, 0, 0), "a frame without a box"
     with pytest.raises(UserError, match="no region"):
         edits.region(np.array([0.5, 0.5, 0.505, 0.9]), 200, 200)
 

@@ -30,10 +30,10 @@ class TrailBlazer(Method):
         the prompt, and the trailing tokens start after the prompt's last token.
     temporal_gate: "official": only where 2 x heads x cells = 65536, on the unconditional half, and transformer_in
         takes the spatial scales, as released (never at 576 x 320). "intent": every temporal attention, on the
-        conditional half, with the temporal scales.
+        conditional half, with the temporal scales. The default is the release, because TrailBlazer's numbers are its.
     integration_steps: with several subjects, how many first steps blend the subjects' own latents in.
     integration_region: "official": rows are computed with the latent width (wrong on frames that are not square, as
-        released); "intent": with the latent height.
+        released); "intent": with the latent height. The default is the release, as for the gate.
     """
 
     name: ClassVar[str] = "trailblazer"

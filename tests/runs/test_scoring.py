@@ -1,0 +1,64 @@
+"""One row per clip, whatever the number of its subjects."""
+
+import numpy as np
+import pytest
+
+from ivgbench.cases import Case, Subject, Suite
+from ivgbench.metrics import control
+from ivgbench.runs.scoring import Judges, detection_key, score_job, text_key
+from ivgbench.runs.store import Store
+
+FRAMES, SIZE = 4, (48, 80)
+JUDGES = Judges("detector", "clip")
+STAR, RING = ([0.1, 0.1, 0.5, 0.6], [0.5, 0.3, 0.9, 0.9])
+
+
+def track(box):
+    return np.tile(box, (FRAMES, 1))
+
+
+@pytest.fixture
+def scored(tmp_path):
+    """Scores a case of several subjects from what the detector found of each."""
+    store = Store(tmp_path)
+
+    def score(asked, found):
+        prompt = " and ".join(asked)
+        case = Case("several", prompt, tuple(Subject(phrase, box) for phrase, box in asked.items()))
+        store.save_arrays(JUDGES.clip, "pixels", {"frames": np.eye(FRAMES, 8)})
+        store.save_arrays(JUDGES.clip, text_key(prompt), {"text": np.eye(8)[0]})
+        for phrase, boxes in found.items():
+            store.save_arrays(JUDGES.detector, detection_key("pixels", phrase), {"boxes": boxes})
+        sidecar = {"shape": [FRAMES, *SIZE, 3], "pixel_sha256": "pixels", "nfe": 20, "backward": 0, "seconds": 1.0}
+        return score_job(store, JUDGES, case, Suite("s", FRAMES, (case,)), sidecar)
+
+    return score
+
+
+def test_each_subject_is_scored_against_its_own_boxes_and_they_are_averaged(scored):
+    asked = {"star": track(STAR), "ring": track(RING)}
+    found = {"star": track(STAR), "ring": track(RING) - [0.1, 0, 0.1, 0]}
+    found["ring"][2] = np.nan
+    values = scored(asked, found)
+    alone = [control.score(asked[phrase], found[phrase], size=SIZE) for phrase in asked]
+    for name in alone[0]:
+        assert values[name] == pytest.approx((alone[0][name] + alone[1][name]) / 2), name
+    assert values["miou"] == pytest.approx((1 + 0.75 * 0.6) / 2)
+    swapped = scored(asked, {"star": found["ring"], "ring": found["star"]})
+    assert swapped["miou"] < values["miou"]
+
+
+def test_one_subject_found_is_half_a_coverage(scored):
+    asked = {"star": track(STAR), "ring": track(RING)}
+    values = scored(asked, {"star": track(STAR), "ring": np.full((FRAMES, 4), np.nan)})
+    assert (values["covered"], values["miou"], values["n_detected"]) == (0.5, 0.5, FRAMES / 2)
+    # What has no value for a subject is averaged over the others.
+    assert (values["ap50"], values["miou_det"], values["centroid_distance"]) == (1, 1, 0)
+
+
+def test_one_subject_is_its_own_score(scored):
+    found = np.add(track(STAR), [0.05, 0, 0.05, 0])
+    values = scored({"star": track(STAR)}, {"star": found})
+    assert {name: values[name] for name in ("miou", "covered", "miou_volume")}.items() <= {
+        **control.score(track(STAR), found, size=SIZE)
+    }.items()
