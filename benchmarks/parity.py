@@ -29,7 +29,7 @@ TABLES = ROOT / "results" / "tables"
 
 
 def parity(folder: Path) -> pd.DataFrame:
-    """One row per check: largest absolute error, relative error of the worst step, and whether it is small enough."""
+    """One row per check: largest absolute error, relative error of the worst step, whether that is small enough."""
     checks, left_out = golden_checks(folder)
     rows = []
     for check in track([*checks, *reference_checks().values()], description="parity"):
@@ -52,7 +52,7 @@ def parity(folder: Path) -> pd.DataFrame:
 
 
 def broken(folder: Path) -> pd.DataFrame:
-    """One row per mutation: the check that is there for it and what it says, and the first official one that sees it."""
+    """One row per mutation: the check that is there for it, and the first official one that sees it."""
     checks, official = reference_checks(), golden_checks(folder)[0]
     rows = []
     for mutation in track(MUTATIONS, description="mutations"):

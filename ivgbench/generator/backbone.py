@@ -13,7 +13,7 @@ from typing import Any
 import diffusers
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, DPMSolverMultistepScheduler, UNet3DConditionModel
+from diffusers import AutoencoderKL, DDIMScheduler, UNet3DConditionModel
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from safetensors import SafetensorError
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -22,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 from ivgbench.errors import UserError
 from ivgbench.generator import lora as adapters
 from ivgbench.generator import sources
+from ivgbench.generator.schedulers import ReleasedDpm
 
 #: Frames decoded at a time: bounds the VAE's memory.
 DECODE_SLICE = 8
@@ -170,7 +171,7 @@ class Backbone:
         """A fresh scheduler.
 
         Args:
-            which: None (the checkpoint's class), "ddim", "dpm" (DPM-Solver++ 2M, ending at the smallest training
+            which: None (the checkpoint's class), "ddim", "dpm" (`ReleasedDpm`, ending at the smallest training
                 sigma as TrailBlazer's release does), or an instance, which is copied.
         """
         if isinstance(which, SchedulerMixin):
@@ -180,7 +181,7 @@ class Backbone:
         if which == "ddim":
             return _from_known_keys(DDIMScheduler, config)
         if which == "dpm":
-            return _from_known_keys(DPMSolverMultistepScheduler, {**config, "final_sigmas_type": "sigma_min"})
+            return _from_known_keys(ReleasedDpm, {**config, "final_sigmas_type": "sigma_min"})
         if which is None:
             return _from_known_keys(getattr(diffusers, self.scheduler_config["_class_name"]), config)
         raise UserError(f"unknown scheduler {which!r}; use 'ddim', 'dpm', or leave it out for the checkpoint's own")

@@ -184,7 +184,7 @@ def _sample(
     scheduler.set_timesteps(steps, device=bb.device)
     # Schedulers that keep their latents on another scale (Euler's sigmas) have alphas, but not for these latents.
     alphas = getattr(scheduler, "alphas_cumprod", None) if float(scheduler.init_noise_sigma) == 1 else None
-    drawn = schedulers.step_arguments(scheduler, clips)
+    drawn = schedulers.step_arguments(scheduler, [clip.stream("scheduler") for clip in clips])
     run = config.start(Setup(bb, clips, len(scheduler.timesteps), guidance, alphas, solo))
     latents = initial.to(bb.device, bb.dtype) * scheduler.init_noise_sigma
     wide = torch.promote_types(bb.dtype, torch.float32)

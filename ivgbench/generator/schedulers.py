@@ -1,4 +1,4 @@
-"""One scheduler step as the sampler takes it: in the latents' own precision, with the clips' own randomness."""
+"""Scheduler steps as the sampler takes them: exact in float64, with the clips' own randomness, and DPM as released."""
 
 from __future__ import annotations
 
@@ -9,14 +9,25 @@ import torch
 from diffusers import DPMSolverMultistepScheduler
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
-from ivgbench.generator.methods.base import Clip
+
+class ReleasedDpm(DPMSolverMultistepScheduler):
+    """DPM-Solver++ 2M with the coefficients of diffusers 0.21.4, which both releases ran on.
+
+    There alpha and sigma of a step are those of the training schedule; the library now computes them from their
+    rounded ratio, 6e-8 apart. To be made with final_sigmas_type "sigma_min", where the old one ends.
+    """
+
+    def _sigma_to_alpha_sigma_t(self, sigma: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        ratios = ((1 - self.alphas_cumprod) / self.alphas_cumprod) ** 0.5
+        found = (ratios == sigma).nonzero()
+        if len(found) == 0:  # sigmas of another spacing (Karras) are not in the schedule
+            return super()._sigma_to_alpha_sigma_t(sigma)
+        return self.alpha_t[found[0, 0]], self.sigma_t[found[0, 0]]
 
 
-def step_arguments(scheduler: SchedulerMixin, clips: list[Clip]) -> dict[str, Any]:
+def step_arguments(scheduler: SchedulerMixin, streams: list[torch.Generator]) -> dict[str, Any]:
     """Stochastic schedulers draw from the clips' own streams, so that they repeat as well."""
-    if "generator" not in inspect.signature(scheduler.step).parameters:
-        return {}
-    return {"generator": [clip.stream("scheduler") for clip in clips]}
+    return {"generator": streams} if "generator" in inspect.signature(scheduler.step).parameters else {}
 
 
 def step(
@@ -24,8 +35,8 @@ def step(
 ) -> torch.Tensor:
     """Latents [N,C,F,h,w] after the scheduler's step, in their own dtype.
 
-    The library's DPM-Solver++ rounds the latents to float32 inside its step, which the release it is compared with
-    (diffusers 0.21.4) did not. In float64 what that loses is added back; other dtypes are the library's step alone.
+    The library's DPM-Solver++ rounds the latents to float32 inside its step, which diffusers 0.21.4 did not. In
+    float64 what that loses is added back; other dtypes are the library's step alone.
     """
     moved = scheduler.step(prediction, timestep, latents, return_dict=False, **arguments)[0]
     if (

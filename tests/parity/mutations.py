@@ -129,6 +129,9 @@ PEEKABOO = (
     Mutation("dpm", "the last sigma is zero", "generator.backbone:Backbone.scheduler", '"sigma_min"', '"zero"', DPM),
     Mutation("dpm", "timesteps are spread over all", "generator.backbone:Backbone.scheduler",
              "**config, \"final", "**config, \"timestep_spacing\": \"linspace\", \"final", DPM),
+    Mutation("dpm", "coefficients of their rounded ratio", "generator.schedulers:ReleasedDpm._sigma_to_alpha_sigma_t",
+             "self.alpha_t[found[0, 0]], self.sigma_t[found[0, 0]]",
+             "1 / (sigma**2 + 1) ** 0.5, sigma * (1 / (sigma**2 + 1) ** 0.5)", DPM),
     Mutation("dpm", "latents round to float32", "generator.schedulers:step",
              "return moved + (share * latents - share * latents.float())", "return moved", DPM),
 )  # fmt: skip

@@ -45,22 +45,19 @@ class Ddim:
 class Dpm:
     """DPM-Solver++ 2M (Lu et al. 2022, midpoint), epsilon prediction, ending at the smallest training sigma.
 
-    The coefficients are float32 scalars as in the library, so that float64 runs can agree to the last digits.
+    As in diffusers 0.21.4: coefficients are float32, and those of the training schedule at each timestep.
     """
 
     def __init__(self, config, steps):
         ends = config["beta_start"] ** 0.5, config["beta_end"] ** 0.5
         alphas = torch.cumprod(1 - torch.linspace(*ends, 1000, dtype=torch.float32) ** 2, 0)
-        table = ((1 - alphas) / alphas).sqrt().numpy()
         if config.get("timestep_spacing", "linspace") == "leading":
             times = [k * (1000 // (steps + 1)) + config["steps_offset"] for k in range(steps, 0, -1)]
         else:
             times = [round(999 * k / steps) for k in range(steps, 0, -1)]
         self.timesteps, self.steps, self.previous = times, steps, None
-        sigmas = torch.from_numpy(np.array([*table[times], table[0]], dtype=np.float32))
-        self.alpha = [1 / (sigma**2 + 1) ** 0.5 for sigma in sigmas]
-        self.sigma = [sigma * alpha for sigma, alpha in zip(sigmas, self.alpha, strict=True)]
-        self.rate = [torch.log(a) - torch.log(s) for a, s in zip(self.alpha, self.sigma, strict=True)]
+        self.alpha, self.sigma = alphas.sqrt()[[*times, 0]], (1 - alphas).sqrt()[[*times, 0]]
+        self.rate = torch.log(self.alpha) - torch.log(self.sigma)
 
     def step(self, step, eps, latents):
         a, s, rate = self.alpha, self.sigma, self.rate
