@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from checks import TOLERANCES, Check, backbone
-from diffusers import DPMSolverMultistepScheduler
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
 from ivgbench.cases import Case, Subject
 from ivgbench.generator import generate
@@ -32,11 +32,11 @@ def golden_checks(folder: Path) -> tuple[list[Check], list[str]]:
             checks += [peekaboo(path, name, "float64"), peekaboo(path, name, "float32")]
             if meta["frozen_steps"] and "vanilla_final_latents" in load(path)[0]:
                 checks.append(vanilla(path, name))
-        elif meta.get("kind") == "units":
+        elif meta["kind"] == "units":
             checks += [unit(path, name, which, bits) for which in ("spatial", "temporal") for bits in (32, 16)]
-        elif meta.get("kind") == "single" and (folder / meta["model"] / "unet").is_dir():
+        elif meta["kind"] == "single" and (folder / meta["model"] / "unet").is_dir():
             checks += [track(path, name), embeds(path, name), trailblazer(path, name)]
-        elif meta.get("kind") != "recorded":
+        else:
             left_out.append(f"{name}: the kind {meta.get('kind')!r}, or its model, is not known here")
     return checks, left_out
 
@@ -47,38 +47,53 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     return arrays, json.loads(str(arrays.pop("meta")))
 
 
-def run_peekaboo(path: Path, dtype: str, frozen_steps: int | None = None) -> torch.Tensor:
+def first_steps(scheduler: SchedulerMixin) -> SchedulerMixin:
+    """The same schedule, of which only three steps are taken. The third, now the last, may be another one."""
+
+    class FirstSteps(type(scheduler)):
+        def set_timesteps(self, *arguments: Any, **keywords: Any) -> None:
+            super().set_timesteps(*arguments, **keywords)
+            self.timesteps = self.timesteps[:3]
+
+    scheduler.__class__ = FirstSteps
+    return scheduler
+
+
+def run_peekaboo(path: Path, dtype: str, frozen_steps: int | None = None, short: bool = False) -> np.ndarray:
     arrays, meta = load(path)
+    bb = backbone(path.parents[1] / "tiny_t2v", DTYPES[dtype])
     phrases = meta["fg_prompt"] if isinstance(meta["fg_prompt"], list) else [meta["fg_prompt"]]
     masks = [arrays[f"mask{k}"][:, 0] for k in range(meta["n_masks"])]
-    case = Case("golden", meta["prompt"], tuple(Subject(phrases[k % len(phrases)], None) for k in range(len(masks))))
+    scheduler = bb.scheduler({"DDIMScheduler": None, "DPMSolverMultistepScheduler": "dpm"}[meta["scheduler"]])
     clip = generate(
-        backbone(path.parents[1] / "tiny_t2v", DTYPES[dtype]),
-        case,
+        bb,
+        Case("golden", meta["prompt"], tuple(Subject(phrases[k % len(phrases)], None) for k in range(len(masks)))),
         method="peekaboo",
         method_options={"frozen_steps": meta["frozen_steps"] if frozen_steps is None else frozen_steps},
         steps=meta["num_inference_steps"],
         guidance_scale=meta["guidance_scale"],
-        scheduler={"DDIMScheduler": None, "DPMSolverMultistepScheduler": "dpm"}[meta["scheduler"]],
+        scheduler=first_steps(scheduler) if short else scheduler,
         latents=torch.from_numpy(arrays["init_latents"]),
         masks=np.stack(masks) if masks else None,
         prompt_embeds=torch.from_numpy(arrays["text_embeds"]),
         output="latent",
         return_trajectory=True,
     )
-    return clip.trajectory
+    return clip.trajectory.numpy()
 
 
-def peekaboo(path: Path, name: str, dtype: str) -> Check:
+def peekaboo(path: Path, name: str, dtype: str, short: bool = False) -> Check:
+    """`short`: the first two steps only."""
     # The repository's copies keep some steps only, and say which.
     steps = load(path)[0].get("steps", slice(None))
+    kept = slice(2) if short else slice(None)
     return Check(
-        name,
+        f"{name}, two steps" if short else name,
         "official",
         dtype,
         TOLERANCES[dtype],
-        ours=lambda: run_peekaboo(path, dtype).numpy()[steps],
-        theirs=lambda: load(path)[0]["all_latents"],
+        ours=lambda: run_peekaboo(path, dtype, short=short)[kept if short else steps],
+        theirs=lambda: load(path)[0]["all_latents"][kept],
     )
 
 
@@ -88,7 +103,7 @@ def vanilla(path: Path, name: str) -> Check:
         "official",
         "float64",
         1e-10,
-        ours=lambda: run_peekaboo(path, "float64", frozen_steps=0).numpy()[-1:],
+        ours=lambda: run_peekaboo(path, "float64", frozen_steps=0)[-1:],
         theirs=lambda: load(path)[0]["vanilla_final_latents"],
     )
 
@@ -115,14 +130,6 @@ def unit(path: Path, name: str, which: str, bits: int) -> Check:
     )
 
 
-class FirstSteps(DPMSolverMultistepScheduler):
-    """The schedule of all steps, of which only the first three are taken. The third, as the last, is another one."""
-
-    def set_timesteps(self, *arguments: Any, **keywords: Any) -> None:
-        super().set_timesteps(*arguments, **keywords)
-        self.timesteps = self.timesteps[:3]
-
-
 def run_trailblazer(path: Path, short: bool = False) -> np.ndarray:
     arrays, meta = load(path)
     bundle, theirs = meta["bundle"], meta["bundle"]["trailblazer"]
@@ -144,7 +151,7 @@ def run_trailblazer(path: Path, short: bool = False) -> np.ndarray:
         method_options=options,
         steps=meta["num_inference_steps"],
         guidance_scale=meta["guidance_scale"],
-        scheduler=FirstSteps.from_config(bb.scheduler("dpm").config) if short else "dpm",
+        scheduler=first_steps(bb.scheduler("dpm")) if short else "dpm",
         latents=torch.from_numpy(arrays["init_latents"]),
         prompt_embeds=torch.from_numpy(arrays["prompt_embeds"]),
         output="latent",
