@@ -9,7 +9,7 @@ from ivgbench.runs.scoring import Judges, detection_key, score_job, text_key
 from ivgbench.runs.store import Store
 
 FRAMES, SIZE = 4, (48, 80)
-JUDGES = Judges("detector", "clip")
+JUDGES = Judges("detector", "clip", "squash")
 STAR, RING = ([0.1, 0.1, 0.5, 0.6], [0.5, 0.3, 0.9, 0.9])
 
 
@@ -25,7 +25,8 @@ def scored(tmp_path):
     def score(asked, found):
         prompt = " and ".join(asked)
         case = Case("several", prompt, tuple(Subject(phrase, box) for phrase, box in asked.items()))
-        store.save_arrays(JUDGES.clip, "pixels", {"frames": np.eye(FRAMES, 8)})
+        for model in (JUDGES.clip, JUDGES.squash):
+            store.save_arrays(model, "pixels", {"frames": np.eye(FRAMES, 8)})
         store.save_arrays(JUDGES.clip, text_key(prompt), {"text": np.eye(8)[0]})
         for phrase, boxes in found.items():
             store.save_arrays(JUDGES.detector, detection_key("pixels", phrase), {"boxes": boxes})

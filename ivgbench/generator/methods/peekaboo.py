@@ -31,7 +31,7 @@ class Masking(Method):
     scope: "official", what the released code does: mid and up blocks; self-attention, text attention with BOS
         forbidden to everybody, and both temporal attentions. "paper", what the formulas of the Test-Time Domain
         Adaptation paper say (section 2.1): up blocks, self- and text attention only, BOS belongs to the background.
-        The default is the release, because Peekaboo's published numbers are the release's.
+        Peekaboo's default is the release, because its published numbers are the release's.
     without: parts of the scope that are left out, for ablations: masks in "self"-attention, in text attention
         ("cross"), in "temporal" attention, in the "mid" block, and that "bos" is forbidden to everybody.
     bind: with several subjects, whether a subject's cells see all subjects' words ("all-words", the release) or only
