@@ -10,17 +10,15 @@ Samples are kept in the work folder in blocks, so that an exam that was stopped 
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from ivgbench.boxes import iou
-from ivgbench.cases import Case, Subject
-from ivgbench.files import write_atomic, write_json
+from ivgbench.files import write_json
 from ivgbench.generator import Backbone
-from ivgbench.generator.sampler import generate_batch
-from ivgbench.generator.sources import weights_hash
 from ivgbench.metrics import clip_sim
 from ivgbench.metrics.detectors import PocketYolo
 from ivgbench.metrics.features import ClipModel
@@ -28,37 +26,10 @@ from ivgbench.metrics.fid import fid
 from ivgbench.metrics.kid import kid
 from ivgbench.pocket import segmentation, world
 from ivgbench.pocket.loop import default_work_dir
-from ivgbench.pocket.train import WEIGHTS
+from ivgbench.pocket.samples import exam_folder, sample, sheet, truth
 
-BLOCK = 4
 #: Frames that a thing must be seen in to count for the clip: more than this share.
 MOST = 0.5
-
-
-def truth(index: int, subjects: int) -> world.Clip:
-    """Clip `index` of the reporting split with one or two subjects."""
-    return world.sample_scene("report", index, second=float(subjects > 1))
-
-
-def sample(backbone: Backbone, folder: Path, clips: int, subjects: int) -> np.ndarray:
-    """Plain samples of the first reporting captions, uint8 [N,F,H,W,3]; blocks that are in `folder` are not remade."""
-    videos = []
-    for first in range(0, clips, BLOCK):
-        path = folder / f"subjects-{subjects}" / f"{first:05d}.npy"
-        if not path.exists():
-            shown = [truth(first + i, subjects) for i in range(BLOCK)]
-            cases = [
-                Case(str(i), clip.caption, tuple(Subject(sprite.phrase, sprite.boxes) for sprite in clip.sprites))
-                for i, clip in enumerate(shown)
-            ]
-            made = generate_batch(backbone, cases, "plain", seeds=range(first, first + BLOCK))
-            block = np.stack([clip.video for clip in made])
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, lambda handle, block=block: np.save(handle, block))
-            if first % 32 == 0:
-                print(f"exam: {subjects} subject(s), {first + BLOCK} of {clips} clips", flush=True)
-        videos.append(np.load(path))
-    return np.concatenate(videos)[:clips]
 
 
 def most(frames: list[bool]) -> bool:
@@ -190,27 +161,48 @@ def distance(videos: np.ndarray, embed, seed: int = 0) -> dict[str, float]:
     }
 
 
+@torch.inference_mode()
+def speed(backbone: Backbone, batch: int = 4, repeats: int = 15) -> dict[str, float]:
+    """Milliseconds of one guided network evaluation (both branches) of one clip, in a batch: the median of repeats."""
+    rows = 2 * batch
+    shape = (rows, backbone.latent_channels, backbone.frames, backbone.latent_height, backbone.latent_width)
+    latents = torch.randn(shape, device=backbone.device, dtype=backbone.dtype)
+    words = torch.randn(
+        rows, 77, backbone.unet.config.cross_attention_dim, device=backbone.device, dtype=backbone.dtype
+    )
+    taken = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        backbone.unet(latents, torch.tensor(500, device=backbone.device), words)
+        if backbone.device.type == "cuda":
+            torch.cuda.synchronize()
+        taken.append(time.perf_counter() - started)
+    return {"ms a clip": 1000 * float(np.median(taken)) / batch, "batch": batch, "threads": torch.get_num_threads()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=256, help="one-subject captions (default: %(default)s)")
     parser.add_argument("--pairs", type=int, default=96, help="two-subject captions (default: %(default)s)")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--work", type=Path, default=default_work_dir(), help="(default: %(default)s)")
+    parser.add_argument("--sheets", type=Path, default=Path("results/figures"), help="(default: %(default)s)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
-    backbone = Backbone.from_pretrained(str(arguments.weights / "text-to-video"), device=arguments.device)
-    detector = PocketYolo(arguments.weights / "detector")
-    judge = ClipModel.from_pretrained(str(arguments.weights / "clip"))
-    # Samples of other weights are other samples.
-    folder = arguments.work / "exam" / weights_hash(arguments.weights / "text-to-video")[:12]
+    backbone = Backbone.from_pretrained("pocket", device=arguments.device)
+    detector = PocketYolo()
+    judge = ClipModel.from_pretrained("pocket")
+    folder = exam_folder(arguments.work)
     one = sample(backbone, folder, arguments.clips, 1)
     two = sample(backbone, folder, arguments.pairs, 2)
     facts = {
         "one subject": one_subject(one, detector, judge),
         "two subjects": two_subjects(two, detector),
         "against rendered videos, CLIP tower": distance(one, judge.embed_video),
+        "one guided evaluation": speed(backbone),
     }
     write_json(folder / "exam.json", facts)
+    sheet(one[:64], [truth(index, 1).caption for index in range(64)][: len(one)], arguments.sheets / "pocket-plain.png")
+    sheet(two[:32], [truth(index, 2).caption for index in range(32)][: len(two)], arguments.sheets / "pocket-pairs.png")
     for part, numbers in facts.items():
         for name, value in numbers.items():
             print(f"{part}: {name}: {value:.4g}")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ivgbench.boxes import iou
-from ivgbench.pocket import exam, judging, segmentation, traps, world
+from ivgbench.pocket import exam, judging, samples, segmentation, traps, world
 
 
 def frames(count, split="held-out"):
@@ -67,7 +67,7 @@ def test_a_judge_that_claims_everything_is_caught():
 
 
 def test_rendered_clips_pass_the_exam_and_swapped_ones_fail():
-    clips = [exam.truth(index, 1) for index in range(6)]
+    clips = [samples.truth(index, 1) for index in range(6)]
     videos = np.stack([clip.video for clip in clips])
     assert set(exam.words_right(videos, clips).values()) == {1.0}
     wrong = [clip._replace(sprites=(clip.sprites[0]._replace(colour="none"),)) for clip in clips]

@@ -9,7 +9,7 @@ from ivgbench.boxes import iou
 from ivgbench.generator import Backbone, generate
 from ivgbench.metrics.detectors import PocketYolo
 from ivgbench.metrics.features import ClipModel
-from ivgbench.pocket import quality, reference
+from ivgbench.pocket import judging, quality, reference, traps
 from ivgbench.pocket.train import WEIGHTS
 from ivgbench.suites import load_suite
 
@@ -57,6 +57,19 @@ def test_the_ground_truth_of_a_suite_is_found_where_it_was_asked(detector):
 def test_the_pocket_clip_picks_the_right_caption_among_64(held_out):
     frames, clips, _ = held_out
     assert quality.caption_accuracy(ClipModel.from_pretrained("pocket"), frames, clips) >= 0.9
+
+
+@pytest.mark.parametrize("trap", ["blank", "wrong colour", "wrong shape"])
+def test_the_detector_does_not_see_what_is_not_there(detector, trap):
+    shown, phrases = zip(*traps.trap(trap, 100), strict=True)
+    assert judging.false_alarms(detector, np.stack(shown), list(phrases)) <= 0.02
+
+
+def test_the_pocket_clip_reads_every_word(held_out):
+    frames, clips, _ = held_out
+    judge = ClipModel.from_pretrained("pocket")
+    for swap in ("colour", "shape"):
+        assert judging.prefers_right(judge, frames, clips, swap) >= 0.92
 
 
 def test_the_pocket_backbone_generates_what_its_preset_says():
