@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPEC ?= benchmarks/pocket.toml
 
-.PHONY: help env table1 table2 figures test test-slow lint clean
+.PHONY: help env table1 table2 figures claims claims-quick test test-slow lint clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 18
@@ -27,8 +27,30 @@ table2: env ## the same clips against reference sets: FID, KID, JEDi
 	$(BIN)/ivgbench run --spec benchmarks/pocket-table2.toml
 	$(BIN)/ivgbench table 2
 
-figures: table1 ## draw what table1 generated, frame by frame
+figures: table1 ## draw what table1 generated, and what masks do to the activations
+	$(BIN)/ivgbench figure 1
+	$(BIN)/ivgbench figure 2
+	$(BIN)/ivgbench figure 3
 	$(BIN)/ivgbench figure 4
+
+# Each line goes on where it was stopped, and shows how far it is.
+claims: env ## the paper's claims put to the test, the ablations, the search (hours; goes on where it was stopped)
+	$(BIN)/ivgbench claims
+	$(BIN)/ivgbench figure 1 --run claims
+	$(BIN)/ivgbench figure 2 --spec benchmarks/claims-run.toml
+	$(BIN)/ivgbench figure 3 --spec benchmarks/claims-run.toml
+	$(BIN)/ivgbench figure 4 --run claims
+	$(BIN)/ivgbench run --spec benchmarks/ablations.toml
+	$(BIN)/python benchmarks/ablations.py
+	$(BIN)/python benchmarks/search.py
+
+claims-quick: env ## a rehearsal of the same into results/quick (minutes; every claim stays open)
+	$(BIN)/ivgbench claims --quick
+	$(BIN)/ivgbench figure 1 --run claims-quick --out results/quick
+	$(BIN)/ivgbench figure 2 --spec benchmarks/claims-run.toml --cases 6 --out results/quick
+	$(BIN)/ivgbench figure 3 --spec benchmarks/claims-run.toml --cases 6 --out results/quick
+	$(BIN)/ivgbench figure 4 --run claims-quick --out results/quick
+	$(BIN)/python benchmarks/search.py --trials 2 --cases 1 --out results/quick
 
 test: env ## the tests (a few minutes)
 	$(BIN)/python -m pytest

@@ -22,7 +22,7 @@ def claims(
     quick: Annotated[
         bool, typer.Option("--quick", help=f"{QUICK_CASES} cases a split: a rehearsal, every claim stays open.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="(default: results/CLAIMS.md, with --quick CLAIMS-quick.md)")] = None,
+    out: Annotated[Path | None, typer.Option(help="(default: results/CLAIMS.md, or quick/CLAIMS.md)")] = None,
     workers: Workers = None,
     device: Device = "auto",
     runs: Runs = DEFAULT_RUNS,
@@ -49,7 +49,7 @@ def claims(
     seen = recording.record(plan, store, engine, device) if recording.in_plan(plan) else None
     outcome = runner.run(plan, store, lab, engine)
     judged = judge(asked, evidence.samples(runs, outcome.run, seen))
-    out = out or Path("results") / ("CLAIMS-quick.md" if quick else "CLAIMS.md")
+    out = out or Path("results/quick/CLAIMS.md" if quick else "results/CLAIMS.md")
     claims_text.write(out, asked, judged, outcome.run, plan.facts.backbone)
     for one in judged:
         print(f"{one.verdict:5}  {one.claim.text}{f'  ({one.why})' if one.why else ''}")

@@ -120,7 +120,10 @@ def figure(
     run: Annotated[str | None, typer.Option("--run", help="1, 4: (default: table1, or the only one)")] = None,
     case: Annotated[str | None, typer.Option("--case", help="1, 4: its id. (default: the first of each split)")] = None,
     backbone: Annotated[str, typer.Option(help="2, 3: whose activations.")] = "pocket",
-    cases: Annotated[int, typer.Option(help="2, 3: how many of each of the suites static and dynamic.")] = 8,
+    spec: Annotated[
+        Path | None, typer.Option("--spec", help="2, 3: the run whose cases to record, instead of static and dynamic.")
+    ] = None,
+    cases: Annotated[int | None, typer.Option(help="2, 3: how many of each suite. (default: 8, or the spec's)")] = None,
     out: Annotated[Path, typer.Option(help="Where the PNG, SVG and CSV files go.")] = Path("results/figures"),
     workers: Workers = None,
     device: Device = "auto",
@@ -137,11 +140,12 @@ def figure(
         from ivgbench.runs.engines import LocalEngine
         from ivgbench.runs.lab import Lab
         from ivgbench.runs.planning import make_plan
-        from ivgbench.runs.spec import RunSpec
+        from ivgbench.runs.spec import RunSpec, load_spec
         from ivgbench.runs.store import Store
 
         lab = Lab(device)
-        plan = make_plan(RunSpec("activations", recording.ROWS, backbone, cases=cases), lab)
+        asked = RunSpec("activations", recording.ROWS, backbone, cases=8) if spec is None else load_spec(spec)
+        plan = make_plan(asked if cases is None else replace(asked, cases=cases), lab)
         engine = LocalEngine(lab.default_workers() if workers is None else workers)
         seen = recording.record(plan, Store(runs), engine, device)
         title = f"{plan.facts.backbone}, mean of {len(seen.cases)} cases"

@@ -79,8 +79,11 @@ def record(plan: Plan, store: Store, engine: Any, device: str) -> Activations:
     """Makes the recordings of a plan's rows that are not there yet, and reads them all.
 
     Raises:
-        UserError: a clip could not be made.
+        UserError: the plan lacks one of the rows, or a clip could not be made.
     """
+    if not in_plan(plan):
+        rows = ", ".join(row.label or row.method for row in ROWS)
+        raise UserError(f"run {plan.spec.name!r} lacks rows that activations are compared by: {rows}")
     jobs = list({job.id: job for job in plan.jobs if job.label in {row.label or row.method for row in ROWS}}.values())
     missing = [job for job in jobs if store.arrays(KIND, job.id) is None]
     runner.generate(store, RecordingLab(store, device), engine, missing, len(jobs), environment())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ivgbench.generator.methods.base import resolve
-from ivgbench.runs.spec import load_spec
+from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -37,3 +37,28 @@ def test_every_setting_of_the_ablation_is_another():
     configs = [resolve(one.method, one.options) for one in spec.methods]
     assert len(set(configs)) == len(configs)
     assert script("ablations").BASE in {one.label for one in spec.methods}
+
+
+def test_the_search_gives_every_method_the_same_number_of_valid_settings():
+    search = script("search")
+    asked = search.spec(6, 1)
+    for method in search.SPACES:
+        mine = [one.options for one in asked.methods if one.method == method]
+        assert len(mine) == 6 and mine[0] == {}
+        assert len({resolve(method, one) for one in mine}) == 6
+        assert search.settings(method, 3) == mine[:3]
+    assert not set(asked.suites) & set(load_spec(BENCHMARKS / "claims-run.toml").suites)
+
+
+def test_the_search_chooses_control_that_keeps_the_picture(stored, tmp_path):
+    search = script("search")
+    store, rows, _, _ = stored
+    asked = RunSpec("table1", (MethodSpec("plain"), MethodSpec("mask-norm")))
+    frame = search.results(store, asked).set_index("method")
+    mine = [r["value"] for r in rows if (r["metric"], r["label"]) == ("miou", "mask-norm")]
+    assert frame.loc["mask-norm", "miou_all"] == pytest.approx(100 * np.mean(mine))
+    assert frame.loc["plain", "chosen"]
+    search.CLIP_LOSS = -100.0
+    assert not search.results(store, asked)["chosen"].any()
+    assert "no setting keeps CLIP-SIM" in search.markdown(search.results(store, asked))
+    assert all(path.stat().st_size for path in search.draw(frame.reset_index(), tmp_path / "search"))

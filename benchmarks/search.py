@@ -1,0 +1,188 @@
+"""Settings by measurement: what the paper leaves open, searched on the tuning suites with the same budget per method.
+
+    python benchmarks/search.py                        # can be stopped and started again
+    python benchmarks/search.py --trials 1 --cases 1   # a rehearsal
+
+Every method gets the same number of settings, on the same cases, from the same noise: its defaults first, then random
+draws from its own space. Chosen is the highest mIoU (all clips, both splits) among settings whose CLIP-SIM is not more
+than `CLIP_LOSS` below the unguided model's: control that costs the picture is none. The reporting suites are never
+looked at. Writes results/tables/search.csv and .md, and results/figures/search.png and .svg.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ivgbench.errors import UserError
+from ivgbench.files import canonical_json, write_text
+from ivgbench.generator.methods.base import resolve
+from ivgbench.report import paper
+from ivgbench.report.figures import save
+from ivgbench.runs import runner
+from ivgbench.runs.engines import LocalEngine
+from ivgbench.runs.lab import Lab
+from ivgbench.runs.planning import make_plan
+from ivgbench.runs.spec import MethodSpec, RunSpec
+from ivgbench.runs.store import Store
+
+SUITES = ("pocket-tuning-static", "pocket-tuning-dynamic")
+TRIALS, CASES, SEED = 16, 8, 0
+#: Points of CLIP-SIM (100 x cosine) that control may cost.
+CLIP_LOSS = 2.0
+MASKS: dict[str, list[Any]] = {"frozen_steps": [2, 3, 4, 6, 8, 10, 12], "scope": ["official", "paper"]}
+NORM: dict[str, list[Any]] = {**MASKS, "norm_self": [True, False], "norm_cross": [True, False]}
+INNER: dict[str, list[Any]] = {
+    **NORM,
+    "gamma": [0.02, 0.05, 0.1, 0.2, 0.5, 1.0],
+    "inner_steps": [1, 2, 3],
+    "window": [None, (0, 4), (0, 8), (4, 16)],
+}
+SPACES: dict[str, dict[str, list[Any]]] = {
+    "peekaboo": {**MASKS, "without": [None, ("bos",), ("mid",), ("temporal",)]},
+    "trailblazer": {
+        "spatial_steps": [2, 5, 8, 12],
+        "temporal_steps": [0, 2, 5, 8, 12],
+        "spatial_strengthen": [0.05, 0.1, 0.2, 0.4],
+        "spatial_weaken": [0.001, 0.01, 0.1],
+        "temporal_strengthen": [0.05, 0.1, 0.2, 0.4],
+        "temporal_weaken": [0.001, 0.01, 0.1],
+        "trailing_length": [0, 2, 5, 15],
+        "temporal_gate": ["official", "intent"],
+    },
+    "mask-norm": NORM,
+    "mask-norm-id": INNER,
+    "mask-norm-tid": {
+        **INNER,
+        "kappa": [0.03, 0.1, 0.3, 1.0],
+        "gradient": ["detached", "exact"],
+        "guided_steps": ["all", "frozen"],
+    },
+}
+
+
+def settings(method: str, trials: int, seed: int = SEED) -> list[dict[str, Any]]:
+    """`trials` different settings of a method, its defaults first; the first of a longer list are those of a shorter.
+
+    Draws that the method refuses are drawn again. A space that is smaller than `trials` is exhausted as far as 100
+    draws a trial go.
+    """
+    rng = np.random.default_rng([seed, list(SPACES).index(method)])
+    found = {resolve(method): {}}
+    for _ in range(100 * trials):
+        drawn = {name: values[rng.integers(len(values))] for name, values in SPACES[method].items()}
+        options = {name: value for name, value in drawn.items() if value is not None}
+        try:
+            config = resolve(method, options)
+        except UserError:
+            continue
+        if len(found) < trials:
+            found.setdefault(config, options)
+    return list(found.values())
+
+
+def spec(trials: int, cases: int) -> RunSpec:
+    """The run of a search: all settings of all methods, and the unguided model."""
+    methods = [MethodSpec("plain")]
+    for method in SPACES:
+        methods += [MethodSpec(method, one, f"{method} #{k}") for k, one in enumerate(settings(method, trials))]
+    return RunSpec("search", tuple(methods), suites=SUITES, cases=cases)
+
+
+def results(store: Store, asked: RunSpec) -> pd.DataFrame:
+    """One row per setting: mIoU (percent, all clips, mean of both splits, and of each), CLIP-SIM, cost, `chosen`."""
+    rows = pd.DataFrame(store.load_rows(asked.name)[0])
+    if bad := sorted(set(rows["status"]) - {"ok", "undefined"}):
+        raise UserError(f"run {asked.name!r} is not whole ({bad[0]}); run the search again")
+    rows = rows.astype({"value": "float64"})
+    mean = rows.groupby(["label", "split", "metric"])["value"].mean().unstack()
+    lines = []
+    for one in asked.methods:
+        here = mean.loc[one.label or one.method]
+        lines.append(
+            {
+                "method": one.method,
+                "label": one.label or one.method,
+                "options": canonical_json(one.options),
+                "miou_all": 100 * here["miou"].mean(),
+                **{f"miou_{split}": 100 * here["miou"][split] for split in here.index},
+                **{name: here[name].mean() for name in ("clip_sim", "nfe", "backward", "seconds")},
+            }
+        )
+    frame = pd.DataFrame(lines)
+    floor = frame[frame["method"] == "plain"]["clip_sim"].iloc[0] - CLIP_LOSS
+    best = frame[frame["clip_sim"] >= floor].groupby("method")["miou_all"].idxmax()
+    return frame.assign(chosen=frame.index.isin(best))
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """Chosen settings beside the defaults."""
+    lines = [
+        "# Settings found on the tuning suites, pocket lab",
+        f"{frame['method'].value_counts().max()} settings a method at most, the same cases and noise for all. Chosen: "
+        f"highest mIoU among settings that lose at most {CLIP_LOSS:g} points of CLIP-SIM to the unguided model. All "
+        "settings: search.csv.",
+        "| Method | Setting | mIoU all % | CLIP-SIM | NFE | Backward | s |\n"
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for method, mine in frame.groupby("method", sort=False):
+        first = mine.index[0]
+        shown = mine[mine["chosen"] | (mine.index == first)]
+        for one in shown.itertuples():
+            what = "defaults" if one.Index == first else f"`{one.options}`"
+            what += ", **chosen**" if one.chosen and one.method != "plain" else ""
+            lines[-1] += (
+                f"\n| {paper.print_name(method)} | {what} | {one.miou_all:.1f} | {one.clip_sim:.2f} | {one.nfe:.0f} "
+                f"| {one.backward:.0f} | {one.seconds:.2f} |"
+            )
+        if not mine["chosen"].any():
+            lines[-1] += f"\n| {paper.print_name(method)} | no setting keeps CLIP-SIM | – | – | – | – | – |"
+    return "\n\n".join(lines) + "\n"
+
+
+def draw(frame: pd.DataFrame, stem: Path) -> list[Path]:
+    """Every setting by its control and its text agreement; rings: defaults, stars: chosen."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.3, 3.0), layout="constrained")
+    axes = figure.add_subplot()
+    for number, (method, mine) in enumerate(frame.groupby("method", sort=False)):
+        colour = f"C{number}"
+        axes.scatter(mine["miou_all"], mine["clip_sim"], s=9, color=colour, label=paper.print_name(method))
+        axes.scatter(mine["miou_all"][:1], mine["clip_sim"][:1], s=45, facecolors="none", edgecolors=colour)
+        best = mine[mine["chosen"]]
+        axes.scatter(best["miou_all"], best["clip_sim"], s=90, marker="*", color=colour, edgecolors="black", lw=0.5)
+    plain = frame[frame["method"] == "plain"]["clip_sim"].iloc[0]
+    axes.axhline(plain - CLIP_LOSS, color="grey", lw=0.8, ls=":")
+    axes.set_xlabel("mIoU over all clips, %", fontsize=8)
+    axes.set_ylabel("CLIP-SIM", fontsize=8)
+    axes.set_title("tuning suites, pocket; rings: defaults, stars: chosen", fontsize=7)
+    axes.tick_params(labelsize=7)
+    axes.legend(fontsize=6, frameon=False)
+    return save(figure, stem, dpi=300)
+
+
+def main() -> None:
+    """Runs what is missing, then writes table and figure."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--trials", type=int, default=TRIALS, help="settings a method")
+    options.add_argument("--cases", type=int, default=CASES, help="of each tuning suite")
+    options.add_argument("--runs", type=Path, default=Path("results/runs"))
+    options.add_argument("--out", type=Path, default=Path("results"))
+    options.add_argument("--workers", type=int, default=None)
+    said = options.parse_args()
+    lab, store, asked = Lab(), Store(said.runs), spec(said.trials, said.cases)
+    runner.run(make_plan(asked, lab), store, lab, LocalEngine(said.workers or lab.default_workers()))
+    frame = results(store, asked)
+    write_text(said.out / "tables" / "search.csv", frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+    write_text(said.out / "tables" / "search.md", markdown(frame))
+    draw(frame, said.out / "figures" / "search")
+    print(markdown(frame))
+
+
+if __name__ == "__main__":
+    main()
