@@ -12,6 +12,7 @@ looked at. Writes results/tables/search.csv and .md, and results/figures/search.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -185,4 +186,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as fault:
+        sys.exit(f"search: {fault}")

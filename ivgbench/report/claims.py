@@ -24,9 +24,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-#: The split of metrics that are taken over a whole set.
-POOLED = "both"
-
 
 class Metric(NamedTuple):
     """What a metric is in print; decimals of its values."""
@@ -52,10 +49,10 @@ METRICS: dict[str, Metric] = {
 class Claim:
     """One claim.
 
-    text: in words; paper: what the paper prints for it. metric: one of `METRICS`. row: the label that it is
-    about; than: labels, or numbers in the metric's unit: all of them must be beaten. splits: on each of which it must
-    hold. direction: whether the row is to be "higher" or "lower"; margin: by more than so much, in the metric's unit
-    (negative: at most so much worse).
+    text: in words; paper: what the paper prints for it. metric: one of `METRICS`. row: the label that it is about;
+    than: labels, or numbers in the metric's unit: all of them must be beaten. splits: on each of which it must hold;
+    for FID and KID, which take both splits together, the frame encoders. direction: whether the row is to be "higher"
+    or "lower"; margin: by more than so much, in the metric's unit (negative: at most so much worse).
     """
 
     id: str

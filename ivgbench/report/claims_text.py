@@ -37,7 +37,8 @@ def markdown(spec: ClaimsSpec, judged: Sequence[Judged], run: str, backbone: str
         f"rivals; p-values are two-sided and corrected over all {len(judged)} claims after Holm, at "
         f"{100 * spec.level:g} %. *Fails* means that the opposite is shown at that level, *open* that neither is. mIoU "
         f"is `miou_all`: every clip counts, found or not. FID and KID are against the asked scenes as the pocket world "
-        f"draws them, on the pocket CLIP's frame features; KID leaves out pairs of frames of one video.",
+        f"draws them, both splits together, on the frame features of the named encoder (CLIP's say little of texture); "
+        f"KID leaves out pairs of frames of one video.",
     ]
     if spec.contradictions:
         parts += ["## Where the paper contradicts itself", "\n".join(f"- {line}" for line in spec.contradictions)]
@@ -67,7 +68,7 @@ def _details(one: Judged) -> str:
         f"Verdict {LAB}: {_verdict(one)}.",
         "\n".join(
             [
-                "| Split | Against | Difference | 95 % | Cases | p for | p against |",
+                "| On | Against | Difference | 95 % | Cases | p for | p against |",
                 "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
                 *(_line(comparison, metric.decimals) for comparison in one.comparisons),
             ]

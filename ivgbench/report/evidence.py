@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from ivgbench.metrics import stats
 from ivgbench.metrics.fid import gaussian
 from ivgbench.metrics.paired_sets import fid_draws, kid_draws
 from ivgbench.report import paper
-from ivgbench.report.claims import METRICS, POOLED, Sample
+from ivgbench.report.claims import METRICS, Sample
 from ivgbench.report.clips import scored
 from ivgbench.report.tables import COLUMNS
 from ivgbench.runs.recording import Activations
@@ -25,9 +25,15 @@ SET_RESAMPLES = 2_000
 _SCORES = {column.key: column for column in COLUMNS if column.key in METRICS}
 
 
-def samples(runs: str | Path, run: str, seen: Activations | None) -> dict[tuple[str, str], Sample]:
+def samples(
+    runs: str | Path, run: str, seen: Activations | None, encoders: Mapping[str, str]
+) -> dict[tuple[str, str], Sample]:
     """(metric, split) -> Sample of a whole run. Only cases that every row has count.
 
+    Args:
+        seen: the run's recorded activations, if there are any.
+        encoders: name -> id of the frame encoders whose features of the run's clips are cached; for FID and KID the
+            name stands where the split does.
     Raises:
         UserError: no such run, or clips of it are missing or have failed.
     """
@@ -44,7 +50,9 @@ def samples(runs: str | Path, run: str, seen: Activations | None) -> dict[tuple[
             found[key, str(split)] = _of_cases(table * column.scale)
     if seen is not None:
         found |= activation_samples(seen)
-    return found | set_samples(store, entries, manifest["clip"])
+    for name, model in encoders.items():
+        found |= {(metric, name): sample for metric, sample in set_samples(store, entries, model).items()}
+    return found
 
 
 def _of_cases(table: pd.DataFrame) -> Sample:
@@ -74,8 +82,8 @@ def activation_samples(seen: Activations) -> dict[tuple[str, str], Sample]:
     return found
 
 
-def set_samples(store: Store, entries: pd.DataFrame, model: str) -> dict[tuple[str, str], Sample]:
-    """FID and KID of every row against the reference row's clips of the run: the asked scenes, drawn.
+def set_samples(store: Store, entries: pd.DataFrame, model: str) -> dict[str, Sample]:
+    """Metric -> Sample: FID and KID of every row against the reference row's clips of the run: the asked scenes, drawn.
 
     All splits together. The reference is the run's own ground truth, so that obeying an unusual box is not punished
     as unreal; without that row there is nothing to compare with.
@@ -96,9 +104,8 @@ def set_samples(store: Store, entries: pd.DataFrame, model: str) -> dict[tuple[s
     found = {}
     for metric, rows in values.items():
         first, rest = ({row: one[part] for row, one in rows.items()} for part in (0, slice(1, None)))
-        found[metric, POOLED] = Sample(
-            {row: float(one) for row, one in first.items()}, rest, weights.shape[1], centred=True
-        )
+        estimates = {row: float(one) for row, one in first.items()}
+        found[metric] = Sample(estimates, rest, weights.shape[1], centred=True)
     return found
 
 
