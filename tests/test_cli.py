@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "runs"))
 from fake_lab import FakeLab
 
-from ivgbench import __version__, cli, load_suite
+from ivgbench import __version__, cli, load_suite, suites
 from ivgbench.runs import lab, video
 from ivgbench.runs.store import Store
 
@@ -24,7 +24,7 @@ PROMPT = "a red star on a grey background"
 def shell(monkeypatch, capsys, tmp_path):
     """A function (*arguments) -> (exit code, stdout, stderr), in a folder of its own, with the fake lab."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(lab, "Lab", lambda device: FakeLab(tmp_path / "log"))
+    monkeypatch.setattr(lab, "Lab", lambda *_: FakeLab(tmp_path / "log"))
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["ivgbench", *map(str, arguments)])
@@ -118,9 +118,26 @@ def test_seeds_and_shards(shell):
     )
 
 
+def test_batches_are_made_together(shell, tmp_path):
+    assert shell("run", "--method", "plain", "--cases", 3, "--batch-size", 2, "--workers", 1)[0] == 0
+    noted = (tmp_path / "log").read_text().split()
+    assert noted.count("batch:2") == 3 and "batch:1" not in noted
+
+
+def test_precision_and_adapters_are_part_of_a_job(shell, tmp_path):
+    (tmp_path / "a.pt").write_bytes(b"an adapter")
+    once = ("run", "--method", "plain", "--suite", "static", "--cases", 1)
+    for extra in ((), ("--dtype", "float16"), ("--lora", "a.pt"), ("--offload",)):
+        assert shell(*once, *extra)[0] == 0
+    assert len((tmp_path / "log").read_text().split()) == 3  # --offload changes no pixel: nothing to do
+    assert "no file none.pt" in refused(shell(*once, "--lora", "none.pt"))
+    assert "unknown dtype 'half'" in refused(shell(*once, "--dtype", "half"))
+    assert "pip install 'ivgbench[ray]'" in refused(shell(*once, "--engine", "ray"))
+
+
 def test_failed_jobs_are_exit_code_1_and_a_partial_table(shell, monkeypatch, tmp_path):
     broken = FakeLab(tmp_path / "log", {"pocket-static-01": "raise"})
-    monkeypatch.setattr(lab, "Lab", lambda device: broken)
+    monkeypatch.setattr(lab, "Lab", lambda *_: broken)
     code, out, err = shell("run", "--method", "plain", "--suite", "static", "--cases", 2)
     assert code == 1 and "1 failed" in out and "1/2" in out
     assert "failed: plain, case pocket-static-01, seed 0" in err and "latents are not finite" in err
@@ -130,7 +147,7 @@ def test_failed_jobs_are_exit_code_1_and_a_partial_table(shell, monkeypatch, tmp
 
 
 def test_a_full_disk_is_one_line(shell, monkeypatch, tmp_path):
-    monkeypatch.setattr(lab, "Lab", lambda device: FakeLab(tmp_path / "log", {"pocket-static-00": "full"}))
+    monkeypatch.setattr(lab, "Lab", lambda *_: FakeLab(tmp_path / "log", {"pocket-static-00": "full"}))
     code, _, err = shell("run", "--method", "plain", "--suite", "static", "--cases", 2)
     assert code == 1 and "Traceback" not in err
     assert err.splitlines()[-1].startswith("ivgbench: the disk is full") and "run the same again" in err
@@ -289,5 +306,5 @@ def test_what_there_is(shell, what, words):
 
 def test_the_doctor_says_what_is_here(shell):
     code, out, _ = shell("doctor")
-    assert __version__ in out and "8 whole" in out and "exact" in out
+    assert __version__ in out and f"{len(suites.names())} whole" in out and "exact" in out
     assert code == (0 if "missing" not in out and "incomplete" not in out and "not installed" not in out else 1)

@@ -29,6 +29,8 @@ Seeds = Annotated[int | None, typer.Option(help="Seeds 0..K-1 for every case (de
 Steps = Annotated[int | None, typer.Option(help="Sampling steps (default: the backbone's).")]
 Guidance = Annotated[float | None, typer.Option("--guidance-scale", help="(default: the backbone's)")]
 Scheduler = Annotated[str | None, typer.Option(help="ddim, dpm or checkpoint (default: ddim).")]
+Dtype = Annotated[str | None, typer.Option(help="float32, float16 or bfloat16 (default: float32).")]
+Lora = Annotated[Path | None, typer.Option(help="Adapters for the backbone's denoiser (.safetensors, .pt).")]
 GroundTruth = Annotated[bool, typer.Option("--ground-truth", help="Add the reference row (pocket only).")]
 References = Annotated[
     list[str] | None,
@@ -37,6 +39,7 @@ References = Annotated[
 ReferenceVideos = Annotated[int | None, typer.Option(help="How many videos of each reference (default: 400).")]
 Workers = Annotated[int | None, typer.Option(help="Processes (default: one per CPU; one on a GPU).")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Offload = Annotated[bool, typer.Option("--offload", help="Parts of the backbone on the device only while they work.")]
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class Request:
     steps: Steps = None
     guidance_scale: Guidance = None
     scheduler: Scheduler = None
+    dtype: Dtype = None
+    lora: Lora = None
     ground_truth: GroundTruth = False
     reference: References = None
     reference_videos: ReferenceVideos = None

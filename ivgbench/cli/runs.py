@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,7 @@ from ivgbench import suites as suite_files
 from ivgbench.cli.options import (
     DEFAULT_RUNS,
     Device,
+    Offload,
     References,
     Request,
     Runs,
@@ -32,16 +33,21 @@ if TYPE_CHECKING:
 @takes_request
 def run(
     request: Request,
+    batch_size: Annotated[int, typer.Option(help="Clips made together. More than 1 agrees to 1e-5, not bits.")] = 1,
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="Processes here, or a Ray cluster.")] = "local",
     workers: Workers = None,
     shard: Annotated[str | None, typer.Option(help="i/n: every n-th job from the i-th; i from 0.")] = None,
     device: Device = "auto",
+    offload: Offload = False,
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """Generate, measure and score. What is done already is not done again: a stopped run goes on where it was."""
-    from ivgbench.runs.planning import shard_of
+    from ivgbench.runs.lab import Lab
+    from ivgbench.runs.planning import make_plan, shard_of
 
-    plan = _plan(request, device)
-    _work(plan, runs, device, workers, shard_of(plan.jobs, shard))
+    lab = Lab(device, offload)
+    plan = make_plan(_spec(request), lab)
+    _work(plan, runs, lab, _engine(engine, workers, lab), shard_of(plan.jobs, shard), batch_size)
 
 
 @takes_request
@@ -52,27 +58,28 @@ def plan_command(
 ) -> None:
     """What `run` with the same options would do: jobs, network evaluations, time and memory. Runs nothing."""
     from ivgbench.runs import estimates
+    from ivgbench.runs.identity import GROUND_TRUTH
     from ivgbench.runs.lab import Lab
+    from ivgbench.runs.planning import make_plan
     from ivgbench.runs.progress import log
     from ivgbench.runs.store import Store, each_done
 
     # The pocket lab is for CPUs: what it would take on a GPU is told when asked for.
-    chosen = gpu or (None if _spec(request).backbone == "pocket" else "a100-80gb")
+    spec, lab = _spec(request), Lab("cpu")
+    chosen = gpu or (None if spec.backbone == "pocket" else "a100-80gb")
     device = None if chosen is None else estimates.gpu(chosen)
-    plan = _plan(request, "cpu", dry=True)
+    plan = make_plan(spec, lab, dry=True)
     done = set(each_done(Store(runs), list({job.id for job in plan.jobs}), log))
-    rows = estimates.rows(plan, done, Lab("cpu").costs(plan.spec))
+    rows = estimates.rows(plan, done, lab.costs(spec), device)
     header, lines = ["method", "jobs", "done", "evaluations", "backward"], []
     for row in [*rows, estimates.total(rows)]:
-        lines.append([row.label, *map(str, row[1:5])])
-        if device:
-            lines[-1] += estimates.spelled(row, device, plan.spec.dtype)
+        lines.append([row.label, *map(str, row[1:5]), *(estimates.spelled(row, device) if device else [])])
     print_table([*header, *(["hours", "GB", "GB with --offload"] if device else [])], lines)
-    print(f"run {plan.spec.name}: {plan.spec.backbone} in {plan.spec.dtype}, suites {', '.join(plan.spec.suites)}")
+    print(f"run {spec.name}: {spec.backbone}, suites {', '.join(spec.suites)}")
     for note in plan.notes:
         print(f"note: {note}")
     if device:
-        print(estimates.caveat(device, plan.spec.dtype))
+        print(estimates.caveat(device, {job.dtype for job in plan.jobs if job.method != GROUND_TRUTH}))
 
 
 def score(
@@ -86,11 +93,13 @@ def score(
 ) -> None:
     """Measure the videos of any other system as if they had been made here."""
     from ivgbench.runs.external import import_videos
+    from ivgbench.runs.lab import Lab
     from ivgbench.runs.store import Store
 
     plan = import_videos(videos, suite_files.load_suite(suite), label or videos.resolve().name, Store(runs))
     plan = plan._replace(spec=replace(plan.spec, references=tuple(reference or ())))
-    _work(plan, runs, device, workers, plan.jobs)
+    lab = Lab(device)
+    _work(plan, runs, lab, _engine("local", workers, lab), plan.jobs)
 
 
 def table(
@@ -156,14 +165,6 @@ def figure(
         print(path)
 
 
-def _plan(request: Request, device: str, dry: bool = False) -> Plan:
-    """The plan of the options of `run`."""
-    from ivgbench.runs.lab import Lab
-    from ivgbench.runs.planning import make_plan
-
-    return make_plan(_spec(request), Lab(device), dry)
-
-
 def _spec(request: Request) -> RunSpec:
     """The spec of a request. One that is overridden gets a name of its own: "table1" stays table1."""
     from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
@@ -180,6 +181,8 @@ def _spec(request: Request) -> RunSpec:
         "steps": request.steps,
         "guidance_scale": request.guidance_scale,
         "scheduler": request.scheduler,
+        "dtype": request.dtype,
+        "lora": None if request.lora is None else str(request.lora),
         "ground_truth": request.ground_truth or None,
         "references": tuple(request.reference) if request.reference else None,
         "reference_videos": request.reference_videos,
@@ -209,16 +212,22 @@ def with_options(spec: RunSpec, option: list[str] | None) -> RunSpec:
     return replace(spec, methods=tuple(methods))
 
 
-def _work(plan: Plan, runs: Path, device: str, workers: int | None, jobs: tuple[Any, ...]) -> None:
+def _engine(name: str, workers: int | None, lab: Any) -> Any:
+    if name == "ray":
+        from ivgbench.runs.ray_engine import RayEngine
+
+        return RayEngine(workers, gpu=lab.device().startswith("cuda"))
+    from ivgbench.runs.engines import LocalEngine
+
+    return LocalEngine(lab.default_workers() if workers is None else workers)
+
+
+def _work(plan: Plan, runs: Path, lab: Any, engine: Any, jobs: tuple[Any, ...], batch_size: int = 1) -> None:
     """Works jobs off and says what came of them. Exit code 1 when some failed."""
     from ivgbench.runs import runner
-    from ivgbench.runs.engines import LocalEngine
-    from ivgbench.runs.lab import Lab
     from ivgbench.runs.store import Store
 
-    lab = Lab(device)
-    engine = LocalEngine(lab.default_workers() if workers is None else workers)
-    outcome = runner.run(plan, Store(runs), lab, engine, jobs)
+    outcome = runner.run(plan, Store(runs), lab, engine, jobs, batch_size)
     _summary(plan, runs, outcome)
     if outcome.failed:
         sys.exit(1)

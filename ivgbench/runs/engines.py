@@ -138,7 +138,7 @@ class LocalEngine:
             return
         if worker.index is None:
             if isinstance(outcome, Failure):
-                raise _start_error(outcome)
+                raise start_error(outcome)
         else:
             if isinstance(outcome, Failure) and outcome.kind == "disk":
                 raise DiskFull(outcome.reason)
@@ -159,7 +159,8 @@ def _cause_of_death(code: int | None) -> str:
     return f"killed by signal {-code}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
 
 
-def _start_error(failure: Failure) -> Exception:
+def start_error(failure: Failure) -> Exception:
+    """What is raised when the workers cannot start for this reason."""
     if failure.kind == "user":
         return UserError(failure.reason)
     return DiskFull(failure.reason) if failure.kind == "disk" else StartFailed(f"{failure.reason}\n{failure.trace}")

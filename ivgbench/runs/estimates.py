@@ -59,7 +59,7 @@ def rate(one: Gpu, dtype: str) -> float:
 
 
 class Row(NamedTuple):
-    """A method's part of a plan. evaluations, backward: of all its jobs; flops: of those still to do.
+    """A method's part of a plan. evaluations, backward: of all its jobs; hours: of those still to do (0 without a GPU).
 
     peak, offloaded: most bytes on the device in any of its jobs, without and with --offload.
     """
@@ -69,19 +69,19 @@ class Row(NamedTuple):
     done: int
     evaluations: int
     backward: int
-    flops: int
+    hours: float
     peak: int
     offloaded: int
 
 
-def rows(plan: Plan, done: set[str], cost_of: Callable[[Job], Cost]) -> list[Row]:
+def rows(plan: Plan, done: set[str], cost_of: Callable[[Job], Cost], device: Gpu | None) -> list[Row]:
     """A row per method, in the plan's order. Jobs of equal length and number of subjects cost the same."""
     unique = {job.id: job for job in plan.jobs}
     found = []
     for label in dict.fromkeys(job.label for job in plan.jobs):
         mine = [job for job in unique.values() if job.label == label]
         costs: dict[tuple[int | None, int], Cost] = {}
-        row = Row(label, len(mine), sum(job.id in done for job in mine), 0, 0, 0, 0, 0)
+        row = Row(label, len(mine), sum(job.id in done for job in mine), 0, 0, 0.0, 0, 0)
         for job in mine:
             if job.method == GROUND_TRUTH:
                 continue
@@ -90,7 +90,7 @@ def rows(plan: Plan, done: set[str], cost_of: Callable[[Job], Cost]) -> list[Row
             row = row._replace(
                 evaluations=row.evaluations + cost.evaluations,
                 backward=row.backward + cost.backward,
-                flops=row.flops + (0 if job.id in done else cost.flops),
+                hours=row.hours + (cost.flops / rate(device, job.dtype) / 3600 if device and job.id not in done else 0),
                 peak=max(row.peak, cost.peak),
                 offloaded=max(row.offloaded, cost.peak_offloaded),
             )
@@ -104,19 +104,19 @@ def total(every: list[Row]) -> Row:
     return Row("total", *sums, max(row.peak for row in every), max(row.offloaded for row in every))
 
 
-def spelled(row: Row, device: Gpu, dtype: str) -> list[str]:
+def spelled(row: Row, device: Gpu) -> list[str]:
     """Hours, and GB without and with --offload, as text; "!" marks what does not fit."""
     sizes = [size / 1e9 for size in (row.peak, row.offloaded)]
     fits = [f"{size:.1f}{'' if size < device.memory else ' !'}" for size in sizes]
-    return [f"{row.flops / rate(device, dtype) / 3600:.2f}", *fits]
+    return [f"{row.hours:.2f}", *fits]
 
 
-def caveat(device: Gpu, dtype: str) -> str:
+def caveat(device: Gpu, dtypes: set[str]) -> str:
     """One paragraph: what of an estimate is counted, published, or assumed."""
-    peak = rate(device, dtype) / UTILISATION / 1e12
+    speeds = " and ".join(f"{rate(device, one) / UTILISATION / 1e12:g} TFLOP/s in {one}" for one in sorted(dtypes))
     return (
         f"An estimate for one {device.name}, generation only (no detector, no features). Counted: operations and "
-        f"living tensors of the full-size model, on the meta device. Published: {peak:g} TFLOP/s in {dtype}, "
+        f"living tensors of the full-size model, on the meta device. Published: {speeds}, "
         f"{device.memory:g} GB. Assumed: {UTILISATION:.0%} of that speed is reached, and no memory for work space of "
         "kernels, fragmentation or the driver; leave 2 to 4 GB for them. ! means it does not fit."
     )

@@ -28,8 +28,9 @@ class Job:
     method: canonical name. options: every field of the method's config, as plain data. version: the method's
     algorithm version. backbone, weights: name and content hash (for pseudo-methods, of what draws or brought the clip).
     scheduler: "ddim", "dpm", or None for the checkpoint's.
+    lora: content hash of the adapter that is merged into the backbone, "" for none; lora_file: where it is.
     source: what the backbone is loaded by (a name or folder). label, suite and split: how a run shows the job. These,
-    and the case's id and metadata, change no pixel.
+    lora_file, and the case's id and metadata, change no pixel.
     """
 
     case: Case
@@ -45,6 +46,8 @@ class Job:
     dtype: str = "float32"
     negative_prompt: str = ""
     prompt_suffix: str = ""
+    lora: str = ""
+    lora_file: str = ""
     source: str = ""
     label: str = ""
     suite: str = ""
@@ -52,7 +55,9 @@ class Job:
 
     def identity(self) -> dict[str, Any]:
         """Plain data of everything that changes pixels. Device, engine, workers and batch size are not in it."""
-        return {
+        # Named only where there is one: a job without an adapter is what it was before there were any.
+        adapter = {"lora": self.lora} if self.lora else {}
+        return adapter | {
             "identity_version": IDENTITY_VERSION,
             "case": self.case.content(),
             "method": self.method,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,9 +23,6 @@ from ivgbench.runs.spec import RunSpec
 
 if TYPE_CHECKING:
     from ivgbench.generator.cost import Cost
-
-#: Of weights and latents. Noise is drawn in float32 in any case.
-DTYPES = ("float32", "float16", "bfloat16")
 
 
 class Facts(NamedTuple):
@@ -55,10 +52,10 @@ class Made(NamedTuple):
 
 
 class Lab:
-    """The real models. `device`: "auto" (a GPU if there is one), or a torch device."""
+    """The real models. `device`: "auto" (a GPU if there is one), or a torch device; offload: see `Backbone`."""
 
-    def __init__(self, device: str = "auto"):
-        self.requested = device
+    def __init__(self, device: str = "auto", offload: bool = False):
+        self.requested, self.offload = device, offload
 
     def device(self) -> str:
         """The device that "auto" means on this machine."""
@@ -93,8 +90,6 @@ class Lab:
         """
         from ivgbench.generator import sources
 
-        if spec.dtype not in DTYPES:
-            raise UserError(f"run {spec.name!r}: unknown dtype {spec.dtype!r}; one of {', '.join(DTYPES)}")
         name, preset = sources.preset(spec.backbone)
         try:
             weights = sources.weights_hash(sources.locate(spec.backbone))
@@ -114,8 +109,15 @@ class Lab:
 
         architecture = sources.architecture(spec.backbone)
         preset = sources.preset(spec.backbone)[1]
-        costs = Costs(architecture, preset, getattr(torch, spec.dtype))
-        return lambda job: costs.of(resolve(job.method, job.options), job.case, job.steps, job.guidance_scale)
+        costs: dict[str, Costs] = {}
+
+        def cost(job: Job) -> Cost:
+            if job.dtype not in costs:
+                costs[job.dtype] = Costs(architecture, preset, getattr(torch, job.dtype))
+            config = resolve(job.method, job.options)
+            return costs[job.dtype].of(config, job.case, job.steps, job.guidance_scale)
+
+        return cost
 
     def resolve(self, method: str, options: dict[str, Any]) -> Resolved:
         """Canonical name, every option with its value, algorithm version. UserError for unknown names and options."""
@@ -125,31 +127,31 @@ class Lab:
         config = resolve(name, options)
         return Resolved(name, dataclasses.asdict(config), config.version)
 
-    def backbone(self, name: str, dtype: str) -> Any:
+    def backbone(self, name: str, dtype: str, lora: str = "") -> Any:
+        """Loads a backbone. `lora`: a file of adapters, "" for none."""
         import torch
 
         from ivgbench.generator import Backbone
 
-        return Backbone.from_pretrained(name, device=self.device(), dtype=getattr(torch, dtype))
+        return Backbone.from_pretrained(
+            name, self.device(), getattr(torch, dtype), offload=self.offload, lora=lora or None
+        )
 
     def generate(self, backbone: Any, job: Job, callback: Callable[[int, int], None] | None = None) -> Made:
         """One clip, alone in its batch. `callback`: called with (steps done, steps) after each step."""
         from ivgbench.generator import generate
 
-        clip = generate(
-            backbone,
-            job.case,
-            method=job.method,
-            method_options=job.options,
-            steps=job.steps,
-            guidance_scale=job.guidance_scale,
-            seed=job.seed,
-            scheduler=job.scheduler,
-            negative_prompt=job.negative_prompt,
-            prompt_suffix=job.prompt_suffix,
-            callback=callback,
-        )
+        clip = generate(backbone, job.case, seed=job.seed, **_settings(job), callback=callback)
         return Made(np.asarray(clip.video), clip.nfe, clip.backward)
+
+    def generate_batch(self, backbone: Any, jobs: Sequence[Job]) -> list[Made]:
+        """Clips of jobs that differ in nothing but their cases and seeds, made together."""
+        from ivgbench.generator import generate_batch
+
+        clips = generate_batch(
+            backbone, [job.case for job in jobs], seeds=[job.seed for job in jobs], **_settings(jobs[0])
+        )
+        return [Made(np.asarray(clip.video), clip.nfe, clip.backward) for clip in clips]
 
     def ground_truth_hash(self) -> str:
         """Content hash of the code that draws the reference row: it has no weights, so its source stands for it."""
@@ -168,11 +170,9 @@ class Lab:
     def detector(self, name: str) -> Any:
         """An object with `.id` and `.detect(video, phrase) -> Detections(boxes [F,4], scores [F])`.
 
-        name: a detector's, or NAME:SOURCE to load it from another folder, file or hub id.
+        name: a detector's, or NAME:SOURCE for another folder, file or hub id.
         """
-        kind, _, source = name.partition(":")
-        make = DETECTORS.get(kind)
-        return make(source, device=self.device()) if source else make(device=self.device())
+        return self._load(DETECTORS, name)
 
     def clip(self, name: str) -> Any:
         """An object with `.id`, `.embed_video(video) -> [F,D]` and `.embed_text(texts) -> [N,D]`, of unit length."""
@@ -182,13 +182,13 @@ class Lab:
 
     def frame_encoder(self, name: str, clip: str) -> Any:
         """An object with `.id` and `.embed_video(video) -> [F,D]`; "clip" is the run's own CLIP model."""
-        return self.clip(clip) if name == "clip" else self._encoder(FRAME_ENCODERS, name)
+        return self.clip(clip) if name == "clip" else self._load(FRAME_ENCODERS, name)
 
     def video_encoder(self, name: str) -> Any:
         """An object with `.id` and `.embed_clip(video) -> [D]`."""
-        return self._encoder(VIDEO_ENCODERS, name)
+        return self._load(VIDEO_ENCODERS, name)
 
-    def _encoder(self, registry: Registry, name: str) -> Any:
+    def _load(self, registry: Registry, name: str) -> Any:
         """Loads "NAME", or "NAME:FILE,FILE" for weights that lie in files of the user's."""
         kind, _, files = name.partition(":")
         make, files = registry.get(kind), files.split(",") if files else []
@@ -204,6 +204,19 @@ class Lab:
 def _files_of(make: Any) -> list[str]:
     """The files that an encoder is made of, in capitals."""
     return [name.upper() for name in signature(make).parameters if name not in ("device", "config")]
+
+
+def _settings(job: Job) -> dict[str, Any]:
+    """What `generate` is told of a job besides its case and seed."""
+    return {
+        "method": job.method,
+        "method_options": job.options,
+        "steps": job.steps,
+        "guidance_scale": job.guidance_scale,
+        "scheduler": job.scheduler,
+        "negative_prompt": job.negative_prompt,
+        "prompt_suffix": job.prompt_suffix,
+    }
 
 
 def ground_truth_job(lab: Any, case: Case, seed: int, suite: str, split: str) -> Job:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ivgbench.cases import Case, Suite
 from ivgbench.errors import UserError
+from ivgbench.files import file_sha256
 from ivgbench.runs.identity import Job
 from ivgbench.runs.lab import Facts, ground_truth_job
-from ivgbench.runs.spec import RunSpec
+from ivgbench.runs.spec import MethodSpec, RunSpec
 from ivgbench.suites import load_suite, stand_in
 
 
@@ -51,6 +53,11 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
     facts = lab.facts(spec, needed=not dry)
     if not facts.weights:
         notes.append(f"the weights of {spec.backbone} are not on this machine (`ivgbench fetch {spec.backbone}`)")
+    lora = ""
+    if spec.lora:
+        if not Path(spec.lora).is_file():
+            raise UserError(f"run {spec.name!r}: there is no file {spec.lora} (lora)")
+        lora = file_sha256(Path(spec.lora))
     jobs = []
     for suite in suites.values():
         for case in suite.cases[: spec.cases]:
@@ -67,13 +74,10 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
                             version=resolved.version,
                             backbone=facts.backbone,
                             weights=facts.weights,
-                            steps=facts.steps if spec.steps is None else spec.steps,
-                            guidance_scale=facts.guidance_scale if spec.guidance_scale is None else spec.guidance_scale,
-                            scheduler=None if spec.scheduler == "checkpoint" else spec.scheduler,
                             seed=seed,
-                            dtype=spec.dtype,
-                            negative_prompt=spec.negative_prompt,
-                            prompt_suffix=spec.prompt_suffix,
+                            **_sampling(spec, one, facts),
+                            lora=lora,
+                            lora_file=spec.lora,
                             source=spec.backbone,
                             label=one.label or resolved.method,
                             suite=suite.name,
@@ -81,6 +85,15 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
                         )
                     )
     return Plan(spec, facts, suites, tuple(jobs), tuple(notes))
+
+
+def _sampling(spec: RunSpec, one: MethodSpec, facts: Facts) -> dict[str, Any]:
+    """A job's sampling settings: the method's own, else the run's, else the backbone's."""
+    names = ("steps", "guidance_scale", "scheduler", "negative_prompt", "prompt_suffix", "dtype")
+    values = {name: getattr(spec, name) if getattr(one, name) is None else getattr(one, name) for name in names}
+    for name in ("steps", "guidance_scale"):
+        values[name] = getattr(facts, name) if values[name] is None else values[name]
+    return values | {"scheduler": None if values["scheduler"] == "checkpoint" else values["scheduler"]}
 
 
 def shard_of(jobs: tuple[Job, ...], shard: str | None) -> tuple[Job, ...]:

@@ -18,13 +18,39 @@ else:
     import tomli as tomllib
 
 
+#: Of weights and latents. Noise is drawn in float32 in any case.
+DTYPES = ("float32", "float16", "bfloat16")
+SCHEDULERS = ("ddim", "dpm", "checkpoint")
+
+
 @dataclass(frozen=True)
 class MethodSpec:
-    """A method with the options that differ from its defaults. `label` names its row; by default the method's name."""
+    """A method with the options that differ from its defaults. `label` names its row; by default the method's name.
+
+    The other fields are the run's own unless they are given here: a table compares methods under common settings, but
+    a baseline can be run as its authors do.
+    """
 
     method: str
     options: dict[str, Any] = field(default_factory=dict)
     label: str = ""
+    steps: int | None = None
+    guidance_scale: float | None = None
+    scheduler: str | None = None
+    negative_prompt: str | None = None
+    prompt_suffix: str | None = None
+    dtype: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_sampling(f"method {self.label or self.method!r}", self.steps, self.scheduler, self.dtype)
+
+
+def _check_sampling(where: str, steps: int | None, scheduler: str | None, dtype: str | None) -> None:
+    if steps is not None and steps < 1:
+        raise UserError(f"{where}: steps must be at least 1, got {steps}")
+    for what, value, known in (("scheduler", scheduler, SCHEDULERS), ("dtype", dtype, DTYPES)):
+        if value is not None and value not in known:
+            raise UserError(f"{where}: unknown {what} {value!r}; one of {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -32,7 +58,8 @@ class RunSpec:
     """A run. None means the backbone's default (steps, guidance_scale) or all (cases).
 
     cases: the first N of every suite. ground_truth: adds the reference row (pocket world only). scheduler: the common
-    sampler, "ddim" or "dpm", or "checkpoint" for what the backbone came with.
+    sampler, "ddim" or "dpm", or "checkpoint" for what the backbone came with. lora: a file of adapters for the
+    backbone's denoiser.
     references: what FID, KID and JEDi compare with: "world", "suite", or folders of videos; none: no such metrics.
     reference_videos, reference_seed: how many of each, and which. frame_encoders (FID, KID) and video_encoder (JEDi):
     names as in ivgbench.registry, with their files where they need some ("inception:FILE"); "clip" is the run's CLIP.
@@ -51,6 +78,7 @@ class RunSpec:
     negative_prompt: str = ""
     prompt_suffix: str = ""
     dtype: str = "float32"
+    lora: str = ""
     detector: str = "pocket"
     clip: str = "pocket"
     references: tuple[str, ...] = ()
@@ -67,10 +95,7 @@ class RunSpec:
             raise UserError(f"{where}: cases must be at least 1, got {self.cases}")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise UserError(f"{where}: seeds must be a list of different numbers, got {list(self.seeds)}")
-        if self.steps is not None and self.steps < 1:
-            raise UserError(f"{where}: steps must be at least 1, got {self.steps}")
-        if self.scheduler not in ("ddim", "dpm", "checkpoint"):
-            raise UserError(f"{where}: unknown scheduler {self.scheduler!r}; one of ddim, dpm, checkpoint")
+        _check_sampling(where, self.steps, self.scheduler, self.dtype)
         if self.reference_videos < 2 or self.reference_seed < 0:
             raise UserError(f"{where}: reference_videos must be at least 2 and reference_seed at least 0")
         if self.references and not self.frame_encoders:
@@ -90,7 +115,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "guidance_scale": (int, float), "scheduler": (str,), "negative_prompt": (str,), "prompt_suffix": (str,),
     "dtype": (str,), "detector": (str,), "clip": (str,), "suites": (list,), "seeds": (list,), "methods": (list,),
     "references": (list,), "reference_videos": (int,), "reference_seed": (int,), "frame_encoders": (list,),
-    "video_encoder": (str,),
+    "video_encoder": (str,), "lora": (str,),
 }  # fmt: skip
 
 
@@ -109,15 +134,15 @@ def load_spec(path: Path) -> RunSpec:
     _check_fields(data, [f.name for f in fields(RunSpec)], f"{path}")
     if "name" not in data:
         raise UserError(f'{path}: the run has no name; add a line such as name = "{Path(path).stem}"')
-    for key, value in data.items():
-        if not isinstance(value, _KINDS[key]) or (isinstance(value, bool) and bool not in _KINDS[key]):
-            raise UserError(f"{path}: {key} must be {' or '.join(k.__name__ for k in _KINDS[key])}, got {value!r}")
+    _check_kinds(data, f"{path}")
     base = Path(path).parent
     for key in ("suites", "references", "frame_encoders"):
         data[key] = tuple(_text(item, key, path) for item in data.get(key, getattr(RunSpec, key)))
     # A file is named relative to the spec that names it, not to wherever the command was typed.
     data["suites"] = tuple(str(base / item) if item.endswith(".jsonl") else item for item in data["suites"])
     data["references"] = tuple(item if item in DRAWN else str(base / item) for item in data["references"])
+    if data.get("lora"):
+        data["lora"] = str(base / data["lora"])
     data["seeds"] = tuple(_seed(item, path) for item in data.get("seeds", RunSpec.seeds))
     data["methods"] = tuple(_method(item, path) for item in data.get("methods", []))
     return RunSpec(**data)
@@ -140,10 +165,18 @@ def _method(item: Any, path: Path) -> MethodSpec:
         return MethodSpec(item)
     if not isinstance(item, dict) or not isinstance(item.get("method"), str):
         raise UserError(f'{path}: a method is written [[methods]] with method = "NAME", got {item!r}')
-    _check_fields(item, ["method", "options", "label"], f"{path}, method {item['method']!r}")
+    where = f"{path}, method {item['method']!r}"
+    _check_fields(item, [f.name for f in fields(MethodSpec)], where)
     if not isinstance(item.get("options", {}), dict) or not isinstance(item.get("label", ""), str):
-        raise UserError(f"{path}, method {item['method']!r}: options is a table and label a text")
-    return MethodSpec(item["method"], dict(item.get("options", {})), item.get("label", ""))
+        raise UserError(f"{where}: options is a table and label a text")
+    _check_kinds({key: value for key, value in item.items() if key not in ("method", "options", "label")}, where)
+    return MethodSpec(**item)
+
+
+def _check_kinds(data: dict[str, Any], where: str) -> None:
+    for key, value in data.items():
+        if not isinstance(value, _KINDS[key]) or (isinstance(value, bool) and bool not in _KINDS[key]):
+            raise UserError(f"{where}: {key} must be {' or '.join(k.__name__ for k in _KINDS[key])}, got {value!r}")
 
 
 def _check_fields(data: dict[str, Any], known: list[str], where: str) -> None:

@@ -108,7 +108,7 @@ class FakeLab:
     def resolve(self, method: str, options: dict) -> Resolved:
         return Resolved(METHODS.canonical(method), {"shift": 0.0, **options}, 1)
 
-    def backbone(self, name: str, dtype: str) -> str:
+    def backbone(self, name: str, dtype: str, lora: str = "") -> str:
         return f"{name} in {dtype}"
 
     def generate(self, backbone: str, job: object) -> Made:
@@ -121,6 +121,10 @@ class FakeLab:
         if how == "full":
             raise OSError(28, "No space left on device", "video.mkv")
         return self.draw(job.case, job.options["shift"], job.steps)
+
+    def generate_batch(self, backbone: str, jobs: list) -> list[Made]:
+        self.note(f"batch:{len(jobs)}")
+        return [self.generate(backbone, job) for job in jobs]
 
     def draw(self, case: object, shift: float, nfe: int) -> Made:
         track = np.clip(np.add(case.subjects[0].boxes, [shift, 0, shift, 0]), 0, 1)

@@ -21,27 +21,41 @@ def cost(job):
 def test_rows_add_up_and_leave_out_what_is_done():
     plan = make_plan(SPEC, FakeLab(None))
     done = {job.id for job in plan.jobs if job.method == "plain" and job.suite == "pocket-static"}
-    truth, plain, tid = estimates.rows(plan, done, cost)
+    device = Gpu("x", memory=4, half=100, single=10)
+    truth, plain, tid = estimates.rows(plan, done, cost, device)
+    hour = estimates.UTILISATION * 10e12 * 3600  # of operations in float32
     assert truth == Row("ground-truth", 4, 0, 0, 0, 0, 0, 0)
-    assert plain == Row("plain", 4, 2, 40, 8, 200, 7 + 16, 2 + 16)
-    assert tid == Row("mask-norm-tid", 4, 0, 80, 0, 1200, 7 + 64, 4 + 64)
-    assert estimates.total([truth, plain, tid]) == Row("total", 12, 2, 120, 8, 1400, 71, 68)
+    assert plain == Row("plain", 4, 2, 40, 8, pytest.approx(200 / hour), 7 + 16, 2 + 16)
+    assert tid == Row("mask-norm-tid", 4, 0, 80, 0, pytest.approx(1200 / hour), 7 + 64, 4 + 64)
+    assert estimates.total([truth, plain, tid]) == Row("total", 12, 2, 120, 8, pytest.approx(1400 / hour), 71, 68)
+    assert estimates.rows(plan, done, cost, None)[1].hours == 0
+
+
+def test_methods_of_other_precision_have_their_own_speed():
+    spec = RunSpec("r", (MethodSpec("plain"), MethodSpec("plain", label="half", dtype="float16")), cases=1)
+    whole, half = estimates.rows(make_plan(spec, FakeLab(None)), set(), cost, Gpu("x", 4, half=100, single=10))
+    assert whole.hours == pytest.approx(10 * half.hours)
 
 
 def test_a_cost_is_asked_for_once_per_kind_of_job():
     asked = []
-    estimates.rows(make_plan(SPEC, FakeLab(None)), set(), lambda job: asked.append(job.label) or cost(job))
+    estimates.rows(make_plan(SPEC, FakeLab(None)), set(), lambda job: asked.append(job.label) or cost(job), None)
     assert asked == ["plain", "mask-norm-tid"]
 
 
-def test_hours_come_from_the_published_speed_and_the_assumed_share():
+def test_speed_is_the_assumed_share_of_the_published_one():
     device = Gpu("x", memory=4, half=100, single=10, bfloat16=False)
-    row = Row("m", 1, 0, 1, 0, int(35e12 * 3600), int(3.9e9), int(4.1e9))
-    assert estimates.spelled(row, device, "float16") == ["1.00", "3.9", "4.1 !"]
-    assert estimates.spelled(row, device, "float32")[0] == "10.00"
-    assert estimates.spelled(row, device, "bfloat16")[0] == "10.00"
-    assert estimates.spelled(row, device._replace(bfloat16=True), "bfloat16")[0] == "1.00"
-    assert "35%" in estimates.caveat(device, "float16") and "100 TFLOP/s" in estimates.caveat(device, "float16")
+    share = estimates.UTILISATION * 1e12
+    speeds = [estimates.rate(device, dtype) / share for dtype in ("float16", "float32", "bfloat16")]
+    assert speeds == pytest.approx([100, 10, 10])
+    assert estimates.rate(device._replace(bfloat16=True), "bfloat16") == pytest.approx(100 * share)
+
+
+def test_what_does_not_fit_is_marked_and_assumptions_are_told():
+    device = Gpu("x", memory=4, half=100, single=10)
+    assert estimates.spelled(Row("m", 1, 0, 1, 0, 1.0, int(3.9e9), int(4.1e9)), device) == ["1.00", "3.9", "4.1 !"]
+    told = estimates.caveat(device, {"float16", "float32"})
+    assert "35%" in told and "100 TFLOP/s in float16 and 10 TFLOP/s in float32" in told
 
 
 def test_gpus_are_found_by_name():

@@ -34,6 +34,7 @@ def test_the_id_is_pinned():
         {"negative_prompt": "blurred"},
         {"prompt_suffix": ", high quality"},
         {"dtype": "float16"},
+        {"lora": "l" * 64},
         {"seed": 1},
     ],
     ids=lambda change: next(iter(change)),
@@ -52,7 +53,10 @@ def test_the_case_counts_by_its_content_only():
 
 
 def test_how_a_run_shows_a_job_is_not_in_its_id():
-    assert job(label="TID", suite="pocket-static", split="static", source="/somewhere/pocket").id == job().id
+    assert (
+        job(label="TID", suite="pocket-static", split="static", source="/somewhere/pocket", lora_file="a.pt").id
+        == job().id
+    )
 
 
 def test_equal_values_of_different_python_types_are_one_id():

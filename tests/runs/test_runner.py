@@ -1,6 +1,7 @@
 """Runs from plan to rows: resumable at any point, the same results by any road, failures as rows with a reason."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -110,6 +111,44 @@ def test_two_worker_processes_and_two_shards_give_the_same_rows(tmp_path, finish
     assert len(half) == 6
     runner.run(plan, store, lab, LocalEngine(1), first)
     assert without_times(store.load_rows("r")[0]) == without_times(finished[0])
+
+
+def test_batches_hold_what_can_be_made_together():
+    plan = make_plan(replace(SPEC, cases=3), FakeLab(None))
+    made = runner.batches(plan.jobs, 2)
+    assert sorted(job.id for batch in made for job in batch) == sorted(job.id for job in plan.jobs)
+    assert max(map(len, made)) == 2
+    assert all(len({job.label for job in batch}) == 1 for batch in made)
+    assert runner.batches(plan.jobs, 1) == [[job] for job in plan.jobs]
+    with pytest.raises(UserError, match="--batch-size must be at least 1"):
+        runner.batches(plan.jobs, 0)
+
+
+def test_batches_give_the_same_rows(tmp_path, finished):
+    lab, store = FakeLab(tmp_path / "log"), Store(tmp_path)
+    assert runner.run(make_plan(SPEC, lab), store, lab, InlineEngine(), batch_size=3).made == 12
+    assert lab.made().count("batch:3") > 0
+    assert without_times(store.load_rows("r")[0]) == without_times(finished[0])
+    assert store.sidecar(make_plan(SPEC, lab).jobs[1].id)["environment"]["batch"] == 3
+
+
+def test_a_bad_case_does_not_cost_its_batch(tmp_path):
+    broken = FakeLab(tmp_path / "log", {FIRST: "raise"})
+    store = Store(tmp_path)
+    outcome = runner.run(make_plan(SPEC, broken), store, broken, InlineEngine(), batch_size=4)
+    assert (outcome.made, outcome.failed) == (10, 2)
+    failed = {row["case"] for row in store.load_rows("r")[0] if row["metric"] == "failed"}
+    assert failed == {FIRST}
+
+
+def test_a_method_may_be_sampled_in_its_own_way(tmp_path):
+    (tmp_path / "a.pt").write_bytes(b"adapter")
+    own = MethodSpec("tid", {}, "own", steps=7, guidance_scale=2.0, scheduler="checkpoint", dtype="float16")
+    spec = RunSpec("r", (MethodSpec("plain"), own), cases=1, suites=("static",), lora=str(tmp_path / "a.pt"))
+    common, special = make_plan(spec, FakeLab(None)).jobs
+    assert (common.steps, common.guidance_scale, common.scheduler, common.dtype) == (3, 6.0, "ddim", "float32")
+    assert (special.steps, special.guidance_scale, special.scheduler, special.dtype) == (7, 2.0, None, "float16")
+    assert common.lora == special.lora and len(common.lora) == 64 and common.lora_file.endswith("a.pt")
 
 
 def test_failures_are_rows_and_are_tried_again(tmp_path, finished):
