@@ -47,19 +47,23 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     return arrays, json.loads(str(arrays.pop("meta")))
 
 
-def first_steps(scheduler: SchedulerMixin) -> SchedulerMixin:
-    """The same schedule, of which only three steps are taken. The third, now the last, may be another one."""
+def shortened(name: str, first: int) -> str:
+    return f"{name}, first {first}" if first else name
+
+
+def first_steps(scheduler: SchedulerMixin, count: int) -> SchedulerMixin:
+    """The same schedule, of which one step more than so many is taken: as the last, that one may be another."""
 
     class FirstSteps(type(scheduler)):
         def set_timesteps(self, *arguments: Any, **keywords: Any) -> None:
             super().set_timesteps(*arguments, **keywords)
-            self.timesteps = self.timesteps[:3]
+            self.timesteps = self.timesteps[: count + 1]
 
     scheduler.__class__ = FirstSteps
     return scheduler
 
 
-def run_peekaboo(path: Path, dtype: str, frozen_steps: int | None = None, short: bool = False) -> np.ndarray:
+def run_peekaboo(path: Path, dtype: str, frozen_steps: int | None = None, first: int = 0) -> np.ndarray:
     arrays, meta = load(path)
     bb = backbone(path.parents[1] / "tiny_t2v", DTYPES[dtype])
     phrases = meta["fg_prompt"] if isinstance(meta["fg_prompt"], list) else [meta["fg_prompt"]]
@@ -72,7 +76,7 @@ def run_peekaboo(path: Path, dtype: str, frozen_steps: int | None = None, short:
         method_options={"frozen_steps": meta["frozen_steps"] if frozen_steps is None else frozen_steps},
         steps=meta["num_inference_steps"],
         guidance_scale=meta["guidance_scale"],
-        scheduler=first_steps(scheduler) if short else scheduler,
+        scheduler=first_steps(scheduler, first) if first else scheduler,
         latents=torch.from_numpy(arrays["init_latents"]),
         masks=np.stack(masks) if masks else None,
         prompt_embeds=torch.from_numpy(arrays["text_embeds"]),
@@ -82,17 +86,17 @@ def run_peekaboo(path: Path, dtype: str, frozen_steps: int | None = None, short:
     return clip.trajectory.numpy()
 
 
-def peekaboo(path: Path, name: str, dtype: str, short: bool = False) -> Check:
-    """`short`: the first two steps only."""
+def peekaboo(path: Path, name: str, dtype: str, first: int = 0) -> Check:
+    """`first`: the first so many steps only, of a fixture that has them."""
+    kept = slice(first or None)
     # The repository's copies keep some steps only, and say which.
-    steps = load(path)[0].get("steps", slice(None))
-    kept = slice(2) if short else slice(None)
+    steps = kept if first else load(path)[0].get("steps", kept)
     return Check(
-        f"{name}, two steps" if short else name,
+        shortened(name, first),
         "official",
         dtype,
         TOLERANCES[dtype],
-        ours=lambda: run_peekaboo(path, dtype, short=short)[kept if short else steps],
+        ours=lambda: run_peekaboo(path, dtype, first=first)[steps],
         theirs=lambda: load(path)[0]["all_latents"][kept],
     )
 
@@ -130,7 +134,7 @@ def unit(path: Path, name: str, which: str, bits: int) -> Check:
     )
 
 
-def run_trailblazer(path: Path, short: bool = False) -> np.ndarray:
+def run_trailblazer(path: Path, first: int = 0) -> np.ndarray:
     arrays, meta = load(path)
     bundle, theirs = meta["bundle"], meta["bundle"]["trailblazer"]
     options = {
@@ -151,7 +155,7 @@ def run_trailblazer(path: Path, short: bool = False) -> np.ndarray:
         method_options=options,
         steps=meta["num_inference_steps"],
         guidance_scale=meta["guidance_scale"],
-        scheduler=first_steps(bb.scheduler("dpm")) if short else "dpm",
+        scheduler=first_steps(bb.scheduler("dpm"), first) if first else "dpm",
         latents=torch.from_numpy(arrays["init_latents"]),
         prompt_embeds=torch.from_numpy(arrays["prompt_embeds"]),
         output="latent",
@@ -160,15 +164,15 @@ def run_trailblazer(path: Path, short: bool = False) -> np.ndarray:
     return clip.trajectory.numpy()
 
 
-def trailblazer(path: Path, name: str, short: bool = False) -> Check:
-    """`short`: the first two steps only."""
-    kept = slice(2 if short else None)
+def trailblazer(path: Path, name: str, first: int = 0) -> Check:
+    """`first`: the first so many steps only."""
+    kept = slice(first or None)
     return Check(
-        f"{name}, two steps" if short else name,
+        shortened(name, first),
         "official",
         "float64",
         1e-5,
-        ours=lambda: run_trailblazer(path, short)[kept],
+        ours=lambda: run_trailblazer(path, first)[kept],
         theirs=lambda: load(path)[0]["latents_at_steps_f64"][kept],
     )
 

@@ -37,6 +37,7 @@ class Request:
     size: tuple[int, int] = (8, 12)
     sampler: str = "ddim"
     prompts: tuple[str, ...] = (PROMPT,)
+    suffix: str = ""
     tokens: tuple[int, ...] = ()
     unet: Callable[[], UNet3DConditionModel] | None = None
     steps: int = STEPS
@@ -63,7 +64,8 @@ class Request:
         return torch.randn(shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
 
     def embeds(self) -> torch.Tensor:
-        return self.backbone().encode_prompt([*["dog"] * len(self.prompts), *self.prompts])
+        texts = [prompt + self.suffix for prompt in self.prompts]
+        return self.backbone().encode_prompt([*["dog"] * len(texts), *texts])
 
     def ours(self) -> np.ndarray:
         clip = generate(
@@ -77,6 +79,7 @@ class Request:
             latents=self.latents(),
             masks=self.masks,
             negative_prompt="dog",
+            prompt_suffix=self.suffix,
             prompt_embeds=self.embeds() if len(self.prompts) > 1 else None,
             output="latent",
             return_trajectory=True,
@@ -103,7 +106,7 @@ class Request:
                 for f, (x0, y0, x1, y1) in enumerate(track):
                     masks[k, f, int(y0 * height) : int(y1 * height), int(x0 * width) : int(x1 * width)] = True
         phrases = [None if phrase is None else bb.tokenizer(phrase)["input_ids"] for phrase in self.phrases]
-        ids = bb.tokenizer(PROMPT, padding="max_length", max_length=77, truncation=True)["input_ids"]
+        ids = bb.tokenizer(PROMPT + self.suffix, padding="max_length", max_length=77, truncation=True)["input_ids"]
         return Peekaboo(bb.unet, masks, ids, phrases, **{"frozen_steps": 4, **self.options}).layers
 
     def trailblazer_layers(self) -> Any:

@@ -12,7 +12,7 @@ from requested import reference_checks
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MOVING = "peekaboo/c02_moving_f2"
-SHIPPED = [*golden_checks(GOLDEN)[0], peekaboo(GOLDEN / f"{MOVING}.npz", MOVING, "float64", short=True)]
+SHIPPED = [*golden_checks(GOLDEN)[0], peekaboo(GOLDEN / f"{MOVING}.npz", MOVING, "float64", first=2)]
 ALL_FIXTURES = os.environ.get("IVGBENCH_GOLDEN")
 REFERENCE = reference_checks()
 SLOW = ("peekaboo, dpm, 16 steps", "peekaboo, 25 frames", "trailblazer, gate of transformer_in")
@@ -31,7 +31,7 @@ def assert_met(check):
 
 def parameters(checks):
     # Trajectories of eight steps take seconds each: by default one, in float32, beside two steps in float64.
-    fast = {(MOVING, "float32"), (f"{MOVING}, two steps", "float64")}
+    fast = {(MOVING, "float32"), (f"{MOVING}, first 2", "float64")}
     slow = [(c.name, c.dtype) not in fast and "edit_units" not in c.name for c in checks]
     named = zip(checks, slow, strict=True)
     return [pytest.param(c, id=f"{c.name}-{c.dtype}", marks=slow_if(is_slow)) for c, is_slow in named]
