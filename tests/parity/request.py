@@ -88,7 +88,7 @@ class Request:
 
     @cache  # noqa: B019 - the requests live as long as the process
     def theirs(self) -> np.ndarray:
-        layers = self.peekaboo_layers() if self.method in ("peekaboo", "mask-norm") else self.trailblazer_layers()
+        layers = self.peekaboo_layers() if self.method == "peekaboo" else self.trailblazer_layers()
         return self.sample(self.embeds(), self.latents(), layers)
 
     def sample(self, embeds: torch.Tensor, latents: torch.Tensor, layers: Any, blend: Any = None) -> np.ndarray:
@@ -107,7 +107,7 @@ class Request:
                     masks[k, f, int(y0 * height) : int(y1 * height), int(x0 * width) : int(x1 * width)] = True
         phrases = [None if phrase is None else bb.tokenizer(phrase)["input_ids"] for phrase in self.phrases]
         ids = bb.tokenizer(PROMPT + self.suffix, padding="max_length", max_length=77, truncation=True)["input_ids"]
-        return Peekaboo(bb.unet, masks, ids, phrases, **{"frozen_steps": 4, **self.options}).layers
+        return Peekaboo(bb.unet, masks, ids, phrases, **self.options).layers
 
     def trailblazer_layers(self) -> Any:
         o = self.options
