@@ -4,10 +4,12 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
+from fake_lab import FakeLab
 
 from ivgbench.errors import UserError
 from ivgbench.generator.methods.base import resolve
 from ivgbench.registry import METHODS
+from ivgbench.runs.planning import make_plan
 from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec, parse_option
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -21,9 +23,10 @@ def test_the_benchmark_spec_is_table_1_of_all_methods():
     assert [one.method for one in spec.methods] == METHODS.names()
 
 
-def test_the_papers_table_has_every_value_pinned():
-    spec = load_spec(BENCHMARKS / "table1.toml")
-    assert (spec.name, spec.backbone, spec.suites) == ("table1", "zeroscope", ("imc-static", "imc-dynamic"))
+@pytest.mark.parametrize("name", ["table1", "table2"])
+def test_the_papers_tables_have_every_value_pinned(name):
+    spec = load_spec(BENCHMARKS / f"{name}.toml")
+    assert (spec.name, spec.backbone, spec.suites) == (name, "zeroscope", ("imc-static", "imc-dynamic"))
     assert (spec.steps, spec.guidance_scale, spec.scheduler, spec.dtype) == (40, 9.0, "ddim", "float16")
     assert (spec.detector, spec.clip) == ("owlvit", "ViT-B-16-quickgelu/openai")
     for one in spec.methods:
@@ -41,6 +44,26 @@ def test_table_2_makes_no_clip_that_table_1_has_not():
     assert second.references == ("world", "suite") and second.name == "table2"
     measured = {name: getattr(second, name) for name in ("name", "references", "frame_encoders", "video_encoder")}
     assert replace(first, **measured) == second
+
+
+def test_the_papers_table_2_measures_the_clips_of_its_table_1():
+    first, second = (load_spec(BENCHMARKS / f"table{number}.toml") for number in (1, 2))
+    compared = ("references", "reference_videos", "reference_seed", "frame_encoders", "video_encoder")
+    same = {name: getattr(first, name) for name in ("name", *compared)}
+    assert replace(second, **same) == first
+    assert second.reference_videos == 400 and second.references[0].endswith("references/animal-kingdom")
+
+
+def test_the_baselines_run_as_their_repositories_do():
+    spec = load_spec(BENCHMARKS / "official.toml")
+    lab = FakeLab(None)
+    by_label = {job.label: job for job in make_plan(replace(spec, suites=("scenes-static",), cases=1), lab).jobs}
+    cli, imc, trail = (by_label[name] for name in ("peekaboo-cli", "peekaboo-imc", "trailblazer-metric"))
+    assert (cli.steps, cli.options["frozen_steps"], cli.scheduler, cli.dtype) == (50, 2, None, "float32")
+    assert (imc.steps, imc.options["frozen_steps"], imc.scheduler, imc.dtype) == (40, 4, None, "float32")
+    assert (trail.steps, trail.scheduler, trail.dtype, trail.guidance_scale) == (40, "dpm", "float16", 9.0)
+    assert (trail.options["spatial_strengthen"], trail.options["trailing_length"]) == (0.125, 15)
+    assert trail.prompt_suffix.startswith(";") and trail.negative_prompt and not cli.negative_prompt
 
 
 def test_methods_carry_options_and_labels(tmp_path):
