@@ -259,6 +259,7 @@ GENERATE = ["generate", PROMPT, "--subject", "red star", "--box", "0:0.1,0.1,0.4
         ([*GENERATE, "--box", "8:0.5,0.5,1,1"], "keyframe 8 is outside the clip's frames 0..7"),
         ([*GENERATE, "--box", "0.1,0.1,0.4,0.6"], "write FRAME:x0,y0,x1,y1"),
         ([*GENERATE, "--box", "0:a,b,c,d"], "write FRAME:x0,y0,x1,y1"),
+        ([*GENERATE, "--dtype", "half"], "unknown dtype 'half'"),
         (["generate", PROMPT, "--subject", "blue star", *GENERATE[4:]], "'blue star' is not in the prompt"),
     ],
 )

@@ -116,7 +116,7 @@ def _is_here(backbone: str) -> str:
     try:
         sources.locate(backbone)
     except UserError as fault:
-        return f"no: {fault}"
+        return f"no: ivgbench fetch {backbone}" if sources.preset(backbone)[1].hub_id else f"no: {fault}"
     except ImportError as fault:
         return f"no: {fault.name} is not installed (pip install 'ivgbench[gen]')"
     return "yes"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ivgbench.cli.options import Device, Guidance, Options, Steps
+from ivgbench.cli.options import Device, Dtype, Guidance, Lora, Offload, Options, Steps
 from ivgbench.cli.runs import with_options
 from ivgbench.errors import UserError
 from ivgbench.registry import METHODS
@@ -27,7 +27,10 @@ def generate(
     steps: Steps = None,
     guidance_scale: Guidance = None,
     scheduler: Annotated[Literal["ddim", "dpm", "checkpoint"], typer.Option(help="The sampler.")] = "ddim",
+    dtype: Dtype = None,
+    lora: Lora = None,
     device: Device = "auto",
+    offload: Offload = False,
 ) -> None:
     """Make one clip with one subject."""
     from rich.console import Console
@@ -46,16 +49,15 @@ def generate(
     frames = sources.preset(backbone)[1].frames
     track = boxes.interpolate(dict(_keyframe(text) for text in box), frames)
     case = check_case(Case("clip", prompt, (Subject(subject, track),)), "generate")
-    (asked,) = with_options(RunSpec("generate", (MethodSpec(name),)), option).methods
-    lab = Lab(device)
-    loaded = lab.backbone(backbone, "float32")
+    spec = with_options(RunSpec("generate", (MethodSpec(name),), dtype=dtype or RunSpec.dtype), option)
+    loaded = Lab(device, offload).backbone(backbone, spec.dtype, str(lora or ""))
     from ivgbench.generator import generate as make
 
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task(name, total=None)
         clip = make(
-            loaded, case, method=name, method_options=asked.options, steps=steps, guidance_scale=guidance_scale,
-            seed=seed, scheduler=None if scheduler == "checkpoint" else scheduler,
+            loaded, case, method=name, method_options=spec.methods[0].options, steps=steps,
+            guidance_scale=guidance_scale, seed=seed, scheduler=None if scheduler == "checkpoint" else scheduler,
             callback=lambda done, total: progress.update(task, completed=done, total=total),
         )  # fmt: skip
     video.save(output, clip.video)

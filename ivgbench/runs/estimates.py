@@ -115,8 +115,8 @@ def caveat(device: Gpu, dtypes: set[str]) -> str:
     """One paragraph: what of an estimate is counted, published, or assumed."""
     speeds = " and ".join(f"{rate(device, one) / UTILISATION / 1e12:g} TFLOP/s in {one}" for one in sorted(dtypes))
     return (
-        f"An estimate for one {device.name}, generation only (no detector, no features). Counted: operations and "
-        f"living tensors of the full-size model, on the meta device. Published: {speeds}, "
+        f"An estimate for one {device.name}, generation only (no detector, no features). Counted: matrix products, "
+        f"convolutions and living tensors of the full-size model, on the meta device. Published: {speeds}, "
         f"{device.memory:g} GB. Assumed: {UTILISATION:.0%} of that speed is reached, and no memory for work space of "
         "kernels, fragmentation or the driver; leave 2 to 4 GB for them. ! means it does not fit."
     )

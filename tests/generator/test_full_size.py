@@ -9,7 +9,7 @@ import torch
 from diffusers import UNet3DConditionModel
 
 from ivgbench import boxes
-from ivgbench.generator import attention, sources
+from ivgbench.generator import attention, lora, sources
 from ivgbench.generator.attention import FORBIDDEN, attached
 from ivgbench.generator.methods.base import Clip, Setup, resolve
 
@@ -142,6 +142,23 @@ def test_every_attention_gets_its_own_mask(unet, tiny, scope):
 def test_mask_norm_matches_in_every_masked_layer(unet, tiny):
     on = processors(unet, tiny, "mask-norm", {})
     assert len(on) == 18 and all(processor.match is not None for processor in on.values())
+
+
+@pytest.mark.parametrize(("kind", "count"), [("TransformerTemporalModel", 170), ("Transformer2DModel", 96)])
+def test_published_motion_adapters_find_their_layers(unet, kind, count):
+    """MotionDirector's lists for ZeroScope: ten layers in each of 17 temporal transformers, six in 16 spatial ones."""
+    layers = [
+        f"{name}.transformer_blocks.0.{inner}"
+        for name, module in unet.named_modules()
+        if type(module).__name__ == kind
+        for inner in ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0")
+        + (("attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0") if "Temporal" in kind else ())
+        + ("ff.net.0.proj", "ff.net.2")
+    ]
+    weights = [unet.get_submodule(name).weight for name in layers]
+    tensors = [part for weight in weights for part in (torch.empty(len(weight), 32), torch.empty(32, weight.shape[1]))]
+    found = lora._by_order(unet, tensors, "300_unet.pt")
+    assert list(found) == layers and len(layers) == count
 
 
 def test_trailblazer_edits_text_attention_everywhere_and_time_nowhere(unet, tiny):
