@@ -76,6 +76,7 @@ def test_a_backbone_is_fetched_locked_and_found(repository, online, capsys, monk
     assert not [path for path in wanted if "text_encoder/pytorch_model.bin" in path]
     lock = json.loads((hub.home() / "lock.json").read_text())["own/tiny"]
     assert lock["revision"] == COMMIT and len(lock["files"]["unet/diffusion_pytorch_model.bin"]) == 64
+    assert sources.revision("own/tiny") == COMMIT and sources.revision("pocket") is None
     folder = sources.locate("own/tiny")  # the server is gone: nothing is asked
     assert folder.name == COMMIT
     assert (folder / "unet" / "diffusion_pytorch_model.bin").read_bytes() == (

@@ -138,6 +138,12 @@ def weights_file(folder: Path, part: str) -> Path:
     return _weights_there(folder, part)[0]
 
 
+def revision(source: str) -> str | None:
+    """The commit that a source of the hub is loaded at: its preset's, else the locked one; None for a folder."""
+    known = preset(source)[1]
+    return known.revision or (hub.locked_revision(known.hub_id) if known.hub_id else None)
+
+
 def fetch(source: str) -> Path:
     """Downloads a backbone from the hub, at its preset's commit (else what "main" is now), and returns its folder.
 

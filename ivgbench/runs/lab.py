@@ -26,13 +26,17 @@ if TYPE_CHECKING:
 
 
 class Facts(NamedTuple):
-    """What a plan needs to know of the backbone before any work: name, hash of its files, defaults."""
+    """What a plan needs to know of the backbone before any work: name, hash of its files, defaults.
+
+    revision: the commit of the hub repository that it was fetched from, if it was.
+    """
 
     backbone: str
     weights: str
     steps: int
     guidance_scale: float
     frames: int | None
+    revision: str | None = None
 
 
 class Resolved(NamedTuple):
@@ -97,7 +101,7 @@ class Lab:
             if needed or preset.hub_id is None:
                 raise
             weights = ""
-        return Facts(name, weights, preset.steps, preset.guidance, preset.frames)
+        return Facts(name, weights, preset.steps, preset.guidance, preset.frames, sources.revision(spec.backbone))
 
     def costs(self, spec: RunSpec) -> Callable[[Job], Cost]:
         """A function: job -> what its clip costs, without weights; see `ivgbench.generator.cost`."""

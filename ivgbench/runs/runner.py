@@ -68,7 +68,11 @@ def write_manifest(plan: Plan, judges: Judges, store: Store) -> None:
     entries = [{**job.entry(), "score": scoring.score_id(job.id, judges, plan.suites[job.suite])} for job in plan.jobs]
     manifest = {
         "jobs": entries,
-        "backbone": {"name": plan.facts.backbone, "weights": plan.facts.weights},
+        "backbone": {
+            "name": plan.facts.backbone,
+            "weights": plan.facts.weights,
+            "revision": plan.facts.revision,
+        },
         "detector": judges.detector,
         "clip": judges.clip,
         "suites": {suite.name: suite.sha256 for suite in plan.suites.values()},
