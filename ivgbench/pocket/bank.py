@@ -14,6 +14,7 @@ from diffusers import AutoencoderKL
 
 from ivgbench.files import write_atomic
 from ivgbench.pocket import world
+from ivgbench.pocket.loop import half_precision
 from ivgbench.pocket.vae import to_tensor
 
 CLIPS = 16_000
@@ -31,11 +32,13 @@ def encode_shard(work: Path, vae: AutoencoderKL, number: int) -> None:
     if path.exists():
         return
     device = next(vae.parameters()).device
+    vae = vae.to(memory_format=torch.channels_last)
     clips = [world.sample_scene("text-to-video", number * SHARD + i) for i in range(SHARD)]
     latents = []
     for clip in clips:
-        with torch.autocast(device.type, torch.bfloat16):
-            mode = vae.encode(to_tensor(clip.video).to(device)).latent_dist.mode()
+        pixels = to_tensor(clip.video).to(device, memory_format=torch.channels_last)  # twice as fast on a CPU
+        with half_precision(device.type):
+            mode = vae.encode(pixels).latent_dist.mode()
         latents.append((mode.float() * vae.config.scaling_factor).half().cpu().numpy())
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {"latents": np.stack(latents), "captions": np.array([clip.caption for clip in clips])}

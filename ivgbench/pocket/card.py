@@ -16,18 +16,21 @@ from ivgbench.pocket import world
 from ivgbench.pocket.loop import default_work_dir
 from ivgbench.pocket.train import WEIGHTS
 
-LOGS = ("vae", "text-to-video-frames", "text-to-video-clips", "clip", "detector")
 FRAMES = 512
 TRAPS = 500
+DEGRADED = 256
 
 
-def training(work: Path) -> dict[str, dict[str, float]]:
-    """The last line of each part's log: steps done, loss, seconds."""
-    facts = {}
-    for name in LOGS:
-        with (work / f"{name}.csv").open() as handle:
+def training(work: Path, kept: dict[str, dict]) -> dict[str, dict]:
+    """Part -> steps, loss, seconds and machine: from the last line of its log in `work`, or as it was kept."""
+    machine = f"CPU, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}"
+    facts = dict(kept)
+    for log in sorted(work.glob("*.csv")):
+        with log.open() as handle:
             last = list(csv.DictReader(handle))[-1]
-        facts[name] = {"steps": int(last["step"]), "loss": float(last["loss"]), "seconds": float(last["seconds"])}
+        done = {"steps": int(last["step"]), "loss": float(last["loss"]), "seconds": float(last["seconds"])}
+        if {**done, "machine": ""} != {**facts.get(log.stem, {}), "machine": ""}:
+            facts[log.stem] = {**done, "machine": machine}
     return facts
 
 
@@ -35,6 +38,7 @@ def measure(weights: Path) -> dict[str, dict[str, float]]:
     """The judges on held-out frames: name -> how it does on frames as "rendered" and through the "autoencoder"."""
     from diffusers import AutoencoderKL
 
+    from ivgbench.metrics import video_features
     from ivgbench.metrics.detectors import PocketYolo
     from ivgbench.metrics.features import ClipModel
     from ivgbench.pocket import judging, quality, traps
@@ -55,6 +59,13 @@ def measure(weights: Path) -> dict[str, dict[str, float]]:
     for swap in ("colour", "shape"):
         name = f"CLIP, right caption over swapped {swap}"
         facts[name] = {how: judging.prefers_right(judge, shown, clips, swap) for how, shown in both.items()}
+    watched = video_features.pocket(weights / "video")
+    whole = [round_trip(autoencoder, clip.video) for clip in clips]
+    for what in ("motion", "shape"):
+        facts[f"video encoder, {what} right"] = {
+            "rendered": quality.probe_accuracy(watched, [clip.video for clip in clips], clips, what),
+            "autoencoder": quality.probe_accuracy(watched, whole, clips, what),
+        }
     for name in traps.TRAPS:
         shown, phrases = zip(*traps.trap(name, TRAPS), strict=True)
         pictures = {"rendered": np.stack(shown), "autoencoder": round_trip(autoencoder, np.stack(shown))}
@@ -62,6 +73,20 @@ def measure(weights: Path) -> dict[str, dict[str, float]]:
             how: judging.false_alarms(yolo, frames, list(phrases)) for how, frames in pictures.items()
         }
     return facts
+
+
+def measure_encoders(weights: Path) -> dict[str, dict[str, list[float]]]:
+    """What the encoders behind FID, KID and JEDi make of clips that get worse: encoder -> metric -> by strength."""
+    from ivgbench.metrics import frame_features, video_features
+    from ivgbench.metrics.features import ClipModel
+    from ivgbench.pocket import degraded
+
+    frames = {
+        "CLIP tower": ClipModel.from_pretrained(weights / "clip"),
+        "denoiser": frame_features.denoiser(weights / "denoiser" / "model.safetensors"),
+    }
+    facts = {name: degraded.of_frames(encoder.embed_video, DEGRADED) for name, encoder in frames.items()}
+    return {**facts, "video": degraded.of_clips(video_features.pocket(weights / "video").embed_clip, DEGRADED)}
 
 
 def sizes(weights: Path) -> dict[str, float]:
@@ -81,8 +106,13 @@ def render(facts: dict) -> str:
     exam = "\n\n".join(
         f"**{part}**\n\n| measured | value |\n|---|---|\n{rows(told)}" for part, told in facts["exam"].items()
     )
+    worse = "\n".join(
+        f"| {encoder} | {name} | {' | '.join(map(number, values))} |"
+        for encoder, told in facts["encoders"].items()
+        for name, values in told.items()
+    )
     steps = "\n".join(
-        f"| {name} | {fact['steps']} | {fact['loss']:.4f} | {fact['seconds'] / 60:.0f} |"
+        f"| {name} | {fact['steps']} | {fact['loss']:.4f} | {fact['seconds'] / 60:.0f} | {fact['machine']} |"
         for name, fact in facts["training"].items()
     )
     return f"""# Model card: the pocket lab
@@ -109,14 +139,23 @@ frame in which the detector sees the phrase that it is asked for and that is not
 |---|---|---|
 {judges}
 
+## The encoders behind FID, KID and JEDi
+
+{DEGRADED} held-out scenes, whole and made worse at four strengths, against as many others: what each strength is stands
+in `ivgbench/pocket/degraded.py`. A blind encoder would not rise.
+
+| encoder | metric | whole | 1 | 2 | 3 | 4 |
+|---|---|---|---|---|---|---|
+{worse}
+
 ## How they were trained
 
-| part | steps | last loss | minutes |
-|---|---|---|---|
+| part | steps | last loss | minutes | machine |
+|---|---|---|---|---|
 {steps}
 
-Device: {facts["device"]}, torch {facts["torch"]}. Training seeds: text-to-video 0, autoencoder 0, CLIP 7, detector 9;
-data streams are named in `world.SPLIT_SEEDS`. Train again with `python -m ivgbench.pocket.train all`.
+Training seeds: text-to-video 0, autoencoder 0, CLIP 7, detector 9, video encoder 11, denoiser 13; data streams are
+named in `world.SPLIT_SEEDS`. Train again with `python -m ivgbench.pocket.train all`.
 
 {facts["notes"]}
 
@@ -142,15 +181,13 @@ def main() -> None:
     arguments = parser.parse_args()
     record = WEIGHTS / "card.json"
     kept = json.loads(record.read_text()) if record.is_file() else {}
-    logs = all((arguments.work / f"{name}.csv").is_file() for name in LOGS)
     facts = {
-        # Without the logs (a checkout that did not train) the record of the training stays what it was.
-        "training": training(arguments.work) if logs else kept["training"],
-        "device": f"CPU, {platform.machine()}, {torch.get_num_threads()} threads" if logs else kept["device"],
-        "torch": torch.__version__ if logs else kept["torch"],
+        # Without a log (a checkout that did not train that part) the record of its training stays what it was.
+        "training": training(arguments.work, kept.get("training", {})),
         "notes": kept.get("notes", ""),
         "exam": read_exam(arguments.work),
         "judges": measure(WEIGHTS),
+        "encoders": measure_encoders(WEIGHTS),
         "megabytes": sizes(WEIGHTS),
     }
     write_json(record, facts)

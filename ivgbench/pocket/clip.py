@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from ivgbench.files import write_atomic, write_json
 from ivgbench.pocket import world
-from ivgbench.pocket.loop import Schedule, fit
+from ivgbench.pocket.loop import Schedule, fit, half_precision
 from ivgbench.pocket.tokenizer import merges, vocabulary
 from ivgbench.pocket.vae import round_trip
 
@@ -79,7 +79,7 @@ def train(work: Path, vae: AutoencoderKL, seed: int = 7, device: str = "cpu", st
         frames[::2] = round_trip(vae, frames[::2])
         pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).to(device).float() / 127.5 - 1
         target = torch.tensor([captions.index(text) for text in truth], device=device)
-        with torch.autocast(device, torch.bfloat16):
+        with half_precision(device):
             image, text = model.encode_image(pixels), model.encode_text(tokens)
         logits = (
             model.logit_scale.exp().clamp(max=100)

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from ivgbench.metrics.frame_features import Denoiser
 from ivgbench.pocket import world
-from ivgbench.pocket.loop import Schedule, fit
+from ivgbench.pocket.loop import Schedule, fit, half_precision
 from ivgbench.pocket.vae import round_trip, to_tensor
 
 SCHEDULE = Schedule(steps=1500, learning_rate=2e-3, warmup=100, weight_decay=0.01)
@@ -37,7 +37,7 @@ def train(work: Path, vae: AutoencoderKL, seed: int = 13, device: str = "cpu", s
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         strength = NOISE * torch.rand(BATCH, 1, 1, 1, generator=generator)
         noise = strength * torch.randn(clean.shape, generator=generator)
-        with torch.autocast(device, torch.bfloat16):
+        with half_precision(device):
             restored = model(clean + noise.to(device))
         return (restored.float() - clean).abs().mean()
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from ivgbench.files import write_json
+from ivgbench.files import file_sha256, write_json
 from ivgbench.metrics.detectors import quiet_ultralytics
 from ivgbench.pocket import traps, world
 from ivgbench.pocket.loop import Schedule, fit
 from ivgbench.pocket.vae import round_trip
 
-SCHEDULE = Schedule(steps=1800, learning_rate=2e-3, warmup=100, weight_decay=0.01)
+SCHEDULE = Schedule(steps=3600, learning_rate=2e-3, warmup=100, weight_decay=0.01)
 BATCH = 32
-TRAP_RATE = 1 / 6
+TRAP_RATE = 1 / 3
 SIZE = (96, 160)  # height and width the model sees: multiples of 32, twice the frame
 THRESHOLD = 0.1  # as OWL-ViT has it in this benchmark
 NAMES = [f"{colour} {shape}" for colour in world.COLOURS for shape in world.SHAPES]
@@ -64,7 +65,7 @@ def to_input(frames: np.ndarray) -> torch.Tensor:
 def sample_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
     """One frame with no, one or two sprites: uint8 [H,W,3] and (class, box) of each sprite.
 
-    One frame in six shows only a half sprite or a blob, and carries no label.
+    One frame in three shows only a half sprite or a blob, and carries no label.
     """
     if rng.random() < TRAP_RATE:
         return (traps.half_sprite, traps.colour_blob)[rng.integers(2)](rng)[0], []
@@ -81,14 +82,27 @@ def sample_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[tuple[int, 
 
 
 def train(
-    work: Path, vae: AutoencoderKL, seed: int = 9, device: str = "cpu", steps: int | None = None
+    work: Path,
+    vae: AutoencoderKL,
+    seed: int = 9,
+    device: str = "cpu",
+    steps: int | None = None,
+    start: Path | None = None,
 ) -> torch.nn.Module:
-    """Trains on rendered scenes, half of them through the autoencoder and back."""
+    """Trains on rendered scenes, half of them through the autoencoder and back.
+
+    start: a finished detector's folder to go on from, at half the rate, with a checkpoint and data of its own.
+    """
     torch.manual_seed(seed)
     model = build().to(device).train()
     vae = vae.to(device).eval().requires_grad_(False)
-    schedule = SCHEDULE if steps is None else Schedule(**{**SCHEDULE.__dict__, "steps": steps})
+    schedule = SCHEDULE if steps is None else replace(SCHEDULE, steps=steps)
     criterion = model.init_criterion()
+    name = "detector"
+    if start is not None:
+        model.load_state_dict(load_file(start / "model.safetensors"))
+        name, seed = f"detector-onward-{file_sha256(start / 'model.safetensors')[:8]}", seed + 1
+        schedule = replace(schedule, learning_rate=schedule.learning_rate / 2)
 
     def loss_of(step: int) -> torch.Tensor:
         rng = np.random.default_rng([world.SPLIT_SEEDS["detector"], seed, step])
@@ -108,7 +122,7 @@ def train(
         }
         return criterion(model(to_input(frames).to(device)), batch)[0].sum() / BATCH
 
-    model.load_state_dict(fit("detector", model, loss_of, schedule, work))
+    model.load_state_dict(fit(name, model, loss_of, schedule, work))
     return model.eval()
 
 

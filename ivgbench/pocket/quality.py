@@ -7,7 +7,8 @@ import torch
 
 from ivgbench.metrics.detectors import PocketYolo, resize
 from ivgbench.metrics.features import ClipModel
-from ivgbench.pocket import world
+from ivgbench.metrics.video_features import VideoModel, to_pixels
+from ivgbench.pocket import video, world
 
 DISTRACTORS = 63
 
@@ -63,3 +64,14 @@ def caption_accuracy(clip_model: ClipModel, frames: np.ndarray, clips: list[worl
         others = rng.choice([k for k in range(len(captions)) if k != own], DISTRACTORS, replace=False)
         right += bool(row[own] > row[others].max())
     return right / len(clips)
+
+
+@torch.inference_mode()
+def probe_accuracy(encoder: VideoModel, videos: list[np.ndarray], clips: list[world.Clip], what: str) -> float:
+    """How often the video encoder's probe names the "motion" or the "shape" of a one-subject clip, 0..1."""
+    network = encoder.encode
+    told = torch.cat([network.probe.linear(network(to_pixels(one, encoder.size))) for one in videos])
+    motions, shapes, _ = video.lesson(clips)
+    scores = told.split([len(video.MOTIONS), len(world.SHAPES)], 1)
+    seen, true = (scores[0], motions) if what == "motion" else (scores[1], shapes)
+    return float((seen.argmax(1) == true).float().mean())

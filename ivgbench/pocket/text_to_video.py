@@ -22,12 +22,12 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from ivgbench.generator.sources import weights_hash
 from ivgbench.pocket import world
 from ivgbench.pocket.bank import load_bank
-from ivgbench.pocket.loop import Schedule, fit
+from ivgbench.pocket.loop import Schedule, fit, half_precision
 from ivgbench.pocket.tokenizer import BOS, EOS, save_tokenizer, vocabulary
 
 PHASES = {
     "frames": (Schedule(steps=9000, learning_rate=1.2e-3, matrix_rate=4e-3, ema=0.999), 32, 1),
-    "clips": (Schedule(steps=700, learning_rate=6e-4, matrix_rate=2e-3, warmup=50), 12, world.FRAMES),
+    "clips": (Schedule(steps=1800, learning_rate=6e-4, matrix_rate=2e-3, warmup=50), 12, world.FRAMES),
 }
 CAPTION_DROPOUT = 0.1
 MIN_SNR_GAMMA = 5.0
@@ -165,7 +165,7 @@ def loss_function(
         # Stratified timesteps: every batch sees the whole noise range.
         strata = (torch.arange(batch) + torch.rand(batch, generator=generator)) / batch
         timesteps = (strata * scheduler.config.num_train_timesteps).long().to(device)
-        with torch.autocast(device.type, torch.bfloat16):
+        with half_precision(device.type):
             predicted = model(scheduler.add_noise(clean, noise, timesteps), timesteps, words)
         error = (predicted.float() - noise).square().mean((1, 2, 3, 4))
         return (weights[timesteps] * error).mean()

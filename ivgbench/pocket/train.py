@@ -19,7 +19,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 def train_part(part: str, work: Path, weights: Path, device: str, steps: int | None, onward: bool = False) -> None:
     """Trains one part to its end and writes its weights. All parts but the autoencoder need the autoencoder.
 
-    onward: the text-to-video model goes on from its finished weights instead of starting anew.
+    onward: the text-to-video model and the detector go on from their finished weights instead of starting anew.
     """
     from diffusers import AutoencoderKL
 
@@ -31,8 +31,8 @@ def train_part(part: str, work: Path, weights: Path, device: str, steps: int | N
     # The one trained here, else the one that ships: then a part can be trained alone.
     folder = work / "vae" if (work / "vae").is_dir() else weights / "text-to-video" / "vae"
     autoencoder = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
+    start = weights / part if onward else None
     if part == "text-to-video":
-        start = weights / part if onward else None
         model = text_to_video.train(work, autoencoder, device=device, steps=steps, start=start)
         text_to_video.save(model, autoencoder, weights / part)
     elif part == "clip":
@@ -42,7 +42,7 @@ def train_part(part: str, work: Path, weights: Path, device: str, steps: int | N
     elif part == "video":
         video.save(video.train(work, autoencoder, device=device, steps=steps), weights / part)
     else:
-        detector.save(detector.train(work, autoencoder, device=device, steps=steps), weights / part)
+        detector.save(detector.train(work, autoencoder, device=device, steps=steps, start=start), weights / part)
 
 
 def main() -> None:
@@ -57,7 +57,10 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--steps", type=int, default=None, help="other than the recipe's (for a quick trial)")
     parser.add_argument(
-        "--continue", dest="onward", action="store_true", help="text-to-video: more clips, from the finished weights"
+        "--continue",
+        dest="onward",
+        action="store_true",
+        help="text-to-video (its clips), detector: from the finished weights",
     )
     parser.add_argument("--threads", type=int, default=None, help="CPU threads (default: all cores)")
     arguments = parser.parse_args()

@@ -74,7 +74,7 @@ def duplicates(rng: np.random.Generator) -> Scene:
 def half_sprite(rng: np.random.Generator) -> Scene:
     """The left, right, upper or lower half of a sprite in the asked colour.
 
-    Never of a square: half of it is a rectangle, which in this stretched world is a square.
+    Never of a square, nor the upper half of a triangle: in this stretched world they are a square and a triangle.
     """
     colour, shape = _any(rng)
     whole = another(rng, world.SHAPES, "square")
@@ -83,7 +83,7 @@ def half_sprite(rng: np.random.Generator) -> Scene:
     scene = world.paint_background(ground, rng)
     alpha = world.sprite_alpha(whole, box)[0]
     x, y = (box[0, :2] + box[0, 2:]) / 2 * [world.WIDTH, world.HEIGHT]
-    side = rng.integers(4)
+    side = rng.choice([0, 1, 3] if whole == "triangle" else 4)
     if side < 2:
         alpha[:, int(x) :] *= side
         alpha[:, : int(x)] *= 1 - side

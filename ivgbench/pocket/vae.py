@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL
 
 from ivgbench.boxes import rasterise
 from ivgbench.pocket import world
-from ivgbench.pocket.loop import Schedule, fit
+from ivgbench.pocket.loop import Schedule, fit, half_precision
 
 SCHEDULE = Schedule(steps=8000, learning_rate=6e-4, warmup=100, ema=0.995)
 BATCH = 4
@@ -39,8 +39,10 @@ def to_tensor(frames: np.ndarray) -> torch.Tensor:
 def round_trip(vae: AutoencoderKL, frames: np.ndarray) -> np.ndarray:
     """uint8 [N,H,W,3] encoded and decoded: what the frames look like at best when the model draws them."""
     device = next(vae.parameters()).device
-    with torch.autocast(device.type, torch.bfloat16):
-        decoded = vae.decode(vae.encode(to_tensor(frames).to(device)).latent_dist.mode()).sample
+    vae = vae.to(memory_format=torch.channels_last)  # twice as fast on a CPU
+    pixels = to_tensor(frames).to(device, memory_format=torch.channels_last)
+    with half_precision(device.type):
+        decoded = vae.decode(vae.encode(pixels).latent_dist.mode()).sample
     pixels = ((decoded.float() + 1) * 127.5).round().clamp(0, 255)
     return pixels.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
@@ -87,7 +89,7 @@ def train(work: Path, steps: int | None = None, seed: int = 0) -> AutoencoderKL:
     def loss_of(step: int) -> torch.Tensor:
         pixels, weight = sample_batch(step, seed)
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision("cpu"):
             posterior = vae.encode(pixels).latent_dist
             latents = posterior.mode()
             noise = LATENT_NOISE * torch.randn(latents.shape, generator=generator)

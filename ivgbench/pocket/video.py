@@ -1,6 +1,6 @@
 """The pocket video encoder: V-JEPA's architecture, small, taught to tell how a sprite moves and what shape it has.
 
-It judges clips for JEDi. A quarter of its training clips went through the autoencoder and back. While it learns, its
+It judges clips for JEDi. An eighth of its training clips went through the autoencoder and back. While it learns, its
 tokens also say where the sprite is: without that, two hundred steps left it at chance.
 """
 
@@ -18,12 +18,12 @@ from ivgbench.files import write_json
 from ivgbench.metrics.video_features import to_pixels
 from ivgbench.metrics.vjepa import Config, VideoTransformer
 from ivgbench.pocket import world
-from ivgbench.pocket.loop import Schedule, fit
+from ivgbench.pocket.loop import Schedule, fit, half_precision
 from ivgbench.pocket.vae import round_trip
 
 SCHEDULE = Schedule(steps=1500, learning_rate=1e-3, matrix_rate=3e-3, warmup=60, weight_decay=0.05)
 BATCH = 16
-THROUGH_AUTOENCODER = 4
+THROUGH_AUTOENCODER = 2
 MOTIONS = ("still", "right", "left", "down", "up")
 CONFIG = Config(
     dim=96,
@@ -87,7 +87,7 @@ def train(
         videos[:THROUGH_AUTOENCODER] = round_trip(vae, some.reshape(-1, *some.shape[2:])).reshape(some.shape)
         pixels = torch.cat([to_pixels(video, CONFIG.size) for video in videos]).to(device)
         motions, shapes, shares = (one.to(device) for one in lesson(clips))
-        with torch.autocast(device, torch.bfloat16):
+        with half_precision(device):
             told = [scores.float() for scores in model(pixels)]
         place = F.binary_cross_entropy_with_logits(told[2], shares)
         return F.cross_entropy(told[0], motions) + F.cross_entropy(told[1], shapes) + place

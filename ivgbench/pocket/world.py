@@ -236,7 +236,7 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
     return float((sides.prod(1) / areas).max())
 
 
-def sample_scene(split: str, index: int, second: float = 0.3) -> Clip:
+def sample_scene(split: str, index: int, second: float = 0.5) -> Clip:
     """Clip `index` of a split with one subject or, at the rate `second`, two that differ and hardly overlap."""
     rng = np.random.default_rng([SPLIT_SEEDS[split], index, 2])
     background = str(rng.choice(list(BACKGROUNDS)))

@@ -33,7 +33,7 @@ def test_segmentation_finds_both_of_two_and_nothing_on_an_empty_ground():
 
 def test_scenes_have_two_subjects_at_the_asked_rate_and_they_hardly_overlap():
     clips = [world.sample_scene("tuning", index) for index in range(200)]
-    assert 0.2 < np.mean([len(clip.sprites) == 2 for clip in clips]) < 0.4
+    assert 0.4 < np.mean([len(clip.sprites) == 2 for clip in clips]) < 0.6
     for clip in clips:
         pairs, ground = world.parse_caption(clip.caption)
         assert pairs == [(sprite.colour, sprite.shape) for sprite in clip.sprites] and ground == clip.background
