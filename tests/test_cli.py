@@ -182,6 +182,14 @@ def test_a_plan_needs_neither_weights_nor_fetched_suites(monkeypatch, tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_missing_weights_are_told_before_missing_suites(shell, monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    for backbone, words in (("zeroscope", "unet/config.json"), ("./none", "neither a folder, nor one of")):
+        told = refused(shell("run", "--method", "plain", "--backbone", backbone))
+        assert f"no backbone {backbone!r}" in told or f"`ivgbench fetch {backbone}`" in told
+        assert words in told and "suite" not in told
+
+
 def test_videos_of_another_system(shell, tmp_path):
     (tmp_path / "theirs").mkdir()
     for case in load_suite("static").cases[:47]:  # one video short, and one subject that the detector does not know

@@ -42,11 +42,14 @@ def run(
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """Generate, measure and score. What is done already is not done again: a stopped run goes on where it was."""
+    from ivgbench.generator import sources
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.planning import make_plan, shard_of
 
-    lab = Lab(device, offload)
-    plan = make_plan(_spec(request), lab)
+    spec, lab = _spec(request), Lab(device, offload)
+    # Of all that may be missing the weights come first: a mistyped backbone must not read as a missing suite.
+    sources.locate(spec.backbone)
+    plan = make_plan(spec, lab)
     _work(plan, runs, lab, _engine(engine, workers, lab), shard_of(plan.jobs, shard), batch_size)
 
 

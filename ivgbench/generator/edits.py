@@ -68,6 +68,7 @@ def spatial_edit(
         tokens: positions in 0..L-1.
     """
     height, width = probs.shape[1:3]
+    boxes = np.asarray(boxes, dtype=np.float64)
     heads = len(probs) // len(boxes)
     windows = torch.stack([peak_map(box, height, width, probs.device) for box in boxes])
     maps = windows.repeat_interleave(heads, 0)[..., None] * probs.max()
@@ -84,6 +85,7 @@ def temporal_edit(probs: torch.Tensor, boxes: np.ndarray, strengthen: float, wea
         probs: [heads,H,W,F,F] after softmax, (query frame, key frame); one half only.
         boxes: [F,4] xyxy in 0..1.
     """
+    boxes = np.asarray(boxes, dtype=np.float64)
     frames, (height, width) = len(boxes), probs.shape[1:3]
     windows = torch.stack([peak_map(box, height, width, probs.device) for box in boxes])
     inside = torch.zeros(frames, height, width, dtype=torch.bool)
@@ -122,6 +124,7 @@ def compose(
         rows: "official": rows are computed with the width, as released; "intent": with the height.
     """
     height, width = latents.shape[-2:]
+    boxes = np.asarray(boxes, dtype=np.float64)
     blended = latents.clone()
     sizes = np.array([width, height if rows == "intent" else width])
     for subject, track in zip(subjects, boxes, strict=True):

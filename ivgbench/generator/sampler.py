@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -47,9 +48,9 @@ def generate(
     scheduler: str | SchedulerMixin | None = None,
     negative_prompt: str = "",
     prompt_suffix: str = "",
-    latents: torch.Tensor | None = None,
+    latents: torch.Tensor | np.ndarray | None = None,
     masks: torch.Tensor | np.ndarray | None = None,
-    prompt_embeds: torch.Tensor | None = None,
+    prompt_embeds: torch.Tensor | np.ndarray | None = None,
     output: Literal["video", "latent"] = "video",
     return_trajectory: bool = False,
     callback: Callable[[int, int], None] | None = None,
@@ -87,9 +88,9 @@ def generate_batch(
     scheduler: str | SchedulerMixin | None = None,
     negative_prompt: str = "",
     prompt_suffix: str = "",
-    latents: torch.Tensor | None = None,
+    latents: torch.Tensor | np.ndarray | None = None,
     masks: Sequence[torch.Tensor | np.ndarray] | None = None,
-    prompt_embeds: torch.Tensor | None = None,
+    prompt_embeds: torch.Tensor | np.ndarray | None = None,
     output: Literal["video", "latent"] = "video",
     return_trajectory: bool = False,
     callback: Callable[[int, int], None] | None = None,
@@ -102,6 +103,10 @@ def generate_batch(
     config = resolve(method, method_options)
     if len(cases) == 0 or len(seeds) != len(cases) or (masks is not None and len(masks) != len(cases)):
         raise UserError(f"a batch needs one seed (and set of masks) per case: {len(cases)} cases, {len(seeds)} seeds")
+    # Fixtures come as numpy, and an integer of numpy's would not hash as the plain one.
+    latents, prompt_embeds = _tensor(latents), _tensor(prompt_embeds)
+    masks = None if masks is None else [_tensor(one) for one in masks]
+    seeds = [operator.index(seed) for seed in seeds]
     if len(cases) > 1 and not config.batches:
         embeds = None if prompt_embeds is None else prompt_embeds.unflatten(0, (2, len(cases), -1))
         return [
@@ -231,6 +236,10 @@ def to_epsilon(output: torch.Tensor, sample: torch.Tensor, alpha: torch.Tensor, 
     raise UserError(f"prediction type {prediction_type!r} has no noise estimate here; use a method without inner steps")
 
 
+def _tensor(values: Any) -> torch.Tensor | None:
+    return values if values is None or isinstance(values, torch.Tensor) else torch.from_numpy(np.asarray(values))
+
+
 def _geometry(
     bb: Backbone, cases: Sequence[Case], latents: torch.Tensor | None, masks: Sequence[Any] | None
 ) -> tuple[int, int, int, int]:
@@ -261,9 +270,7 @@ def _geometry(
     return bb.latent_channels, next(iter(said.values())), *grid
 
 
-def _clip(
-    case: Case, seed: int, suffix: str, geometry: tuple[int, int, int, int], masks: torch.Tensor | np.ndarray | None
-) -> Clip:
+def _clip(case: Case, seed: int, suffix: str, geometry: tuple[int, int, int, int], masks: torch.Tensor | None) -> Clip:
     _, frames, height, width = geometry
     where = f"case {case.id}"
     # Subjects of which none is placed are none to a method: `plain` needs none, the others say so.
@@ -279,7 +286,7 @@ def _clip(
             placed[index] = tracks.check(subject.boxes, f"{where}, subject {index}")
             cells[index] = torch.from_numpy(tracks.rasterise(subject.boxes, height, width))
     else:
-        cells = torch.as_tensor(masks).detach().cpu() != 0
+        cells = masks.detach().cpu() != 0
         if len(cells) != count:
             raise UserError(f"{where}: {len(cells)} masks for {count} subjects; give one per subject")
         placed = _tight_boxes(cells.numpy())

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from ivgbench.cases import Case, Subject
@@ -48,7 +49,8 @@ def test_evaluations_are_those_of_a_real_run(small, make, case, two, method, opt
 @pytest.mark.parametrize("method", ["plain", "peekaboo", "trailblazer", "mask-norm"])
 def test_operations_are_those_of_a_real_run(small, make, case, method):
     embeds = torch.randn(2, 77, 32)
-    with FlopCounterMode(display=False) as counter:
+    # Spelled out, attention is two products of matrices: not every version of torch counts its fused kernel on a CPU.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         make(case, method, steps=2, prompt_embeds=embeds)
     counted = small.of(resolve(method), case, 2, 4.0).flops - small._decoding(case.frames)[0]
     assert counted == counter.get_total_flops()
@@ -91,6 +93,12 @@ def test_more_frames_and_subjects_cost_more(small, case, two):
     assert 3.5 < long.flops / short.flops < 5 and long.peak > short.peak > long.weights[0]
     one, both = (small.of(trailblazer, clip(s, 4), 2, 3.0) for s in (case.subjects, two.subjects))
     assert (one.evaluations, both.evaluations) == (2, 6) and both.flops > 2 * one.flops
+
+
+def test_masks_that_are_kept_count(small, case):
+    plain, masked = (small.of(resolve(method), case, 2, 4.0).working[0] for method in ("plain", "peekaboo"))
+    # R1 at the three levels, float32: it alone is kept as [frames, cells, cells].
+    assert masked >= plain + 4 * case.frames * sum(cells**2 for cells in (8 * 12, 4 * 6, 2 * 3))
 
 
 def test_offloading_holds_one_part_at_a_time(costs, case):

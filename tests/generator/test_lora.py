@@ -1,6 +1,7 @@
 """Adapters: every layout lands on the right layer with the right factors; what fits nowhere is refused."""
 
 import copy
+import os
 
 import pytest
 import torch
@@ -144,12 +145,23 @@ def test_what_fits_nowhere_is_refused(unet, tmp_path, content, words):
     assert torch.equal(unet.get_submodule(LAYER).weight, before)
 
 
+class Trap:
+    """Makes a folder when it is unpickled without care."""
+
+    def __init__(self, place):
+        self.place = place
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.place),)
+
+
 def test_a_missing_or_hostile_file_is_refused(unet, tmp_path):
     with pytest.raises(UserError, match="there is no such file"):
         merge(unet, tmp_path / "none.pt")
     (tmp_path / "a.safetensors").write_bytes(b"scribble")
     with pytest.raises(UserError, match="cannot be read as tensors"):
         merge(unet, tmp_path / "a.safetensors")
-    torch.save({"x": Exception("anything but a tensor")}, tmp_path / "a.pt")
+    torch.save({"x": Trap(tmp_path / "sprung")}, tmp_path / "a.pt")
     with pytest.raises(UserError, match="cannot be read as tensors"):
         merge(unet, tmp_path / "a.pt")
+    assert not (tmp_path / "sprung").exists()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from ivgbench import boxes
 from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
 from ivgbench.generator import generate, generate_batch
@@ -23,6 +24,18 @@ def test_seed_and_case_change_the_noise_and_the_id_does_not(case, make):
     assert not torch.equal(make(other, prompt_embeds=embeds).latents, make(case, prompt_embeds=embeds).latents)
 
 
+def test_arrays_and_lists_are_as_good_as_tensors(case, make, tiny):
+    start = torch.randn(1, 4, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    masks = np.stack([boxes.rasterise(s.boxes, 8, 12) for s in case.subjects])
+    given = {"latents": start, "masks": torch.from_numpy(masks), "prompt_embeds": tiny.encode_prompt(["", case.prompt])}
+    once = make(case, "peekaboo", seed=3, **given).latents
+    assert torch.equal(
+        make(case, "peekaboo", seed=np.int64(3), **{k: v.numpy() for k, v in given.items()}).latents, once
+    )
+    assert torch.equal(make(case, "peekaboo", **given | {"masks": masks.tolist()}).latents, once)
+    assert torch.equal(make(case, seed=np.int64(3)).latents, make(case, seed=3).latents)
+
+
 def test_global_random_state_plays_no_part(case, make):
     torch.manual_seed(0)
     first = make(case, "id").latents
@@ -32,8 +45,6 @@ def test_global_random_state_plays_no_part(case, make):
 
 def test_a_batch_agrees_with_single_clips(case, two, make, tiny):
     other = Case("other", "a dog on the grass", (Subject("dog", case.subjects[0].boxes[::-1]),))
-    from ivgbench import boxes
-
     masks = [np.stack([boxes.rasterise(s.boxes, 8, 12) for s in one.subjects]) for one in (case, other, two)]
     # The random network doubles differences with every step, guidance too: a trained one does not.
     settings = dict(steps=2, guidance_scale=1.5)

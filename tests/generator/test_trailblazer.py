@@ -52,6 +52,21 @@ def test_the_window_peaks_at_one_and_is_half_precision():
     assert edits.window(1, 1).tolist() == [[1]]
 
 
+def test_boxes_may_be_lists_or_tensors():
+    draw = torch.Generator().manual_seed(0)
+    text, frames = torch.rand(6, 5, 8, 9, generator=draw), torch.rand(2, 5, 8, 3, 3, generator=draw)
+    for given in (TRACK.tolist(), torch.from_numpy(TRACK)):
+        assert torch.equal(
+            edits.spatial_edit(text, given, [2], 0.3, 0.1), edits.spatial_edit(text, TRACK, [2], 0.3, 0.1)
+        )
+        assert torch.equal(edits.temporal_edit(frames, given, 0.3, 0.1), edits.temporal_edit(frames, TRACK, 0.3, 0.1))
+        ours, theirs = (
+            compose(torch.zeros(1, 1, 3, 5, 8), [torch.ones(1, 1, 3, 5, 8)], track, 0.5)
+            for track in ([given], TRACK[None])
+        )
+        assert torch.equal(ours, theirs)
+
+
 def plain_and_edited(processor, rows, count, context):
     torch.manual_seed(0)
     attn = Attention(query_dim=8, cross_attention_dim=context, heads=2, dim_head=4).double()
