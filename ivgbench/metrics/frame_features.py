@@ -55,8 +55,13 @@ class Denoiser(nn.Module):
         return self.decoder(self.encoder(frames))
 
     def features(self, frames: torch.Tensor) -> torch.Tensor:
-        """[N,3,H,W] in -1..1 -> [N,D]: the code's mean over the frame."""
-        return self.encoder(frames).mean((2, 3))
+        """[N,3,H,W] in -1..1 -> [N,D]: the code's mean over the frame, and how far the first layer's answers spread.
+
+        The second part is for texture: a mean averages noise away, and the normalisation behind the first layer hides
+        how strong it was.
+        """
+        first = self.encoder[0](frames)
+        return torch.cat([self.encoder[1:](first).mean((2, 3)), first.std((2, 3))], 1)
 
 
 def _halve(inside: int, outside: int) -> list[nn.Module]:

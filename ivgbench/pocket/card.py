@@ -165,27 +165,32 @@ named in `world.SPLIT_SEEDS`. Train again with `python -m ivgbench.pocket.train 
 """
 
 
-def read_exam(work: Path) -> dict[str, dict[str, float]]:
-    """What the exam of the present weights found."""
-    from ivgbench.pocket.samples import exam_folder
-
-    path = exam_folder(work) / "exam.json"
-    if not path.is_file():
-        raise SystemExit(f"{path} is missing: these weights have not sat the exam; run python -m ivgbench.pocket.exam")
-    return json.loads(path.read_text())
+def read_exam(folder: Path, kept: dict) -> dict[str, dict[str, float]]:
+    """What the exam of the present weights found: from its folder, or as it was kept of the same weights."""
+    if (folder / "exam.json").is_file():
+        return json.loads((folder / "exam.json").read_text())
+    if kept.get("examined") == folder.name:
+        return kept["exam"]
+    raise SystemExit(
+        f"{folder} has no exam.json: these weights have not sat the exam; run python -m ivgbench.pocket.exam"
+    )
 
 
 def main() -> None:
+    from ivgbench.pocket.samples import exam_folder
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=default_work_dir(), help="training logs (default: %(default)s)")
     arguments = parser.parse_args()
+    folder = exam_folder(arguments.work)
     record = WEIGHTS / "card.json"
     kept = json.loads(record.read_text()) if record.is_file() else {}
     facts = {
         # Without a log (a checkout that did not train that part) the record of its training stays what it was.
         "training": training(arguments.work, kept.get("training", {})),
         "notes": kept.get("notes", ""),
-        "exam": read_exam(arguments.work),
+        "examined": folder.name,
+        "exam": read_exam(folder, kept),
         "judges": measure(WEIGHTS),
         "encoders": measure_encoders(WEIGHTS),
         "megabytes": sizes(WEIGHTS),

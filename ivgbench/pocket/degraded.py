@@ -51,8 +51,8 @@ def blurred(scene: Scene, strength: int, _: np.random.Generator) -> np.ndarray:
 
 
 def noisy(scene: Scene, strength: int, rng: np.random.Generator) -> np.ndarray:
-    """With noise of 16, 32, 48, 64 levels' standard deviation."""
-    noise = rng.normal(0, 16.0 * strength, scene.whole.shape)
+    """With noise of 24, 48, 72, 96 levels' standard deviation."""
+    noise = rng.normal(0, 24.0 * strength, scene.whole.shape)
     return np.clip(np.rint(scene.whole + noise), 0, 255).astype(np.uint8)
 
 

@@ -19,7 +19,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 def train_part(part: str, work: Path, weights: Path, device: str, steps: int | None, onward: bool = False) -> None:
     """Trains one part to its end and writes its weights. All parts but the autoencoder need the autoencoder.
 
-    onward: the text-to-video model and the detector go on from their finished weights instead of starting anew.
+    onward: text-to-video, detector and video go on from their finished weights instead of starting anew.
     """
     from diffusers import AutoencoderKL
 
@@ -40,7 +40,7 @@ def train_part(part: str, work: Path, weights: Path, device: str, steps: int | N
     elif part == "denoiser":
         denoiser.save(denoiser.train(work, autoencoder, device=device, steps=steps), weights / part)
     elif part == "video":
-        video.save(video.train(work, autoencoder, device=device, steps=steps), weights / part)
+        video.save(video.train(work, autoencoder, device=device, steps=steps, start=start), weights / part)
     else:
         detector.save(detector.train(work, autoencoder, device=device, steps=steps, start=start), weights / part)
 
@@ -60,7 +60,7 @@ def main() -> None:
         "--continue",
         dest="onward",
         action="store_true",
-        help="text-to-video (its clips), detector: from the finished weights",
+        help="text-to-video (its clips), detector, video: from the finished weights",
     )
     parser.add_argument("--threads", type=int, default=None, help="CPU threads (default: all cores)")
     arguments = parser.parse_args()

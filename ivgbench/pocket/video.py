@@ -1,20 +1,21 @@
 """The pocket video encoder: V-JEPA's architecture, small, taught to tell how a sprite moves and what shape it has.
 
-It judges clips for JEDi. An eighth of its training clips went through the autoencoder and back. While it learns, its
+It judges clips for JEDi. A third of its training clips went through the autoencoder and back. While it learns, its
 tokens also say where the sprite is: without that, two hundred steps left it at chance.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from ivgbench.files import write_json
+from ivgbench.files import file_sha256, write_json
 from ivgbench.metrics.video_features import to_pixels
 from ivgbench.metrics.vjepa import Config, VideoTransformer
 from ivgbench.pocket import world
@@ -23,7 +24,7 @@ from ivgbench.pocket.vae import round_trip
 
 SCHEDULE = Schedule(steps=1500, learning_rate=1e-3, matrix_rate=3e-3, warmup=60, weight_decay=0.05)
 BATCH = 16
-THROUGH_AUTOENCODER = 2
+THROUGH_AUTOENCODER = 5
 MOTIONS = ("still", "right", "left", "down", "up")
 CONFIG = Config(
     dim=96,
@@ -72,13 +73,26 @@ def lesson(clips: list[world.Clip]) -> tuple[torch.Tensor, torch.Tensor, torch.T
 
 
 def train(
-    work: Path, vae: AutoencoderKL, seed: int = 11, device: str = "cpu", steps: int | None = None
+    work: Path,
+    vae: AutoencoderKL,
+    seed: int = 11,
+    device: str = "cpu",
+    steps: int | None = None,
+    start: Path | None = None,
 ) -> VideoTransformer:
-    """Cross-entropy of motion, shape and place; encoder and probe learn together."""
+    """Cross-entropy of motion, shape and place; encoder and probe learn together.
+
+    start: a finished encoder's folder to go on from, at half the rates, with a checkpoint and data of its own.
+    """
     torch.manual_seed(seed)
     model = Pupil().to(device)
     vae = vae.to(device).eval().requires_grad_(False)
-    schedule = SCHEDULE if steps is None else Schedule(**{**SCHEDULE.__dict__, "steps": steps})
+    schedule = SCHEDULE if steps is None else replace(SCHEDULE, steps=steps)
+    name = "video"
+    if start is not None:
+        model.transformer.load_state_dict(load_file(start / "model.safetensors"))
+        name, seed = f"video-onward-{file_sha256(start / 'model.safetensors')[:8]}", seed + 100
+        schedule = replace(schedule, learning_rate=schedule.learning_rate / 2, matrix_rate=schedule.matrix_rate / 2)
 
     def loss_of(step: int) -> torch.Tensor:
         clips = [world.sample_clip("video", seed * 10**7 + step * BATCH + i) for i in range(BATCH)]
@@ -92,7 +106,7 @@ def train(
         place = F.binary_cross_entropy_with_logits(told[2], shares)
         return F.cross_entropy(told[0], motions) + F.cross_entropy(told[1], shapes) + place
 
-    model.load_state_dict(fit("video", model, loss_of, schedule, work))
+    model.load_state_dict(fit(name, model, loss_of, schedule, work))
     return model.transformer.eval()
 
 

@@ -72,15 +72,18 @@ def splits(table: Table, seconds: bool) -> list[Block]:
 #: Of Table 2, for each frame encoder: column of the frame, title, decimals, whether it has an interval.
 SET_COLUMNS = (("fid", "FID", 2, True), ("kid", "KID %", 3, False), ("kid_xvideo", "KID× %", 3, True))
 VIDEO_COLUMNS = (("jedi", "JEDi", 2, False), ("jedi_unbiased", "JEDi u.", 2, True))
+#: With V-JEPA 2: its values compare with each other only, so they do not go by the published name.
+VIDEO_COLUMNS_V2 = (("jedi_v2", "JEDi v2", 2, False), ("jedi_v2_unbiased", "JEDi v2 u.", 2, True))
 
 
 def references(table: Table) -> list[Block]:
     """Table 2: a block per reference, frame encoders side by side."""
-    keys = [key for key, *_ in (*SET_COLUMNS, *VIDEO_COLUMNS)]
+    video_columns = VIDEO_COLUMNS_V2 if "jedi_v2" in table.frame else VIDEO_COLUMNS
+    keys = [key for key, *_ in (*SET_COLUMNS, *video_columns)]
     places = {key: ranks(table.frame, key, -1, ("reference", "encoder")) for key in keys}
     encoders = list(dict.fromkeys(table.frame["encoder"]))
     header = ["Method", *(f"{title} {encoder} ↓" for encoder in encoders for _, title, *_ in SET_COLUMNS)]
-    header += [*(f"{title} ↓" for _, title, *_ in VIDEO_COLUMNS), "videos"]
+    header += [*(f"{title} ↓" for _, title, *_ in video_columns), "videos"]
     made = []
     for reference, here in table.frame.groupby("reference", sort=False):
         rows = []
@@ -90,7 +93,7 @@ def references(table: Table) -> list[Block]:
             for index, line in lines.iterrows():
                 row += [_set_cell(line, *column, int(places[column[0]][index])) for column in SET_COLUMNS]
             last = lines.iloc[-1]
-            row += [_set_cell(last, *column, int(places[column[0]][lines.index[-1]])) for column in VIDEO_COLUMNS]
+            row += [_set_cell(last, *column, int(places[column[0]][lines.index[-1]])) for column in video_columns]
             rows.append([*row, Cell(f"{last['n_videos']}/{last['n_expected']}")])
         made.append(Block(f"Against {reference}", header, rows))
     return made

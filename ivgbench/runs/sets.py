@@ -35,6 +35,7 @@ METRICS: dict[str, str] = {
     "kid_xvideo": "the same over all pairs of frames of different videos",
     "jedi": "100 x squared MMD of clip features to the reference's, as released (biased)",
     "jedi_unbiased": "the same without bias",
+    "jedi_v2": "as jedi with the features of V-JEPA 2: another scale, never to be compared with jedi",
 }
 KID_SUBSETS, KID_SUBSET_SIZE = 100, 1000
 
@@ -200,7 +201,7 @@ class Comparer:
             y, other = self._features(item.against, encoder)
             known = self.store.arrays(encoder.id, _set_key(item.against))
             if encoder.of == "video":
-                metrics["video"] = video_metrics(x, y, known["sums"])
+                metrics["video"] = video_metrics(x, y, known["sums"], jedi_name(encoder.name))
             else:
                 reference = Gaussian(known["mean"], known["root"])
                 metrics["frames"][encoder.name] = frame_metrics(x, owner, y, other, reference, known["sums"])
@@ -233,11 +234,16 @@ def frame_metrics(
     }  # fmt: skip
 
 
-def video_metrics(x: np.ndarray, y: np.ndarray, sums: np.ndarray) -> dict[str, float]:
-    """JEDi of clips x against y, whose kernel sums are known."""
+def jedi_name(encoder: str) -> str:
+    """What the distance is called with a video encoder: the published name is for the published network's layout."""
+    return "jedi_v2" if encoder.partition(":")[0] == "vjepa2" else "jedi"
+
+
+def video_metrics(x: np.ndarray, y: np.ndarray, sums: np.ndarray, name: str = "jedi") -> dict[str, float]:
+    """JEDi of clips x against y, whose kernel sums are known, under a `name`."""
     k = quadratic(x.shape[1])
     value = kernel.interval(kernel.video_sums(x, y, range(len(x)), range(len(y)), k, sums))
     return {
-        "jedi": jedi(x, y), "jedi_unbiased": SCALE * value.value, "jedi_unbiased_low": SCALE * value.low,
-        "jedi_unbiased_high": SCALE * value.high, "dimension": x.shape[1],
+        name: jedi(x, y), f"{name}_unbiased": SCALE * value.value, f"{name}_unbiased_low": SCALE * value.low,
+        f"{name}_unbiased_high": SCALE * value.high, "dimension": x.shape[1],
     }  # fmt: skip

@@ -23,7 +23,7 @@ def video():
 def test_every_frame_has_a_feature_of_its_own(file, video, monkeypatch):
     model = denoiser(file)
     features = model.embed_video(video)
-    assert features.shape == (5, 64) and features.dtype == np.float32
+    assert features.shape == (5, 88) and features.dtype == np.float32
     assert model.embed_video(video[2:3]) == pytest.approx(features[2:3], abs=1e-5)
     monkeypatch.setattr(frame_features, "BATCH", 2)
     assert model.embed_video(video) == pytest.approx(features, abs=1e-5)

@@ -92,7 +92,7 @@ def test_every_recipe_takes_a_step_and_saves_what_it_made(tmp_path, monkeypatch)
     assert PocketYolo(tmp_path / "detector").detect(clips[0], "red star").boxes.shape == (8, 4)
     assert video_features.pocket(tmp_path / "video").embed_clip(clips[0]).shape == (96,)
     encoder = frame_features.denoiser(tmp_path / "denoiser" / "model.safetensors")
-    assert encoder.embed_video(clips[0]).shape == (8, 64)
+    assert encoder.embed_video(clips[0]).shape == (8, 88)
 
 
 def test_the_video_encoder_is_told_where_a_sprite_goes():

@@ -7,6 +7,7 @@ import pytest
 
 from ivgbench.boxes import iou
 from ivgbench.generator import Backbone, generate
+from ivgbench.metrics import video_features
 from ivgbench.metrics.detectors import PocketYolo
 from ivgbench.metrics.features import ClipModel
 from ivgbench.pocket import judging, quality, reference, traps
@@ -84,3 +85,10 @@ def test_the_card_is_the_record_in_print():
 
     record = json.loads((WEIGHTS / "card.json").read_text())
     assert (WEIGHTS / "MODEL_CARD.md").read_text() == render(record)
+
+
+def test_the_video_encoder_tells_motion_and_shape():
+    _, clips, _ = quality.held_out(64)
+    videos = [clip.video for clip in clips]
+    for what in ("motion", "shape"):
+        assert quality.probe_accuracy(video_features.pocket(), videos, clips, what) >= 0.85, what

@@ -127,3 +127,13 @@ def test_the_papers_best_are_marked():
     assert [cell.rank for cell in rows["Mask Norm + TID"][1:]] == [1, 2, 0]
     assert [cell.rank for cell in rows["Mask Norm + ID"][1:]] == [2, 1, 1]
     assert table2.MIN_VIDEOS == 100
+
+
+def test_values_of_v_jepa_2_do_not_go_by_the_published_name(put, tmp_path):
+    rows = set_rows()
+    for row in rows:
+        row["metrics"]["video"] = {key.replace("jedi", "jedi_v2"): v for key, v in row["metrics"]["video"].items()}
+    built = tables.build(2, put(rows))
+    assert "jedi" not in built.frame and built.frame["jedi_v2"].notna().all()
+    ours, papers = printed(built, 120).split("not comparable")
+    assert "JEDi v2" in ours and "JEDi v2" not in papers and "1.34" in papers

@@ -6,11 +6,12 @@ from fake_lab import Encoder, FakeLab, InlineEngine
 
 from ivgbench import load_suite
 from ivgbench.errors import UserError
-from ivgbench.metrics import fid, jedi, kid
+from ivgbench.metrics import fid, jedi, kernel, kid
 from ivgbench.metrics.jedi import jedi_unbiased
+from ivgbench.metrics.jedi import quadratic as jedi_kernel
 from ivgbench.metrics.kid import kid_xvideo
 from ivgbench.pocket import reference, world
-from ivgbench.runs import references, runner
+from ivgbench.runs import references, runner, sets
 from ivgbench.runs.engines import LocalEngine
 from ivgbench.runs.planning import make_plan, shard_of
 from ivgbench.runs.spec import MethodSpec, RunSpec
@@ -191,3 +192,13 @@ def test_what_the_world_draws_is_never_the_reported_clips():
     first = drawn.videos[0]
     assert not np.array_equal(first.load(), reference.render_case(first.case, first.index))
     assert references.gather("world", 6, spec, suites, FakeLab(None)).videos[7].load().shape == (8, 48, 80, 3)
+
+
+def test_v_jepa_2_has_a_metric_of_its_own():
+    names = {one: sets.jedi_name(one) for one in ("pocket", "vjepa:a,b", "vjepa2", "vjepa2:folder")}
+    assert list(names.values()) == ["jedi", "jedi", "jedi_v2", "jedi_v2"]
+    x, y = np.random.default_rng(0).normal(size=(2, 5, 3))
+    k = kernel.own_sums(y, range(5), jedi_kernel(3))
+    found = sets.video_metrics(x, y, k, "jedi_v2")
+    assert found["jedi_v2"] == jedi(x, y) and found["jedi_v2_unbiased"] == pytest.approx(jedi_unbiased(x, y))
+    assert not any(key == "jedi" or key.startswith("jedi_unbiased") for key in found)
