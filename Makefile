@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPEC ?= benchmarks/pocket.toml
 
-.PHONY: help env table1 table2 figures claims claims-quick test test-slow lint clean
+.PHONY: help env table1 table2 figures claims claims-quick test test-slow snapshot lint clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 18
@@ -57,6 +57,9 @@ test: env ## the tests (a few minutes)
 
 test-slow: env ## the slow tests as well
 	$(BIN)/python -m pytest -m 'slow or not slow'
+
+snapshot: env ## the regression gate: a small run from nothing, every metric against what it was (minutes)
+	$(BIN)/ivgbench snapshot check
 
 lint: env ## ruff: style and imports
 	$(BIN)/ruff check .

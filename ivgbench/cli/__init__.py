@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ivgbench.cli import catalogue, claims, clip, fetch, runs
+from ivgbench.cli import catalogue, claims, clip, fetch, runs, snapshot
 from ivgbench.errors import UserError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="""
@@ -62,6 +62,7 @@ app.command("figure")(runs.figure)
 app.command("claims")(claims.claims)
 app.command("generate")(clip.generate)
 app.add_typer(catalogue.suites_app, name="suites")
+app.add_typer(snapshot.snapshot_app, name="snapshot")
 app.command("list")(catalogue.list_command)
 app.command("doctor")(catalogue.doctor)
 app.command("fetch")(fetch.fetch)

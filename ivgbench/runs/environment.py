@@ -38,6 +38,22 @@ def environment() -> dict[str, str | int | None]:
     }
 
 
+def arithmetic() -> dict[str, str | int | None]:
+    """The environment, and which vector instructions torch uses: on another kind sums round differently."""
+    import torch
+
+    return {**environment(), "instructions": torch.backends.cpu.get_cpu_capability()}
+
+
+def differences(then: dict[str, str | int | None], now: dict[str, str | int | None]) -> list[str]:
+    """A line for each part of two environments that can change a number and is not the same."""
+    return [
+        f"{name} {now.get(name)} here, {then.get(name)} when the snapshot was made"
+        for name in ("python", "machine", "instructions", *PACKAGES)
+        if then.get(name) != now.get(name)
+    ]
+
+
 def _commit() -> str | None:
     """The commit of the checkout this code lies in; None for an installed package or without git."""
     root = Path(__file__).resolve().parents[2]

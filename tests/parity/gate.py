@@ -1,0 +1,150 @@
+"""Does the regression gate bite? Every method and every metric perturbed once, and what the snapshot says of it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mutations import Mutation, mutated
+
+from ivgbench.report import snapshot
+from ivgbench.report.paper import print_name
+from ivgbench.runs import runner
+from ivgbench.runs.planning import make_plan
+from ivgbench.runs.spec import RunSpec, load_spec
+from ivgbench.runs.store import Store
+from ivgbench.runs.variations import AS_IT_IS, VariedLab
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "runs"))
+from fake_lab import InlineEngine  # noqa: E402
+
+SPEC = load_spec(ROOT / "benchmarks" / "snapshot.toml")
+KEPT = ROOT / "results" / "snapshots" / f"{SPEC.name}.json"
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """What is changed; the `method` whose clips it changes, or "" for a metric; the `column` that must tell.
+
+    looks: whether frames must be looked at again, because a model's answers change.
+    """
+
+    what: str
+    method: str
+    column: str
+    edits: tuple[tuple[str, str, str], ...]
+    looks: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.method or 'metrics'}: {self.what}"
+
+
+def one(what: str, method: str, column: str, target: str, old: str, new: str, looks: bool = False) -> Perturbation:
+    return Perturbation(what, method, column, ((target, old, new),), looks)
+
+
+RUN, INNER = "generator.methods.peekaboo:MaskedRun", "generator.methods.intrinsic:IntrinsicRun._inner"
+EDITED, FRAMES = "generator.methods.trailblazer:EditRun", "metrics.control:_by_frame"
+PERTURBATIONS = (
+    one("guidance 10 % up", "plain", "clip_sim", "generator.sampler:_sample",
+        "guidance * (conditional", "1.1 * guidance * (conditional"),
+    one("another seed", "plain", "clip_sim", "generator.sampler:_clip", '"seed": seed', '"seed": seed + 1'),
+    one("another suffix", "plain", "clip_sim", "generator.sampler:generate_batch",
+        "clip.prompt + prompt_suffix for", 'clip.prompt + " and a ring" for'),
+    one("frozen steps + 1", "peekaboo", "miou_all", f"{RUN}.processors", "step < self", "step <= self"),
+    one("background sees the subject", "peekaboo", "miou_all", "generator.rules:self_allowed",
+        "shared | (background[:, None] & background[None, :])", "shared | background[:, None]"),
+    one("spatial steps + 1", "trailblazer", "miou_all", f"{EDITED}.processors",
+        "step < self._config.spatial_steps", "step <= self._config.spatial_steps"),
+    one("strengthening doubled", "trailblazer", "miou_all", "generator.edits:_apply",
+        "edited[..., tokens] = (probs[..., tokens] * factor + maps * strengthen)",
+        "edited[..., tokens] = (probs[..., tokens] * factor + maps * strengthen * 2)"),
+    one("EFDM's roles swapped", "mask-norm", "miou_all", "generator.attention:attend",
+        "match(result, unmasked)", "match(unmasked, result)"),
+    one("no normalisation", "mask-norm", "miou_all", "generator.attention:attend", "match(result, unmasked)", "result"),
+    one("gamma doubled", "mask-norm-id", "miou_all", INNER,
+        "noise.alpha, self._config.gamma)", "noise.alpha, 2 * self._config.gamma)"),
+    one("no fresh noise", "mask-norm-id", "miou_all", "generator.methods.intrinsic:renoise", "** 0.5 * s", "* 0 * s"),
+    one("kappa doubled", "mask-norm-tid", "miou_all", INNER, "guide.kappa,", "2 * guide.kappa,"),
+    one("inner evaluations not counted", "mask-norm-tid", "nfe", "generator.sampler:_sample",
+        "nfe + 1 + noise.evaluations", "nfe + 1"),
+    one("boxes a pixel to the right", "", "miou_all", "runs.scoring:score_job",
+        'phrase))["boxes"]', 'phrase))["boxes"] + [1 / width, 0, 1 / width, 0]'),
+    one("missed frames do not count", "", "miou_all", FRAMES,
+        "float(overlap.sum()) / frames if frames", "float(overlap.sum()) / max(found.sum(), 1) if frames"),
+    one("missed frames are not in the volume", "", "miou", "metrics.control:_volume_iou",
+        "(asked | detected).sum()", "(asked | detected)[detected.any((1, 2))].sum()"),
+    one("covered from three quarters on", "", "coverage", FRAMES, "found.sum() * 2 > frames",
+        "found.sum() * 4 > 3.9 * frames"),
+    one("AP at 0.25", "", "ap50", FRAMES, "overlap >= 0.5", "overlap >= 0.25"),
+    one("distances in frame heights", "", "centroid_distance", FRAMES, "float(np.hypot(height, width))", "height"),
+    one("detector's threshold eightfold", "", "coverage", "metrics.detectors:PocketYolo.__init__",
+        'config["threshold"]', '8 * config["threshold"]', looks=True),
+    Perturbation(
+        "CLIP's features not normalised", "", "clip_sim",
+        (("metrics.features:ClipModel._normalised", "normalize=True", "normalize=False"),
+         ("metrics.clip_sim:_cosines", "< 1e-3", "< 1e9")), looks=True,
+    ),
+    one("whole frames cropped", "", "clip_sim_squash", "metrics.features:ClipModel.squashed",
+        '"squash"', '"crop"', looks=True),
+    one("the own caption is among the others", "", "clip_sim_shuffled", "metrics.clip_sim:shuffled",
+        "other != prompt", "True"),
+    one("no distance of means", "", "fid", "metrics.fid:against", "means @ means +", "0 * (means @ means) +"),
+    one("covariances of N", "", "fid", "metrics.fid:_centred", "len(x) - 1", "len(x)"),
+    one("no constant in the kernel", "", "kid", "metrics.kid:cubic", "1.0)", "0.0)"),
+    one("pairs of a frame with itself", "", "kid", "metrics.kid:kid",
+        "- k.diagonal(x)[rows].sum(1)", "- 0 * k.diagonal(x)[rows].sum(1)"),
+    one("pairs of one video's frames", "", "kid_xvideo", "metrics.kernel:_within", "1 - np.eye(len(sums))",
+        "np.ones((len(sums), len(sums)))"),
+    one("another scale", "", "jedi", "metrics.jedi:jedi", "x.shape[1] ** 2", "(x.shape[1] + 1) ** 2"),
+    one("a linear kernel", "", "jedi_unbiased", "metrics.jedi:quadratic", "Kernel(2,", "Kernel(1,"),
+)  # fmt: skip
+
+
+class Gate:
+    """The snapshot, and a whole run of its spec in `folder` (made when it is first needed)."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.kept = folder, snapshot.load(KEPT)[0]
+
+    def whole(self) -> Path:
+        if not (self.folder / "manifests").exists():
+            self._run(self.folder, SPEC)
+        return self.folder
+
+    def told(self, perturbation: Perturbation) -> list[snapshot.Change]:
+        """What a check says while something is perturbed: of the method's rows, or of all for a metric."""
+        with TemporaryDirectory() as name, ExitStack() as stack:
+            folder = Path(name)
+            if not perturbation.method:
+                self._clips(folder, perturbation.looks)
+            for target, old, new in perturbation.edits:
+                stack.enter_context(mutated(Mutation("", "", target, old, new, "")))
+            self._run(folder, _spec(perturbation.method))
+            found = snapshot.values(folder, SPEC.name)
+        label = print_name(perturbation.method) if perturbation.method else None
+        kept = {metric: row for metric, row in self.kept.items() if label in (None, metric.label)}
+        return snapshot.changes(kept, {metric: value for metric, value in found.items() if metric in kept})
+
+    def _clips(self, folder: Path, without_looks: bool) -> None:
+        """The whole run's clips, and what was seen in them unless that changes; nothing that was computed from it."""
+        shutil.copytree(self.whole() / "jobs", folder / "jobs")
+        if not without_looks:
+            shutil.copytree(self.whole() / "cache", folder / "cache", ignore=shutil.ignore_patterns("set-*"))
+
+    def _run(self, folder: Path, spec: RunSpec) -> None:
+        lab = VariedLab(AS_IT_IS)
+        outcome = runner.run(make_plan(spec, lab), Store(folder), lab, InlineEngine())
+        assert outcome.failed == outcome.missing == 0
+
+
+def _spec(method: str) -> RunSpec:
+    """The snapshot's run, or of it one method."""
+    if not method:
+        return SPEC
+    return replace(SPEC, methods=tuple(row for row in SPEC.methods if row.method == method), ground_truth=False)
