@@ -6,6 +6,7 @@ import pytest
 from ivgbench.metrics import frame_features, video_features
 from ivgbench.metrics.features import ClipModel
 from ivgbench.pocket import degraded, world
+from ivgbench.pocket.card import DEGRADED
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def rises(values):
     "encoder", [lambda: ClipModel.from_pretrained("pocket"), frame_features.denoiser], ids=["clip", "denoiser"]
 )
 def test_fid_and_kid_rise_with_every_strength(encoder):
-    for name, values in degraded.of_frames(encoder().embed_video, 128).items():
+    for name, values in degraded.of_frames(encoder().embed_video, DEGRADED).items():
         assert rises(values), f"{name}: {values}"
 
 
