@@ -62,9 +62,11 @@ def torch_fidelity_kid(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def torchmetrics(x: np.ndarray, y: np.ndarray) -> float:
+    import torch
     from torchmetrics.image.fid import FrechetInceptionDistance
 
-    return _updated(FrechetInceptionDistance(feature=_given(x), normalize=True).set_dtype(_double()), x, y).item()
+    made = FrechetInceptionDistance(feature=_given(x), normalize=True).set_dtype(torch.float64)
+    return _updated(made, x, y).item()
 
 
 def torchmetrics_kid(x: np.ndarray, y: np.ndarray) -> float:
@@ -72,12 +74,6 @@ def torchmetrics_kid(x: np.ndarray, y: np.ndarray) -> float:
 
     made = KernelInceptionDistance(feature=_given(x), subsets=1, subset_size=len(x), normalize=True)
     return _updated(made, x.astype(float), y.astype(float))[0].item()
-
-
-def _double() -> Any:
-    import torch
-
-    return torch.float64
 
 
 def _given(x: np.ndarray) -> Any:

@@ -29,7 +29,7 @@ def check(spec: Spec = DEFAULT_SPEC, snapshots: Folder = DEFAULT_FOLDER) -> None
     for line in differences(environment, arithmetic()):
         print(f"ivgbench: note: {line}", file=sys.stderr)
     if found:
-        print(snapshot.report(found))
+        print(*found, sep="\n")
         print(f"{len(found)} of {len(kept)} metrics changed. If that is meant: ivgbench snapshot update")
         sys.exit(1)
     print(f"all {len(kept)} metrics are within their tolerances")
@@ -37,7 +37,7 @@ def check(spec: Spec = DEFAULT_SPEC, snapshots: Folder = DEFAULT_FOLDER) -> None
 
 @snapshot_app.command("update")
 def update(spec: Spec = DEFAULT_SPEC, snapshots: Folder = DEFAULT_FOLDER) -> None:
-    """Make the run as it is, and again with other rounding (about ten minutes), and keep values and tolerances."""
+    """Make the run as it is, and again with other rounding (a quarter of an hour), and keep values and tolerances."""
     from ivgbench.report import snapshot
     from ivgbench.runs import variations
     from ivgbench.runs.environment import arithmetic

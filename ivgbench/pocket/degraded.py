@@ -82,33 +82,44 @@ OF_FRAMES: dict[str, Degradation] = {"blur": blurred, "noise": noisy, "half-eras
 OF_CLIPS: dict[str, Degradation] = {**OF_FRAMES, "motion stops": frozen, "frames shuffled": shuffled}
 
 
-def series(degrade: Degradation, subject: list[Scene], embed: Callable[[np.ndarray], np.ndarray]) -> list[np.ndarray]:
-    """Features [N,D] of the scenes as they are and at every strength. embed: clip -> [F,D] or [D]."""
+Embed = Callable[[np.ndarray], np.ndarray]
+
+
+def features(clips: list[np.ndarray], embed: Embed) -> np.ndarray:
+    """[N,D] of clips. embed: clip -> [F,D] or [D]."""
+    return np.concatenate([np.atleast_2d(embed(clip)) for clip in clips]).astype(np.float64)
+
+
+def series(degrade: Degradation, subject: list[Scene], embed: Embed) -> list[np.ndarray]:
+    """Features [N,D] of the scenes at every strength."""
     rows = []
-    for strength in range(STRENGTHS + 1):
+    for strength in range(1, STRENGTHS + 1):
         rng = np.random.default_rng([world.SPLIT_SEEDS["held-out"], 11, strength])
-        clips = [degrade(scene, strength, rng) if strength else scene.whole for scene in subject]
-        rows.append(np.concatenate([np.atleast_2d(embed(clip)) for clip in clips]).astype(np.float64))
+        rows.append(features([degrade(scene, strength, rng) for scene in subject], embed))
     return rows
 
 
-def of_frames(embed_video: Callable[[np.ndarray], np.ndarray], clips: int) -> dict[str, list[float]]:
+def _both(embed: Embed, clips: int) -> tuple[list[Scene], np.ndarray, np.ndarray]:
+    """`clips` scenes, their features while they are whole, and those of as many others."""
+    subject = scenes(clips, 0)
+    return subject, *(features([scene.whole for scene in some], embed) for some in (subject, scenes(clips, clips)))
+
+
+def of_frames(embed_video: Embed, clips: int) -> dict[str, list[float]]:
     """FID and KID, whole and at every strength, on all frames of `clips` scenes against as many others."""
-    subject, others = scenes(clips, 0), scenes(clips, clips)
-    reference = np.concatenate([embed_video(scene.whole) for scene in others]).astype(np.float64)
+    subject, whole, reference = _both(embed_video, clips)
     facts = {}
     for name, degrade in OF_FRAMES.items():
-        rows = series(degrade, subject, embed_video)
+        rows = [whole, *series(degrade, subject, embed_video)]
         facts[f"FID, {name}"] = [fid(row, reference) for row in rows]
         facts[f"KID, {name}"] = [kid(row, reference, 1, len(row))[0] for row in rows]
     return facts
 
 
-def of_clips(embed_clip: Callable[[np.ndarray], np.ndarray], clips: int) -> dict[str, list[float]]:
+def of_clips(embed_clip: Embed, clips: int) -> dict[str, list[float]]:
     """JEDi, whole and at every strength, of `clips` scenes against as many others."""
-    subject, others = scenes(clips, 0), scenes(clips, clips)
-    reference = np.stack([embed_clip(scene.whole) for scene in others]).astype(np.float64)
+    subject, whole, reference = _both(embed_clip, clips)
     return {
-        f"JEDi, {name}": [jedi(row, reference) for row in series(degrade, subject, embed_clip)]
+        f"JEDi, {name}": [jedi(row, reference) for row in (whole, *series(degrade, subject, embed_clip))]
         for name, degrade in OF_CLIPS.items()
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,11 +143,6 @@ def load(path: Path) -> tuple[dict[Metric, tuple[float | None, float]], dict[str
     except (OSError, ValueError, KeyError, TypeError) as fault:
         raise UserError(f"{path}: no snapshot to check against ({fault}); make one: ivgbench snapshot update") from None
     return rows, saved["environment"]
-
-
-def report(found: Iterable[Change]) -> str:
-    """The changes, one a line."""
-    return "\n".join(map(str, found))
 
 
 def _number(value: Any) -> float | None:
