@@ -22,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 from ivgbench.errors import UserError
 from ivgbench.generator import lora as adapters
 from ivgbench.generator import sources
+from ivgbench.generator.allocator import keep_freed_memory
 from ivgbench.generator.schedulers import ReleasedDpm
 
 #: Frames decoded at a time: bounds the VAE's memory.
@@ -51,6 +52,8 @@ class Backbone:
         lora: Path | None = None,
     ):
         self.name, self.device, self.dtype, self.offload = name, torch.device(device), dtype, offload
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.weights_hash = sources.weights_hash(folder)
         self.tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
         self.text_encoder = _text_encoder(folder, dtype)

@@ -56,6 +56,13 @@ def measure(weights: Path) -> dict[str, dict[str, float]]:
             how: quality.caption_accuracy(judge, shown, clips) for how, shown in both.items()
         },
     }
+    for subjects in (1, 2):
+        drawn, shown = quality.scenes(FRAMES, subjects)
+        pictures = {"rendered": drawn, "autoencoder": round_trip(autoencoder, drawn)}
+        for shape, what in ((False, "in its colour"), (True, "in its colour and shape")):
+            facts[f"segmentation, every one of {subjects} subject(s) {what}"] = {
+                how: quality.subjects_seen(frames, shown, shape) for how, frames in pictures.items()
+            }
     for swap in ("colour", "shape"):
         name = f"CLIP, right caption over swapped {swap}"
         facts[name] = {how: judging.prefers_right(judge, shown, clips, swap) for how, shown in both.items()}
@@ -122,6 +129,7 @@ Trained from scratch on videos that `ivgbench/pocket/world.py` renders ({len(wor
 {world.FRAMES} frames of {world.HEIGHT}x{world.WIDTH} pixels).
 It is for relative statements about methods; it says nothing certain about ZeroScope or any other model.
 This page is written by `python -m ivgbench.pocket.card`; every number is measured.
+Version `{facts["examined"]}`: the beginning of the hash of the text-to-video weights, as every clip's record has it.
 
 ## The base model
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from ivgbench.files import write_atomic
+from ivgbench.generator.allocator import keep_freed_memory
 from ivgbench.pocket.muon import Muon
 
 
@@ -102,6 +103,7 @@ def fit(
         work: holds `NAME.pt` (checkpoint) and `NAME.csv` (step, loss, learning rate, seconds); both survive a kill.
         start_from: state dict to begin with when there is no checkpoint yet (a later phase of the same model).
     """
+    keep_freed_memory()
     work.mkdir(parents=True, exist_ok=True)
     checkpoint, log = work / f"{name}.pt", work / f"{name}.csv"
     if start_from is not None:

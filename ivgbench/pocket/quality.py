@@ -8,7 +8,7 @@ import torch
 from ivgbench.metrics.detectors import PocketYolo, resize
 from ivgbench.metrics.features import ClipModel
 from ivgbench.metrics.video_features import VideoModel, to_pixels
-from ivgbench.pocket import video, world
+from ivgbench.pocket import segmentation, video, world
 
 DISTRACTORS = 63
 
@@ -24,6 +24,27 @@ def psnr(seen: np.ndarray, frames: np.ndarray) -> float:
     """Peak signal-to-noise ratio of uint8 frames `seen` through the autoencoder, in dB, over all pixels."""
     error = seen.astype(float) - frames
     return float(10 * np.log10(255**2 / np.square(error).mean()))
+
+
+def scenes(count: int, subjects: int) -> tuple[np.ndarray, list[world.Clip]]:
+    """One frame of each of `count` held-out scenes of one or two subjects, uint8 [N,H,W,3], and what they show."""
+    shown = [
+        world.sample_scene("held-out", index, second=float(subjects > 1), only=index % world.FRAMES)
+        for index in range(count)
+    ]
+    return np.concatenate([scene.video for scene in shown]), shown
+
+
+def subjects_seen(frames: np.ndarray, shown: list[world.Clip], shape: bool) -> float:
+    """The share of frames in which the segmentation finds every sprite in its colour (and in its shape), 0..1."""
+    right = 0
+    for frame, scene in zip(frames, shown, strict=True):
+        found = segmentation.find(frame)
+        right += all(
+            any(one.colour == sprite.colour and (not shape or one.shape == sprite.shape) for one in found)
+            for sprite in scene.sprites
+        )
+    return right / len(shown)
 
 
 @torch.inference_mode()

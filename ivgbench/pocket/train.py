@@ -19,14 +19,19 @@ WEIGHTS = Path(__file__).parent / "weights"
 def train_part(part: str, work: Path, weights: Path, device: str, steps: int | None, onward: bool = False) -> None:
     """Trains one part to its end and writes its weights. All parts but the autoencoder need the autoencoder.
 
-    onward: text-to-video, detector and video go on from their finished weights instead of starting anew.
+    onward: vae (its decoder), text-to-video (its clips), detector and video go on from their finished weights
+        instead of starting anew.
     """
     from diffusers import AutoencoderKL
 
     from ivgbench.pocket import clip, denoiser, detector, text_to_video, vae, video
 
-    if part == "vae":
+    if part == "vae" and not onward:
         vae.train(work, steps=steps).save_pretrained(work / "vae")
+        return
+    if part == "vae":
+        folder = weights / "text-to-video" / "vae"
+        vae.train(work, steps=steps, start=folder).half().save_pretrained(folder)
         return
     # The one trained here, else the one that ships: then a part can be trained alone.
     folder = work / "vae" if (work / "vae").is_dir() else weights / "text-to-video" / "vae"
@@ -60,7 +65,7 @@ def main() -> None:
         "--continue",
         dest="onward",
         action="store_true",
-        help="text-to-video (its clips), detector, video: from the finished weights",
+        help="vae (its decoder), text-to-video (its clips), detector, video: from the finished weights",
     )
     parser.add_argument("--threads", type=int, default=None, help="CPU threads (default: all cores)")
     arguments = parser.parse_args()

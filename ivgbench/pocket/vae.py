@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
+from safetensors.torch import load_file
 
 from ivgbench.boxes import rasterise
+from ivgbench.files import file_sha256
 from ivgbench.pocket import world
 from ivgbench.pocket.loop import Schedule, fit, half_precision
 
@@ -72,22 +75,41 @@ def whiten(vae: AutoencoderKL, frames: np.ndarray) -> None:
 def sample_batch(step: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Frames [N,3,H,W] in -1..1 and pixel weights [N,1,H,W]: a sprite covers little of a frame but is its subject."""
     rng = np.random.default_rng([seed, step])
-    clips = [world.sample_clip("vae", step * BATCH + i) for i in range(BATCH)]
-    picks = [int(rng.integers(world.FRAMES)) for _ in clips]
-    frames = np.stack([clip.video[pick] for clip, pick in zip(clips, picks, strict=True)])
-    tracks = np.stack([clip.sprites[0].boxes[pick] for clip, pick in zip(clips, picks, strict=True)])
-    inside = torch.from_numpy(rasterise(tracks, world.HEIGHT, world.WIDTH)).float()[:, None]
-    return to_tensor(frames), 1 + (SPRITE_WEIGHT - 1) * inside
+    # Two subjects as often as one: an autoencoder that only ever saw one colour at a time mixes two.
+    scenes = [
+        world.sample_scene("vae", step * BATCH + i, second=0.5, only=int(rng.integers(world.FRAMES)))
+        for i in range(BATCH)
+    ]
+    inside = np.stack(
+        [
+            rasterise(np.concatenate([sprite.boxes for sprite in scene.sprites]), world.HEIGHT, world.WIDTH).any(0)
+            for scene in scenes
+        ]
+    )
+    frames = np.concatenate([scene.video for scene in scenes])
+    return to_tensor(frames), 1 + (SPRITE_WEIGHT - 1) * torch.from_numpy(inside).float()[:, None]
 
 
-def train(work: Path, steps: int | None = None, seed: int = 0) -> AutoencoderKL:
-    """Trains the autoencoder; its latents come out white, so its scaling factor is 1."""
+def train(work: Path, steps: int | None = None, seed: int = 0, start: Path | None = None) -> AutoencoderKL:
+    """Trains the autoencoder; its latents come out white, so its scaling factor is 1.
+
+    start: a finished autoencoder's folder whose decoder alone goes on, on scenes of its own: latents stay what they
+    were, and with them everything that was trained on them.
+    """
     torch.manual_seed(seed)
-    vae = AutoencoderKL(**CONFIG)
-    schedule = SCHEDULE if steps is None else Schedule(**{**SCHEDULE.__dict__, "steps": steps})
+    vae = AutoencoderKL(**CONFIG).to(memory_format=torch.channels_last)  # twice as fast on a CPU
+    schedule = SCHEDULE if steps is None else replace(SCHEDULE, steps=steps)
+    name, first = "vae", 0
+    if start is not None:
+        weights = start / "diffusion_pytorch_model.safetensors"
+        vae.load_state_dict(load_file(weights))
+        vae.encoder.requires_grad_(False)
+        vae.quant_conv.requires_grad_(False)
+        name, first = f"vae-decoder-{file_sha256(weights)[:8]}", 1_000_000
 
     def loss_of(step: int) -> torch.Tensor:
-        pixels, weight = sample_batch(step, seed)
+        pixels, weight = sample_batch(first + step, seed)
+        pixels = pixels.to(memory_format=torch.channels_last)
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         with half_precision("cpu"):
             posterior = vae.encode(pixels).latent_dist
@@ -99,7 +121,9 @@ def train(work: Path, steps: int | None = None, seed: int = 0) -> AutoencoderKL:
         kl = posterior.kl().float().mean()
         return (weight * (error.abs() + 2 * error.square())).mean() + edges + KL_WEIGHT * kl
 
-    vae.load_state_dict(fit("vae", vae, loss_of, schedule, work))
+    vae.load_state_dict(fit(name, vae, loss_of, schedule, work))
     vae.eval()
+    if start is not None:
+        return vae
     whiten(vae, np.concatenate([world.sample_clip("vae", 10_000_000 + i).video[:1] for i in range(256)]))
     return vae

@@ -236,8 +236,11 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
     return float((sides.prod(1) / areas).max())
 
 
-def sample_scene(split: str, index: int, second: float = 0.5) -> Clip:
-    """Clip `index` of a split with one subject or, at the rate `second`, two that differ and hardly overlap."""
+def sample_scene(split: str, index: int, second: float = 0.5, only: int | None = None) -> Clip:
+    """Clip `index` of a split with one subject or, at the rate `second`, two that differ and hardly overlap.
+
+    only: as for `sample_clip`.
+    """
     rng = np.random.default_rng([SPLIT_SEEDS[split], index, 2])
     background = str(rng.choice(list(BACKGROUNDS)))
     sprites: list[Sprite] = []
@@ -247,4 +250,6 @@ def sample_scene(split: str, index: int, second: float = 0.5) -> Clip:
         if all(new.phrase != other.phrase and overlap(new.boxes, other.boxes) < MAX_OVERLAP for other in sprites):
             sprites.append(new)
     phrases = [sprite.phrase for sprite in sprites]
+    if only is not None:
+        sprites = [sprite._replace(boxes=sprite.boxes[[only]]) for sprite in sprites]
     return Clip(render(sprites, background, rng), caption(phrases, background), tuple(sprites), background)

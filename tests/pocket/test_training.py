@@ -73,6 +73,9 @@ def test_every_recipe_takes_a_step_and_saves_what_it_made(tmp_path, monkeypatch)
     onward = text_to_video.train(tmp_path / "more", model.float(), steps=1, start=tmp_path / "text-to-video")
     drift = (onward.unet.conv_in.weight - made.float().unet.conv_in.weight).abs().max()
     assert 0 < drift < 0.01, "training goes on from the finished weights"
+    decoder = vae.train(tmp_path, steps=1, start=tmp_path / "text-to-video" / "vae").state_dict()
+    moved = {name for name, value in model.state_dict().items() if not torch.equal(value.float(), decoder[name])}
+    assert moved and all(name.startswith(("decoder", "post_quant")) for name in moved), "latents stay what they were"
     judge = clip.train(tmp_path, model.float(), steps=1)
     clip.save(judge, tmp_path / "clip")
     yolo = detector.train(tmp_path, model.float(), steps=1)

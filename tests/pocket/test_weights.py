@@ -4,13 +4,15 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from diffusers import AutoencoderKL
 
 from ivgbench.boxes import iou
 from ivgbench.generator import Backbone, generate
 from ivgbench.metrics import video_features
 from ivgbench.metrics.detectors import PocketYolo
 from ivgbench.metrics.features import ClipModel
-from ivgbench.pocket import judging, quality, reference, traps
+from ivgbench.pocket import judging, quality, reference, traps, vae
 from ivgbench.pocket.train import WEIGHTS
 from ivgbench.suites import load_suite
 
@@ -53,6 +55,15 @@ def test_the_ground_truth_of_a_suite_is_found_where_it_was_asked(detector):
             found = detector.detect(reference.render_case(case, 0), subject.phrase).boxes
             scores.append(np.nan_to_num(iou(subject.boxes, found)).mean())
     assert np.mean(scores) >= 0.85
+
+
+def test_two_subjects_come_through_the_autoencoder():
+    # Each in its colour: an autoencoder that has seen one colour at a time draws the second as a shadow of the first.
+    folder = WEIGHTS / "text-to-video" / "vae"
+    autoencoder = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32).eval()
+    frames, shown = quality.scenes(64, 2)
+    assert quality.subjects_seen(frames, shown, shape=True) >= 0.98
+    assert quality.subjects_seen(vae.round_trip(autoencoder, frames), shown, shape=False) >= 0.9
 
 
 def test_the_pocket_clip_picks_the_right_caption_among_64(held_out):
