@@ -58,10 +58,13 @@ def measure(weights: Path) -> dict[str, dict[str, float]]:
     }
     for subjects in (1, 2):
         drawn, shown = quality.scenes(FRAMES, subjects)
-        pictures = {"rendered": drawn, "autoencoder": round_trip(autoencoder, drawn)}
-        for shape, what in ((False, "in its colour"), (True, "in its colour and shape")):
+        seen_in = {
+            "rendered": quality.subjects_seen(drawn, shown),
+            "autoencoder": quality.subjects_seen(round_trip(autoencoder, drawn), shown),
+        }
+        for what in seen_in["rendered"]:
             facts[f"segmentation, every one of {subjects} subject(s) {what}"] = {
-                how: quality.subjects_seen(frames, shown, shape) for how, frames in pictures.items()
+                how: shares[what] for how, shares in seen_in.items()
             }
     for swap in ("colour", "shape"):
         name = f"CLIP, right caption over swapped {swap}"

@@ -35,16 +35,15 @@ def scenes(count: int, subjects: int) -> tuple[np.ndarray, list[world.Clip]]:
     return np.concatenate([scene.video for scene in shown]), shown
 
 
-def subjects_seen(frames: np.ndarray, shown: list[world.Clip], shape: bool) -> float:
-    """The share of frames in which the segmentation finds every sprite in its colour (and in its shape), 0..1."""
-    right = 0
+def subjects_seen(frames: np.ndarray, shown: list[world.Clip]) -> dict[str, float]:
+    """The shares of frames in which the segmentation finds every sprite "in its colour", and "in its colour and shape":
+    0..1."""
+    coloured = shaped = 0
     for frame, scene in zip(frames, shown, strict=True):
-        found = segmentation.find(frame)
-        right += all(
-            any(one.colour == sprite.colour and (not shape or one.shape == sprite.shape) for one in found)
-            for sprite in scene.sprites
-        )
-    return right / len(shown)
+        found = {(one.colour, one.shape) for one in segmentation.find(frame)}
+        coloured += {sprite.colour for sprite in scene.sprites} <= {colour for colour, _ in found}
+        shaped += {(sprite.colour, sprite.shape) for sprite in scene.sprites} <= found
+    return {"in its colour": coloured / len(shown), "in its colour and shape": shaped / len(shown)}
 
 
 @torch.inference_mode()
