@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 import torch
@@ -10,35 +11,41 @@ import torch
 #: In the correlation's denominator, as a variance: latents are of order one.
 EPSILON = 1e-6
 
+#: Common grid of a pair's crops: the rounded mean or the larger of their sizes in cells, or `FIXED` x `FIXED` bins.
+Grid = Literal["mean", "max", "fixed"]
+FIXED = 16
 
-def tau(clean: torch.Tensor, boxes: np.ndarray) -> torch.Tensor:
+
+def tau(clean: torch.Tensor, boxes: np.ndarray, grid: Grid = "mean") -> torch.Tensor:
     """Mean Pearson correlation of the boxes' contents in consecutive frames, a differentiable scalar in -1..1.
 
     Per latent channel, mean over channels, over consecutive frames, over subjects. Both crops of a pair are resampled
-    to one grid, the rounded mean of their sizes in cells and at least 2 x 2. Pairs with an empty box are skipped.
+    to one grid of at least 2 x 2; the paper does not say which. Pairs with an empty box are skipped.
 
     Args:
         clean: estimate of the clean latents [C,F,h,w].
         boxes: float64 [K,F,4], xyxy in 0..1; zeros for an empty box.
+        grid: see `Grid`.
     Returns:
         0-dim tensor; 0 without a graph if there is no pair at all.
     """
     per_subject = []
     for track in boxes:
-        pairs = [_pair(clean, frame, track[frame], track[frame + 1]) for frame in range(len(track) - 1)]
+        pairs = [_pair(clean, frame, track[frame : frame + 2], grid) for frame in range(len(track) - 1)]
         if valid := [value for value in pairs if value is not None]:
             per_subject.append(torch.stack(valid).mean())
     return torch.stack(per_subject).mean() if per_subject else clean.new_zeros(())
 
 
-def _pair(clean: torch.Tensor, frame: int, first: np.ndarray, second: np.ndarray) -> torch.Tensor | None:
+def _pair(clean: torch.Tensor, frame: int, boxes: np.ndarray, grid: Grid) -> torch.Tensor | None:
     height, width = clean.shape[-2:]
     scale = np.array([width, height, width, height], dtype=np.float64)
-    edges = np.clip(np.stack([first, second]), 0, 1) * scale
+    edges = np.clip(boxes, 0, 1) * scale
     sizes = edges[:, 2:] - edges[:, :2]
     if (sizes <= 0).any():
         return None
-    columns, rows = (max(2, math.floor(mean + 0.5)) for mean in sizes.mean(axis=0))
+    common = {"mean": sizes.mean(axis=0), "max": sizes.max(axis=0), "fixed": np.full(2, FIXED)}[grid]
+    columns, rows = (max(2, math.floor(size + 0.5)) for size in common)
     crops = [roi_align(clean[:, frame + i], edges[i], rows, columns) for i in (0, 1)]
     return pearson(*crops)
 

@@ -60,8 +60,8 @@ def toy(case):
 
 def test_both_gradients_agree_with_finite_differences(toy):
     z, noise, clips = toy
-    eps, exact = _exact(z, noise, clips)
-    detached = _detached(z, eps, ALPHA, clips)
+    eps, exact = _exact(z, noise, clips, "mean")
+    detached = _detached(z, eps, ALPHA, clips, "mean")
     assert noise.evaluations == 1 and noise.backward == 1
     direction = torch.randn(z.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
 
@@ -80,19 +80,19 @@ def test_exact_gradient_through_the_masked_network_agrees_with_finite_difference
     seen = []
     import ivgbench.generator.methods.intrinsic as module
 
-    def spy(latents, noise, clips):
-        eps, gradient = _exact(latents, noise, clips)
+    def spy(latents, noise, clips, grid):
+        eps, gradient = _exact(latents, noise, clips, grid)
         direction = torch.randn(latents.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
         ends = []
         for h in (1e-5, -1e-5):
             moved = latents + h * direction
-            ends.append(tau(clean_estimate(moved, noise(moved), noise.alpha)[0], clips[0].boxes).item())
+            ends.append(tau(clean_estimate(moved, noise(moved), noise.alpha)[0], clips[0].boxes, "max").item())
         seen.append(((gradient * direction).sum().item(), (ends[0] - ends[1]) / 2e-5))
         return eps, gradient
 
     monkeypatch.setattr(module, "_exact", spy)
     # Without normalisation: its gradient is a straight-through estimate, which finite differences do not see.
-    options = {"gradient": "exact", "norm_self": False, "norm_cross": False}
+    options = {"gradient": "exact", "norm_self": False, "norm_cross": False, "crop_grid": "max"}
     make(case, "tid", options, bb=tiny64, steps=1)
     assert seen[0][0] == pytest.approx(seen[0][1], rel=1e-5)
 

@@ -160,10 +160,8 @@ def test_one_subject_is_what_it_is_without_the_rules_for_several(method, options
         allowed[:, 0] = ~masks[0] & bos
         return allowed
 
-    def one_tau(clean, boxes):
-        return torch.stack(
-            [tau._pair(clean, f, boxes[0, f], boxes[0, f + 1]) for f in range(clean.shape[1] - 1)]
-        ).mean()
+    def one_tau(clean, boxes, grid):
+        return torch.stack([tau._pair(clean, f, boxes[0, f : f + 2], grid) for f in range(clean.shape[1] - 1)]).mean()
 
     called = []
     formulas = {

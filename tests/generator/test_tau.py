@@ -33,6 +33,18 @@ def test_invariant_to_gain_and_offset_per_channel_and_frame(clean):
     assert tau(gain * clean + offset, BOXES).item() == pytest.approx(tau(clean, BOXES).item(), abs=1e-9)
 
 
+@pytest.mark.parametrize(("grid", "rows", "columns"), [("mean", 5, 5), ("max", 6, 5), ("fixed", 16, 16)])
+def test_crops_are_compared_on_the_grid_that_was_asked_for(clean, grid, rows, columns):
+    # 4.8 and 6 rows, 4.8 and 5.04 columns.
+    pair = torch.tensor([[[0.6, 0.8, 5.4, 5.6]], [[2.4, 1.2, 7.44, 7.2]]], dtype=torch.float64)
+    boxes = pair[:, 0].numpy() / [12, 8, 12, 8]
+    crops = [
+        library_roi_align(clean[:, i][None], [pair[i]], (rows, columns), aligned=True)[0].flatten(1) for i in (0, 1)
+    ]
+    expected = np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(*crops, strict=True)])
+    assert tau(clean[:, :2], boxes[None], grid).item() == pytest.approx(expected, abs=1e-9)
+
+
 def test_pearson_is_numpys(clean):
     a, b = clean[:, 0], clean[:, 1]
     expected = np.mean([np.corrcoef(x.flatten(), y.flatten())[0, 1] for x, y in zip(a, b, strict=True)])

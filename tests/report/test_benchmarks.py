@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ivgbench.generator.methods.base import resolve
@@ -41,13 +42,48 @@ def test_every_setting_of_the_ablation_is_another():
 
 def test_the_search_gives_every_method_the_same_number_of_valid_settings():
     search = script("search")
-    asked = search.spec(6, 1)
+    asked = search.spec(6, 1, {"mask-norm": {}, "mask-norm-id": {}})
     for method in search.SPACES:
         mine = [one.options for one in asked.methods if one.method == method]
         assert len(mine) == 6 and mine[0] == {}
         assert len({resolve(method, one) for one in mine}) == 6
         assert search.settings(method, 3) == mine[:3]
     assert not set(asked.suites) & set(load_spec(BENCHMARKS / "claims-run.toml").suites)
+
+
+def test_no_setting_of_the_search_leaves_out_what_the_method_is_named_for():
+    search = script("search")
+    for one in search.settings("mask-norm", 30):
+        assert one.get("norm_self", True) or one.get("norm_cross", True)
+    for one in search.settings("mask-norm-tid", 30, {"window": (4, 16), "frozen_steps": 4}):
+        assert one.get("guided_steps") != "frozen"
+
+
+def test_a_method_that_adds_one_thing_searches_it_over_what_the_other_was_chosen_to_be():
+    search = script("search")
+    asked = []
+
+    def measure(spec):
+        asked.append(spec)
+        lines = [{"label": one.label or one.method, "chosen": False} for one in spec.methods]
+        return pd.DataFrame(lines).assign(chosen=lambda x: x["label"].isin(["mask-norm #1", "mask-norm-id #0"]))
+
+    search.search(3, 2, measure)
+    options = {one.label: one.options for one in asked[-1].methods}
+    assert [len(spec.methods) for spec in asked] == [10, 13, 16]
+    assert options["mask-norm-id #0"] == options["mask-norm #1"] == options["mask-norm-tid #0"] != {}
+    assert options["mask-norm-tid #2"].items() > options["mask-norm #1"].items()
+
+
+def test_a_setting_with_a_failed_clip_is_not_chosen(stored, monkeypatch):
+    search = script("search")
+    store, rows, _, _ = stored
+    asked = RunSpec("table1", (MethodSpec("plain"), MethodSpec("mask-norm")))
+    worst = {**next(r for r in rows if r["label"] == "mask-norm"), "status": "failed: NaN", "metric": "failed"}
+    monkeypatch.setattr(type(store), "load_rows", lambda self, run: ([*rows, worst], {}))
+    frame = search.results(store, asked).set_index("method")
+    assert np.isnan(frame.loc["mask-norm", "miou_all"]) and not frame.loc["mask-norm", "chosen"]
+    assert np.isfinite(frame.loc["plain", "miou_all"])
 
 
 def test_the_search_chooses_control_that_keeps_the_picture(stored, tmp_path):

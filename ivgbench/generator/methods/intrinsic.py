@@ -15,7 +15,7 @@ from ivgbench.errors import UserError
 from ivgbench.generator.methods.base import Clip, Noise, Run, Setup, option, standard_normal
 from ivgbench.generator.methods.mask_norm import MaskNorm
 from ivgbench.generator.methods.peekaboo import MaskedRun
-from ivgbench.generator.tau import tau
+from ivgbench.generator.tau import Grid, tau
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class MaskNormTID(MaskNormID):
     gradient: of tau through the clean estimate: "detached" holds eps constant (no backward pass through the
         network), "exact" goes through it. The paper does not say.
     guided_steps: "all", or "frozen": guided only while the masks are on. The paper does not say; Algorithm 1 has all.
+    crop_grid: grid that tau compares crops on (`tau.Grid`). The paper does not say.
     """
 
     name: ClassVar[str] = "mask-norm-tid"
@@ -62,6 +63,7 @@ class MaskNormTID(MaskNormID):
     c_g: float | None = option(None, low=0)
     gradient: Literal["detached", "exact"] = "detached"
     guided_steps: Literal["all", "frozen"] = "all"
+    crop_grid: Grid = "mean"
 
     def start(self, setup: Setup) -> Run:
         strength = self.kappa if self.c_g is None else self.c_g
@@ -98,10 +100,12 @@ class IntrinsicRun(MaskedRun):
 
     def _inner(self, latents: torch.Tensor, noise: Noise, guide: MaskNormTID | None) -> torch.Tensor:
         if guide is not None and guide.gradient == "exact":
-            eps, gradient = _exact(latents, noise, self._clips)
+            eps, gradient = _exact(latents, noise, self._clips, guide.crop_grid)
         else:
             eps = noise(latents)
-            gradient = None if guide is None else _detached(latents, eps, noise.alpha, self._clips)
+            gradient = None
+            if guide is not None:
+                gradient = _detached(latents, eps, noise.alpha, self._clips, guide.crop_grid)
         # At least float32: near the end 1-a has no digits left in half precision.
         wide = torch.promote_types(latents.dtype, torch.float32)
         fresh = standard_normal(self._streams, (1, *latents.shape[1:])).to(latents.device, wide)
@@ -136,28 +140,30 @@ def clean_estimate(latents: torch.Tensor, eps: torch.Tensor, alpha: torch.Tensor
     return (latents - torch.sqrt(1 - alpha) * eps) / torch.sqrt(alpha)
 
 
-def _detached(latents: torch.Tensor, eps: torch.Tensor, alpha: torch.Tensor, clips: list[Clip]) -> torch.Tensor:
+def _detached(
+    latents: torch.Tensor, eps: torch.Tensor, alpha: torch.Tensor, clips: list[Clip], grid: Grid
+) -> torch.Tensor:
     """Gradient of tau in the latents with eps held constant: dz0/dz = 1/sqrt(alpha). At least float32."""
     wide = torch.promote_types(latents.dtype, torch.float32)
     with torch.enable_grad():
         clean = clean_estimate(latents.to(wide), eps.to(wide), alpha).detach().requires_grad_()
-        return _gradient(_total(clean, clips), clean) / torch.sqrt(alpha)
+        return _gradient(_total(clean, clips, grid), clean) / torch.sqrt(alpha)
 
 
-def _exact(latents: torch.Tensor, noise: Noise, clips: list[Clip]) -> tuple[torch.Tensor, torch.Tensor]:
+def _exact(latents: torch.Tensor, noise: Noise, clips: list[Clip], grid: Grid) -> tuple[torch.Tensor, torch.Tensor]:
     """(eps, gradient of tau in the latents through the network, at least float32)."""
     wide = torch.promote_types(latents.dtype, torch.float32)
     with torch.enable_grad():
         source = latents.detach().to(wide).requires_grad_()
         eps = noise(source.to(latents.dtype))
-        total = _total(clean_estimate(source, eps.to(wide), noise.alpha), clips)
+        total = _total(clean_estimate(source, eps.to(wide), noise.alpha), clips, grid)
         noise.backward += total.requires_grad
         return eps.detach(), _gradient(total, source)
 
 
-def _total(clean: torch.Tensor, clips: list[Clip]) -> torch.Tensor:
+def _total(clean: torch.Tensor, clips: list[Clip], grid: Grid) -> torch.Tensor:
     # Clips do not see each other, so the gradient of the sum is each clip's own.
-    return torch.stack([tau(one, clip.boxes) for one, clip in zip(clean, clips, strict=True)]).sum()
+    return torch.stack([tau(one, clip.boxes, grid) for one, clip in zip(clean, clips, strict=True)]).sum()
 
 
 def _gradient(total: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
