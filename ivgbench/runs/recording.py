@@ -25,6 +25,8 @@ KIND = "activations-1"
 #: between the second and the third.
 BASELINE, MASKED, NORMALISED = "plain", "peekaboo-paper-scope", "mask-norm"
 ROWS = (MethodSpec(BASELINE), MethodSpec("peekaboo", {"scope": "paper"}, MASKED), MethodSpec(NORMALISED))
+#: Options that rows with masks must share.
+MASKS = ("scope", "frozen_steps")
 #: The layers and their outputs, as `Recorder` names them; a recording keeps the outputs' quantiles at these levels.
 LAYERS = ("attn1", "attn2")
 OUTPUTS = ("masked", "unmasked", "matched")
@@ -79,12 +81,17 @@ def record(plan: Plan, store: Store, engine: Any, device: str) -> Activations:
     """Makes the recordings of a plan's rows that are not there yet, and reads them all.
 
     Raises:
-        UserError: the plan lacks one of the rows, or a clip could not be made.
+        UserError: the plan lacks one of the rows, two rows have different masks, or a clip could not be made.
     """
     if not in_plan(plan):
         rows = ", ".join(row.label or row.method for row in ROWS)
         raise UserError(f"run {plan.spec.name!r} lacks rows that activations are compared by: {rows}")
     jobs = list({job.id: job for job in plan.jobs if job.label in {row.label or row.method for row in ROWS}}.values())
+    if len({tuple(job.options[name] for name in MASKS) for job in jobs if job.label != BASELINE}) > 1:
+        raise UserError(
+            f"run {plan.spec.name!r}: {MASKED} and {NORMALISED} are compared under the same masks; give both rows the "
+            f"same {' and '.join(MASKS)}"
+        )
     missing = [job for job in jobs if store.arrays(KIND, job.id) is None]
     runner.generate(store, RecordingLab(store, device), engine, missing, len(jobs), environment())
     return read(jobs, store)

@@ -1,5 +1,7 @@
 """Recordings: made once, with the clip that a run would make, and read back as they were."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fake_lab import InlineEngine
@@ -50,3 +52,11 @@ def test_what_is_recorded_is_not_made_again(recorded):
 def test_a_missing_recording_is_named(recorded, tmp_path):
     with pytest.raises(UserError, match="no activations of plain, case pocket-static-00"):
         recording.read(list(recorded[0].jobs), Store(tmp_path))
+
+
+def test_rows_under_different_masks_are_not_compared(tmp_path):
+    plain, masked, normalised = recording.ROWS
+    later = replace(masked, options={**masked.options, "frozen_steps": 6})
+    plan = make_plan(replace(SPEC, methods=(plain, later, normalised)), Lab("cpu"))
+    with pytest.raises(UserError, match="same scope and frozen_steps"):
+        recording.record(plan, Store(tmp_path), InlineEngine(limit=0), "cpu")
