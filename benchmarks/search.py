@@ -129,7 +129,7 @@ def search(trials: int, cases: int, measure: Callable[[RunSpec], pd.DataFrame]) 
 
 
 def results(store: Store, asked: RunSpec) -> pd.DataFrame:
-    """One row per setting: mIoU (percent, all clips, mean of both splits, and of each), CLIP-SIM, cost, `chosen`.
+    """One row per setting: mIoU (percent, all clips) and CLIP-SIM, mean of both splits and of each, cost, `chosen`.
 
     A setting of which a clip failed has no numbers, and is not chosen.
     """
@@ -149,6 +149,7 @@ def results(store: Store, asked: RunSpec) -> pd.DataFrame:
                 "options": canonical_json(one.options),
                 "miou_all": 100 * here["miou"].mean(),
                 **{f"miou_{split}": 100 * here["miou"][split] for split in here.index},
+                **{f"clip_sim_{split}": here["clip_sim"][split] for split in here.index},
                 **{name: here[name].mean() for name in ("clip_sim", "nfe", "backward", "seconds")},
             }
         )

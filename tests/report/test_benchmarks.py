@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from ivgbench.generator.methods.base import resolve
+from ivgbench.report.claims import Claim
 from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -98,3 +99,25 @@ def test_the_search_chooses_control_that_keeps_the_picture(stored, tmp_path):
     assert not search.results(store, asked)["chosen"].any()
     assert "no setting keeps CLIP-SIM" in search.markdown(search.results(store, asked))
     assert all(path.stat().st_size for path in search.draw(frame.reset_index(), tmp_path / "search"))
+
+
+def test_what_tuning_can_reach():
+    reach = script("reach")
+    columns = ["method", "options", "miou_all", "miou_static", "miou_dynamic", "clip_sim_dynamic", "chosen"]
+    lines = [
+        ("peekaboo", "{}", 30, 30, 30, 90, True),
+        ("peekaboo", '{"scope":"paper"}', 10, 12, 8, 90, False),
+        ("mask-norm", "{}", 20, 15, 25, 91, True),
+        ("mask-norm", '{"gamma":1}', 32, 34, 31, 80, False),
+    ]
+    frame = pd.DataFrame(lines, columns=columns)
+    claims = (
+        Claim("a", "above", "", "miou_all", "mask-norm", ("peekaboo",), "higher", margin=1.5),
+        Claim("b", "below", "", "miou_all", "mask-norm", ("peekaboo-paper-scope",), "lower"),
+        Claim("c", "text", "", "clip_sim", "mask-norm", ("peekaboo",), "lower", ("dynamic",)),
+        Claim("d", "unseen", "", "fid", "mask-norm", ("peekaboo",), "lower"),
+    )
+    found = reach.reach(frame, claims).set_index("claim")
+    assert found["met"].to_dict() == {"a": 0, "b": 0, "c": 1}
+    assert found["best"].to_dict() == {"a": 1, "b": -17, "c": 10}
+    assert "| above | Mask Norm | none of 2 | +1.0 (> 1.5) |" in reach.markdown(found.reset_index())

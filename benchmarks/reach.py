@@ -1,0 +1,91 @@
+"""Would another setting have made a claim about control hold? Read off the search's table, results/tables/search.csv.
+
+    python benchmarks/search.py && python benchmarks/reach.py
+
+For every claim on mIoU or CLIP-SIM: how many of the settings that were tried for its method are beyond the margin, on
+all of its splits and against all rivals at their chosen settings, on the tuning suites. These are few cases and no
+verdict: a claim that no setting meets here is one that tuning does not save. Writes results/tables/reach.csv and .md.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ivgbench.files import write_text
+from ivgbench.report import paper
+from ivgbench.report.claims import METRICS, Claim, load_claims
+from ivgbench.runs.recording import MASKED
+
+CLAIMS, TABLES = Path("benchmarks/claims.toml"), Path("results/tables")
+#: Claims' metrics that the search measures -> its columns.
+SEARCHED = {"miou_all": "miou", "clip_sim": "clip_sim"}
+
+
+def rival(frame: pd.DataFrame, name: str) -> pd.Series | None:
+    """A row at its chosen setting; masks of the paper's scope at the best setting that was tried of that scope."""
+    if name == MASKED:
+        mine = frame[(frame["method"] == "peekaboo") & frame["options"].str.contains('"scope":"paper"')]
+        return None if mine.empty else mine.loc[mine["miou_all"].idxmax()]
+    mine = frame[(frame["method"] == name) & frame["chosen"]]
+    return None if mine.empty else mine.iloc[0]
+
+
+def gaps(frame: pd.DataFrame, claim: Claim) -> pd.Series:
+    """For each tried setting of the claim's row: its smallest difference to a rival in the claimed direction."""
+    tried = frame[frame["method"] == claim.row].set_index("options")
+    sign = 1 if claim.direction == "higher" else -1
+    rivals = {name: rival(frame, str(name)) for name in claim.than}
+    columns = [f"{SEARCHED[claim.metric]}_{split}" for split in claim.splits]
+    differences = [
+        sign * (tried[column] - one[column]) for one in rivals.values() if one is not None for column in columns
+    ]
+    return pd.concat(differences, axis=1).min(axis=1)
+
+
+def reach(frame: pd.DataFrame, claims: tuple[Claim, ...]) -> pd.DataFrame:
+    """One row per claim that the search can speak of: settings tried and meeting it, the best setting and its gap."""
+    lines = []
+    for claim in claims:
+        if claim.metric in SEARCHED:
+            found = gaps(frame, claim).dropna()
+            lines.append(
+                {
+                    "claim": claim.id,
+                    "text": claim.text,
+                    "metric": claim.metric,
+                    "row": claim.row,
+                    "tried": len(found),
+                    "met": int((found > claim.margin).sum()),
+                    "margin": claim.margin,
+                    "best": found.max(),
+                    "setting": found.idxmax(),
+                }
+            )
+    return pd.DataFrame(lines)
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """The same in print."""
+    lines = [
+        "# Would another setting have made the claim hold? Tuning suites, pocket lab",
+        "Point differences on the search's few cases, against rivals at their chosen settings: no verdicts "
+        "(those are in CLAIMS.md), but what tuning can reach.",
+        "| Claim | Method | Settings that meet it | Best difference (needed) | With |\n"
+        "| --- | --- | ---: | ---: | --- |",
+    ]
+    for one in frame.itertuples():
+        digits = METRICS[one.metric].decimals
+        lines[-1] += (
+            f"\n| {one.text} | {paper.print_name(one.row)} | {one.met or 'none'} of {one.tried} "
+            f"| {one.best:+.{digits}f} (> {one.margin:g}) | `{one.setting}` |"
+        )
+    return "\n\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    found = reach(pd.read_csv(TABLES / "search.csv"), load_claims(CLAIMS).claims)
+    write_text(TABLES / "reach.csv", found.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+    write_text(TABLES / "reach.md", markdown(found))
+    print(markdown(found))
