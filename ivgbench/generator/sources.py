@@ -51,7 +51,7 @@ class Preset:
 
 #: Named backbones. Sizes as in the published demos (Peekaboo's app: 40 steps, guidance 9); the pocket's are tuned.
 PRESETS = {
-    "pocket": Preset(frames=8, height=48, width=80, steps=20, guidance=3.0),
+    "pocket": Preset(frames=8, height=48, width=80, steps=20, guidance=4.5),
     "zeroscope": Preset(
         frames=24,
         height=320,

@@ -30,6 +30,8 @@ from ivgbench.pocket.samples import exam_folder, sample, sheet, truth
 
 #: Frames that a thing must be seen in to count for the clip: more than this share.
 MOST = 0.5
+#: The captions that the base model's bars are put to; FID needs more.
+FIRST = 256
 
 
 def most(frames: list[bool]) -> bool:
@@ -195,6 +197,7 @@ def main() -> None:
     one = sample(backbone, folder, arguments.clips, 1)
     two = sample(backbone, folder, arguments.pairs, 2)
     facts = {
+        f"one subject, first {FIRST} captions": one_subject(one[:FIRST], detector, judge),
         "one subject": one_subject(one, detector, judge),
         "two subjects": two_subjects(two, detector),
         "against rendered videos, CLIP tower": distance(one, judge.embed_video),

@@ -10,7 +10,7 @@ from ivgbench.cases import Case, Subject
 from ivgbench.files import write_atomic
 from ivgbench.generator import Backbone
 from ivgbench.generator.sampler import generate_batch
-from ivgbench.generator.sources import weights_hash
+from ivgbench.generator.sources import PRESETS, weights_hash
 from ivgbench.pocket import world
 from ivgbench.pocket.train import WEIGHTS
 
@@ -18,8 +18,12 @@ BLOCK = 4
 
 
 def exam_folder(work: Path) -> Path:
-    """Where samples of the weights that ship, and what was measured on them, are kept: other weights, other folder."""
-    return work / "exam" / weights_hash(WEIGHTS / "text-to-video")[:12]
+    """Where samples of the weights that ship, and what was measured on them, are kept.
+
+    Other weights, steps or guidance: another folder.
+    """
+    preset = PRESETS["pocket"]
+    return work / "exam" / f"{weights_hash(WEIGHTS / 'text-to-video')[:12]}-{preset.steps}x{preset.guidance:g}"
 
 
 def truth(index: int, subjects: int) -> world.Clip:
