@@ -132,7 +132,8 @@ Trained from scratch on videos that `ivgbench/pocket/world.py` renders ({len(wor
 {world.FRAMES} frames of {world.HEIGHT}x{world.WIDTH} pixels).
 It is for relative statements about methods; it says nothing certain about ZeroScope or any other model.
 This page is written by `python -m ivgbench.pocket.card`; every number is measured.
-Version `{facts["examined"]}`: the beginning of the hash of the text-to-video weights, as every clip's record has it.
+Version `{facts["examined"]}`: the beginning of the hash of the text-to-video weights, as every clip's record has it;
+sampling steps x guidance scale.
 
 ## The base model
 
