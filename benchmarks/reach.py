@@ -36,11 +36,9 @@ def gaps(frame: pd.DataFrame, claim: Claim) -> pd.Series:
     """For each tried setting of the claim's row: its smallest difference to a rival in the claimed direction."""
     tried = frame[frame["method"] == claim.row].set_index("options")
     sign = 1 if claim.direction == "higher" else -1
-    rivals = {name: rival(frame, str(name)) for name in claim.than}
+    rivals = [rival(frame, str(name)) for name in claim.than]
     columns = [f"{SEARCHED[claim.metric]}_{split}" for split in claim.splits]
-    differences = [
-        sign * (tried[column] - one[column]) for one in rivals.values() if one is not None for column in columns
-    ]
+    differences = [sign * (tried[column] - one[column]) for one in rivals if one is not None for column in columns]
     return pd.concat(differences, axis=1).min(axis=1)
 
 

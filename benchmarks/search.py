@@ -78,10 +78,11 @@ def settings(method: str, trials: int, base: dict[str, Any] | None = None, seed:
     `trials` is exhausted as far as 100 draws a trial go.
     """
     rng = np.random.default_rng([seed, list(SPACES).index(method)])
-    found = {resolve(method, base): base or {}}
+    base = base or {}
+    found = {resolve(method, base): base}
     for _ in range(100 * trials):
         drawn = {name: values[rng.integers(len(values))] for name, values in SPACES[method].items()}
-        options = {**(base or {}), **{name: value for name, value in drawn.items() if value is not None}}
+        options = {**base, **{name: value for name, value in drawn.items() if value is not None}}
         try:
             config = resolve(method, options)
         except UserError:

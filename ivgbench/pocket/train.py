@@ -26,15 +26,15 @@ def train_part(part: str, work: Path, weights: Path, device: str, steps: int | N
 
     from ivgbench.pocket import clip, denoiser, detector, text_to_video, vae, video
 
+    shipped = weights / "text-to-video" / "vae"
     if part == "vae" and not onward:
         vae.train(work, steps=steps).save_pretrained(work / "vae")
         return
     if part == "vae":
-        folder = weights / "text-to-video" / "vae"
-        vae.train(work, steps=steps, start=folder).half().save_pretrained(folder)
+        vae.train(work, steps=steps, start=shipped).half().save_pretrained(shipped)
         return
     # The one trained here, else the one that ships: then a part can be trained alone.
-    folder = work / "vae" if (work / "vae").is_dir() else weights / "text-to-video" / "vae"
+    folder = work / "vae" if (work / "vae").is_dir() else shipped
     autoencoder = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
     start = weights / part if onward else None
     if part == "text-to-video":
