@@ -32,22 +32,26 @@ def rival(frame: pd.DataFrame, name: str) -> pd.Series | None:
     return None if mine.empty else mine.iloc[0]
 
 
-def gaps(frame: pd.DataFrame, claim: Claim) -> pd.Series:
+def gaps(frame: pd.DataFrame, claim: Claim, rivals: list[pd.Series]) -> pd.Series:
     """For each tried setting of the claim's row: its smallest difference to a rival in the claimed direction."""
     tried = frame[frame["method"] == claim.row].set_index("options")
     sign = 1 if claim.direction == "higher" else -1
-    rivals = [rival(frame, str(name)) for name in claim.than]
     columns = [f"{SEARCHED[claim.metric]}_{split}" for split in claim.splits]
-    differences = [sign * (tried[column] - one[column]) for one in rivals if one is not None for column in columns]
+    differences = [sign * (tried[column] - one[column]) for one in rivals for column in columns]
     return pd.concat(differences, axis=1).min(axis=1)
 
 
 def reach(frame: pd.DataFrame, claims: tuple[Claim, ...]) -> pd.DataFrame:
-    """One row per claim that the search can speak of: settings tried and meeting it, the best setting and its gap."""
+    """One row per claim that the search can speak of: settings tried and meeting it, the best setting and its gap.
+
+    without: rivals that are not compared, because no setting of theirs was chosen.
+    """
     lines = []
     for claim in claims:
-        if claim.metric in SEARCHED:
-            found = gaps(frame, claim).dropna()
+        rivals = {str(name): rival(frame, str(name)) for name in claim.than}
+        there = [one for one in rivals.values() if one is not None]
+        if claim.metric in SEARCHED and there:
+            found = gaps(frame, claim, there).dropna()
             lines.append(
                 {
                     "claim": claim.id,
@@ -59,6 +63,7 @@ def reach(frame: pd.DataFrame, claims: tuple[Claim, ...]) -> pd.DataFrame:
                     "margin": claim.margin,
                     "best": found.max(),
                     "setting": found.idxmax(),
+                    "without": " ".join(name for name, one in rivals.items() if one is None),
                 }
             )
     return pd.DataFrame(lines)
@@ -75,8 +80,10 @@ def markdown(frame: pd.DataFrame) -> str:
     ]
     for one in frame.itertuples():
         digits = METRICS[one.metric].decimals
+        unmet = ", ".join(paper.print_name(name) for name in one.without.split())
+        but = f" (no setting of {unmet} keeps CLIP-SIM: not compared)" if unmet else ""
         lines[-1] += (
-            f"\n| {one.text} | {paper.print_name(one.row)} | {one.met or 'none'} of {one.tried} "
+            f"\n| {one.text}{but} | {paper.print_name(one.row)} | {one.met or 'none'} of {one.tried} "
             f"| {one.best:+.{digits}f} (> {one.margin:g}) | `{one.setting}` |"
         )
     return "\n\n".join(lines) + "\n"

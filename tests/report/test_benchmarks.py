@@ -121,3 +121,21 @@ def test_what_tuning_can_reach():
     assert found["met"].to_dict() == {"a": 0, "b": 0, "c": 1}
     assert found["best"].to_dict() == {"a": 1, "b": -17, "c": 10}
     assert "| above | Mask Norm | none of 2 | +1.0 (> 1.5) |" in reach.markdown(found.reset_index())
+
+
+def test_a_rival_without_a_chosen_setting_is_named():
+    reach = script("reach")
+    columns = ["method", "options", "miou_all", "miou_static", "miou_dynamic", "chosen"]
+    lines = [
+        ("plain", "{}", 9, 9, 9, True),
+        ("trailblazer", "{}", 50, 50, 50, False),
+        ("mask-norm", "{}", 20, 20, 20, True),
+    ]
+    than = ("plain", "trailblazer")
+    claims = (
+        Claim("a", "best", "", "miou_all", "mask-norm", than, "higher"),
+        Claim("b", "above", "", "miou_all", "mask-norm", than[1:], "higher"),
+    )
+    found = reach.reach(pd.DataFrame(lines, columns=columns), claims)
+    assert list(found["claim"]) == ["a"] and found["without"][0] == "trailblazer"
+    assert "(no setting of TrailBlazer keeps CLIP-SIM: not compared)" in reach.markdown(found)
