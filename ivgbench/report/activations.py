@@ -50,13 +50,13 @@ def variance_table(seen: Activations) -> pd.DataFrame:
 
 
 def distribution_table(seen: Activations) -> pd.DataFrame:
-    """One line per layer and level: the quantiles of the layer's three outputs, mean over clips."""
+    """One line per normalised layer and level: the quantiles of the layer's three outputs, mean over clips."""
     mean = seen.quantiles.mean(0)
     parts = [
         {"layer": layer, "level": LEVELS, **dict(zip(OUTPUTS, mean[at], strict=True))}
         for at, layer in enumerate(LAYER_NAMES)
     ]
-    return pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True)
+    return pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True).dropna(ignore_index=True)
 
 
 def figure2(seen: Activations, out: str | Path, title: str) -> list[Path]:
@@ -86,12 +86,14 @@ def figure2(seen: Activations, out: str | Path, title: str) -> list[Path]:
 
 
 def figure3(seen: Activations, out: str | Path, title: str) -> list[Path]:
-    """Writes figure3.png, .svg and .csv: the distributions of two layers' outputs at the last step with masks."""
+    """Writes figure3.png, .svg and .csv: the distributions of the normalised layers' outputs at the last step
+    with masks."""
     table = distribution_table(seen)
-    figure = _figure(3.7)
-    for place, layer in enumerate(LAYER_NAMES):
+    layers = table["layer"].unique()
+    figure = _figure(0.5 + 1.6 * len(layers))
+    for place, layer in enumerate(layers):
         mine = table[table["layer"] == layer]
-        axes = figure.add_subplot(2, 1, place + 1)
+        axes = figure.add_subplot(len(layers), 1, place + 1)
         for name, (text, colour, dashes, width) in OUTPUT_STYLES.items():
             axes.plot(mine[name], mine["level"], color=colour, ls=dashes, lw=width, label=text)
         # The outermost values of millions would leave the rest a vertical line.

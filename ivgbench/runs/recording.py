@@ -47,9 +47,11 @@ class RecordingLab(Lab):
             made = super().generate(backbone, job, recorder.step_done)
         arrays = {"variance": np.array(recorder.variance)}
         if recorder.outputs:
-            arrays["quantiles"] = np.array(
-                [[np.quantile(recorder.outputs[one][name].numpy(), LEVELS) for name in OUTPUTS] for one in LAYERS]
-            )
+            arrays["quantiles"] = np.full((len(LAYERS), len(OUTPUTS), len(LEVELS)), np.nan)
+            for role, outputs in recorder.outputs.items():
+                arrays["quantiles"][LAYERS.index(role)] = [
+                    np.quantile(outputs[name].numpy(), LEVELS) for name in OUTPUTS
+                ]
         self.store.save_arrays(KIND, job.id, arrays)
         return made
 
@@ -59,7 +61,7 @@ class Activations(NamedTuple):
 
     variance: row -> [cases, steps]; frozen_steps: how many steps the masks are on; cases: (split, case, seed) of each;
     quantiles: [cases, 2, 3, levels] of Mask Normalization's row: the `OUTPUTS` of the `LAYERS` at `LEVELS`, at the
-    last step with masks.
+    last step with masks; NaN for a layer that is not normalised.
     """
 
     variance: dict[str, np.ndarray]

@@ -45,3 +45,11 @@ def test_drawing_works_without_a_display(seen, tmp_path, monkeypatch):
         assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
     drawn = pd.read_csv(tmp_path / "one" / "figure3.csv")
     np.testing.assert_allclose(drawn["matched"], drawn["unmasked"])
+
+
+def test_a_layer_that_is_not_normalised_is_not_drawn(seen, tmp_path):
+    quantiles = seen.quantiles.copy()
+    quantiles[:, 0] = np.nan
+    assert set(activations.distribution_table(seen)["layer"]) == set(activations.LAYER_NAMES)
+    activations.figure3(seen._replace(quantiles=quantiles), tmp_path, "a title")
+    assert set(pd.read_csv(tmp_path / "figure3.csv")["layer"]) == {"text attention"}

@@ -10,7 +10,7 @@ from ivgbench.errors import UserError
 from ivgbench.runs import recording
 from ivgbench.runs.lab import Lab
 from ivgbench.runs.planning import make_plan
-from ivgbench.runs.spec import RunSpec
+from ivgbench.runs.spec import MethodSpec, RunSpec
 from ivgbench.runs.store import Store
 
 SPEC = RunSpec("activations", recording.ROWS, suites=("static",), cases=1, steps=2)
@@ -52,6 +52,13 @@ def test_what_is_recorded_is_not_made_again(recorded):
 def test_a_missing_recording_is_named(recorded, tmp_path):
     with pytest.raises(UserError, match="no activations of plain, case pocket-static-00"):
         recording.read(list(recorded[0].jobs), Store(tmp_path))
+
+
+def test_a_layer_that_is_not_normalised_has_no_quantiles(tmp_path):
+    half = MethodSpec("mask-norm", {"norm_self": False})
+    plan = make_plan(replace(SPEC, methods=(*recording.ROWS[:2], half)), Lab("cpu"))
+    quantiles = recording.record(plan, Store(tmp_path), InlineEngine(), "cpu").quantiles
+    assert np.isnan(quantiles[:, 0]).all() and np.isfinite(quantiles[:, 1]).all()
 
 
 def test_rows_under_different_masks_are_not_compared(tmp_path):
