@@ -26,22 +26,27 @@ else:
 
 
 class Metric(NamedTuple):
-    """What a metric is in print; decimals of its values."""
+    """What a metric is in print, in full and in a word; decimals of its values."""
 
     title: str
+    short: str
     decimals: int
 
 
 #: Metrics that a claim can be about. Variances are in percent of the unmasked model's on the same case and step.
 METRICS: dict[str, Metric] = {
-    "miou_all": Metric("mIoU over all clips, %", 1),
-    "coverage": Metric("coverage, %", 1),
-    "clip_sim": Metric("CLIP-SIM", 2),
-    "fid": Metric("FID", 2),
-    "kid": Metric("KID (pairs of different videos), %", 3),
-    "variance_masked": Metric("activation variance while masks are on, % of the baseline's", 2),
-    "variance_after": Metric("activation variance at the first step after the masks, % of the baseline's", 2),
-    "variance_error": Metric("error of the activation variance while masks are on, % of the baseline's", 2),
+    "miou_all": Metric("mIoU over all clips, %", "mIoU", 1),
+    "coverage": Metric("coverage, %", "coverage", 1),
+    "clip_sim": Metric("CLIP-SIM", "CLIP-SIM", 2),
+    "fid": Metric("FID", "FID", 2),
+    "kid": Metric("KID (pairs of different videos), %", "KID", 3),
+    "variance_masked": Metric("activation variance while masks are on, % of the baseline's", "variance", 2),
+    "variance_after": Metric(
+        "activation variance at the first step after the masks, % of the baseline's", "variance", 2
+    ),
+    "variance_error": Metric(
+        "error of the activation variance while masks are on, % of the baseline's", "variance error", 2
+    ),
 }
 
 
@@ -125,6 +130,18 @@ class Judged(NamedTuple):
     def why(self) -> str:
         """Why an open claim could not be tested; empty where it was."""
         return next((one.missing for one in self.comparisons if one.missing), "")
+
+    @property
+    def deciding(self) -> Comparison | None:
+        """What the verdict hangs on: of a claim that fails the strongest comparison against it, else the weakest for
+        it, and among equals the smallest difference in the claimed direction; None where nothing was compared."""
+        made = [one for one in self.comparisons if one.cases]
+        sign = 1 if self.claim.direction == "higher" else -1
+        return min(
+            made,
+            key=lambda one: (one.p_against if self.verdict == "fails" else -one.p_for, sign * one.value),
+            default=None,
+        )
 
 
 def judge(spec: ClaimsSpec, samples: Mapping[tuple[str, str], Sample]) -> list[Judged]:

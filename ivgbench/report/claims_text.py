@@ -14,13 +14,12 @@ LAB, ELSEWHERE = "on the pocket lab", "untested"
 
 
 def markdown(spec: ClaimsSpec, judged: Sequence[Judged], run: str, backbone: str) -> str:
-    """The whole file: a table of verdicts, then the numbers behind each, then the paper's contradictions."""
-    counts = {word: sum(one.verdict == word for one in judged) for word in ("holds", "fails", "open")}
+    """The whole file: the verdicts to quote and in a table, the numbers behind each, the paper's contradictions."""
     parts = [
         "# The paper's claims, put to the test",
-        f"Run `{run}`, backbone {backbone}. Of {len(judged)} claims {counts['holds']} hold, {counts['fails']} fail "
-        f"and {counts['open']} are open {LAB}. Nothing here says anything certain about ZeroScope: there every claim "
-        f"is {ELSEWHERE}.",
+        f"Run `{run}`, backbone {backbone}. Nothing here says anything certain about ZeroScope: there every claim is "
+        f"{ELSEWHERE}.",
+        summary(judged),
         "\n".join(
             [
                 f"| Claim | Verdict {LAB} | p (Holm) | ZeroScope |",
@@ -45,6 +44,15 @@ def markdown(spec: ClaimsSpec, judged: Sequence[Judged], run: str, backbone: str
     return "\n\n".join(parts) + "\n"
 
 
+def summary(judged: Sequence[Judged]) -> str:
+    """The verdicts in a few lines, each with the difference that it hangs on. README.md quotes them as they are."""
+    groups = {word: [one for one in judged if one.verdict == word] for word in ("holds", "fails", "open")}
+    counts = "{} hold, {} fail and {} are open".format(*map(len, groups.values()))
+    lines = [f"Of {len(judged)} claims {counts} {LAB}. In brackets the difference that decides, with its 95 % range."]
+    lines += [f"* **{word.capitalize()}**: {'; '.join(map(_short, mine))}." for word, mine in groups.items() if mine]
+    return "\n\n".join([lines[0], "\n".join(lines[1:])])
+
+
 def write(path: Path, spec: ClaimsSpec, judged: Sequence[Judged], run: str, backbone: str) -> Path:
     """Writes the file; returns its path."""
     write_text(path, markdown(spec, judged, run, backbone))
@@ -53,6 +61,14 @@ def write(path: Path, spec: ClaimsSpec, judged: Sequence[Judged], run: str, back
 
 def _verdict(one: Judged) -> str:
     return f"**{one.verdict}** ({one.why})" if one.why else f"**{one.verdict}**"
+
+
+def _short(one: Judged) -> str:
+    found, metric = one.deciding, METRICS[one.claim.metric]
+    if one.why:
+        return f"{one.claim.text} ({one.why})"
+    value, low, high = (f"{number:+.{metric.decimals}f}" for number in (found.value, found.low, found.high))
+    return f"{one.claim.text} ({metric.short} {value}, {low} to {high}, against {_name(found.rival)}, {found.split})"
 
 
 def _p(value: float) -> str:

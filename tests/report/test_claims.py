@@ -1,5 +1,6 @@
 """Verdicts on made-up data with known answers."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from ivgbench.errors import UserError
 from ivgbench.metrics import stats
+from ivgbench.report import claims_text
 from ivgbench.report.claims import Claim, ClaimsSpec, Sample, judge, load_claims
 
 CASES = 96
@@ -63,6 +65,21 @@ def test_too_few_cases_are_open_and_say_so():
     assert judged.verdict == "open" and "m is not measured on static" in judged.why
     (judged,) = judge(spec, {("m", "static"): sample({"a": 9.0})})
     assert judged.verdict == "open" and judged.why == "no row 'b'"
+
+
+def test_the_summary_names_the_difference_that_decides():
+    rows = {"plain": 2.0, "peekaboo": 0.0, "trailblazer": 1.5, "mask-norm": 9.0}
+    rivals = (("peekaboo", "trailblazer"), ("peekaboo", "mask-norm"), ("trailblazer", "ghost"))
+    claims = tuple(Claim(f"{k}", f"text {k}", "", "miou_all", "plain", than, "higher", ("static",))
+                   for k, than in enumerate(rivals))  # fmt: skip
+    found = {("miou_all", "static"): sample(rows, spread=0.1)}
+    lines = claims_text.summary(judge(ClaimsSpec(Path("run.toml"), claims, CASES), found)).splitlines()
+    assert lines[0].startswith("Of 3 claims 1 hold, 1 fail and 1 are open")
+    assert re.fullmatch(
+        r"\* \*\*Holds\*\*: text 0 \(mIoU \+0.5, \+0.\d to \+0.\d, against TrailBlazer, static\)\.", lines[2]
+    )
+    assert re.match(r"\* \*\*Fails\*\*: text 1 \(mIoU -7.0, .*, against Mask Norm, static\)\.", lines[3])
+    assert lines[4] == "* **Open**: text 2 (no row 'ghost')."
 
 
 def test_holm_runs_over_all_claims():
