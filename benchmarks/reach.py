@@ -3,69 +3,72 @@
     python benchmarks/search.py && python benchmarks/reach.py
 
 For every claim on mIoU or CLIP-SIM: how many of the settings that were tried for its method are beyond the margin, on
-all of its splits and against all rivals at their chosen settings, on the tuning suites. These are few cases and no
+all of its splits and against all rivals as the claims' run has them, on the tuning suites. These are few cases and no
 verdict: a claim that no setting meets here is one that tuning does not save. Writes results/tables/reach.csv and .md.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
 
 from ivgbench.files import write_text
+from ivgbench.generator.methods.base import resolve
 from ivgbench.report import paper
 from ivgbench.report.claims import METRICS, Claim, load_claims
-from ivgbench.runs.recording import MASKED
+from ivgbench.runs.spec import MethodSpec, load_spec
 
 CLAIMS, TABLES = Path("benchmarks/claims.toml"), Path("results/tables")
 #: Claims' metrics that the search measures -> its columns.
 SEARCHED = {"miou_all": "miou", "clip_sim": "clip_sim"}
 
 
-def rival(frame: pd.DataFrame, name: str) -> pd.Series | None:
-    """A row at its chosen setting; masks of the paper's scope at the best setting that was tried of that scope."""
-    if name == MASKED:
-        mine = frame[(frame["method"] == "peekaboo") & frame["options"].str.contains('"scope":"paper"')]
-        return None if mine.empty else mine.loc[mine["miou_all"].idxmax()]
-    mine = frame[(frame["method"] == name) & frame["chosen"]]
-    return None if mine.empty else mine.iloc[0]
+def tried(frame: pd.DataFrame, row: MethodSpec) -> pd.Series | None:
+    """The line of the search's table that has the setting of a run's row, None if it was not tried."""
+    mine = frame[frame["method"] == row.method]
+    asked = resolve(row.method, row.options)
+    same = [resolve(row.method, json.loads(options)) == asked for options in mine["options"]]
+    return next((line for _, line in mine[same].iterrows()), None)
 
 
 def gaps(frame: pd.DataFrame, claim: Claim, rivals: list[pd.Series]) -> pd.Series:
     """For each tried setting of the claim's row: its smallest difference to a rival in the claimed direction."""
-    tried = frame[frame["method"] == claim.row].set_index("options")
+    mine = frame[frame["method"] == claim.row].set_index("options")
     sign = 1 if claim.direction == "higher" else -1
     columns = [f"{SEARCHED[claim.metric]}_{split}" for split in claim.splits]
-    differences = [sign * (tried[column] - one[column]) for one in rivals for column in columns]
+    differences = [sign * (mine[column] - one[column]) for one in rivals for column in columns]
     return pd.concat(differences, axis=1).min(axis=1)
 
 
-def reach(frame: pd.DataFrame, claims: tuple[Claim, ...]) -> pd.DataFrame:
+def reach(frame: pd.DataFrame, claims: tuple[Claim, ...], rows: tuple[MethodSpec, ...]) -> pd.DataFrame:
     """One row per claim that the search can speak of: settings tried and meeting it, the best setting and its gap.
 
-    without: rivals that are not compared, because no setting of theirs was chosen.
+    Args:
+        frame: the search's table; rows: those of the claims' run.
     """
+    known = {one.label or one.method: tried(frame, one) for one in rows}
     lines = []
     for claim in claims:
-        rivals = {str(name): rival(frame, str(name)) for name in claim.than}
-        there = [one for one in rivals.values() if one is not None]
-        if claim.metric in SEARCHED and there:
-            found = gaps(frame, claim, there).dropna()
-            lines.append(
-                {
-                    "claim": claim.id,
-                    "text": claim.text,
-                    "metric": claim.metric,
-                    "row": claim.row,
-                    "tried": len(found),
-                    "met": int((found > claim.margin).sum()),
-                    "margin": claim.margin,
-                    "best": found.max(),
-                    "setting": found.idxmax(),
-                    "without": " ".join(name for name, one in rivals.items() if one is None),
-                }
-            )
+        if claim.metric not in SEARCHED:
+            continue
+        there = [known[str(name)] for name in claim.than if known[str(name)] is not None]
+        found = gaps(frame, claim, there).dropna()
+        lines.append(
+            {
+                "claim": claim.id,
+                "text": claim.text,
+                "metric": claim.metric,
+                "row": claim.row,
+                "tried": len(found),
+                "met": int((found > claim.margin).sum()),
+                "margin": claim.margin,
+                "best": found.max(),
+                "setting": found.idxmax(),
+                "without": " ".join(str(name) for name in claim.than if known[str(name)] is None),
+            }
+        )
     return pd.DataFrame(lines)
 
 
@@ -73,7 +76,7 @@ def markdown(frame: pd.DataFrame) -> str:
     """The same in print."""
     lines = [
         "# Would another setting have made the claim hold? Tuning suites, pocket lab",
-        "Point differences on the search's few cases, against rivals at their chosen settings: no verdicts "
+        "Point differences on the search's few cases, against rivals as the claims' run has them: no verdicts "
         "(those are in CLAIMS.md), but what tuning can reach.",
         "| Claim | Method | Settings that meet it | Best difference (needed) | With |\n"
         "| --- | --- | ---: | ---: | --- |",
@@ -81,7 +84,7 @@ def markdown(frame: pd.DataFrame) -> str:
     for one in frame.itertuples():
         digits = METRICS[one.metric].decimals
         unmet = ", ".join(paper.print_name(name) for name in one.without.split())
-        but = f" (no setting of {unmet} keeps CLIP-SIM: not compared)" if unmet else ""
+        but = f" (not compared with {unmet}, whose setting was not tried)" if unmet else ""
         lines[-1] += (
             f"\n| {one.text}{but} | {paper.print_name(one.row)} | {one.met or 'none'} of {one.tried} "
             f"| {one.best:+.{digits}f} (> {one.margin:g}) | `{one.setting}` |"
@@ -90,7 +93,8 @@ def markdown(frame: pd.DataFrame) -> str:
 
 
 if __name__ == "__main__":
-    found = reach(pd.read_csv(TABLES / "search.csv"), load_claims(CLAIMS).claims)
+    asked = load_claims(CLAIMS)
+    found = reach(pd.read_csv(TABLES / "search.csv"), asked.claims, load_spec(asked.run).methods)
     write_text(TABLES / "reach.csv", found.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
     write_text(TABLES / "reach.md", markdown(found))
     print(markdown(found))

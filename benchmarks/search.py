@@ -172,9 +172,10 @@ def markdown(frame: pd.DataFrame) -> str:
     ]
     for method, mine in frame.groupby("method", sort=False):
         first = mine.index[0]
+        start = f"the settings of {paper.print_name(BUILT_ON[method])}" if method in BUILT_ON else "defaults"
         shown = mine[mine["chosen"] | (mine.index == first)]
         for one in shown.itertuples():
-            what = "defaults" if one.Index == first else f"`{one.options}`"
+            what = start if one.Index == first else f"`{one.options}`"
             what += ", **chosen**" if one.chosen and one.method != "plain" else ""
             lines[-1] += (
                 f"\n| {paper.print_name(method)} | {what} | {one.miou_all:.1f} | {one.clip_sim:.2f} | {one.nfe:.0f} "

@@ -21,12 +21,11 @@ from ivgbench.runs.store import Store
 
 #: Where recordings are cached; the number is raised when they mean something else.
 KIND = "activations-1"
-#: The rows that are compared. Masks as the paper states them, so that Mask Normalization is the only difference
-#: between the second and the third.
-BASELINE, MASKED, NORMALISED = "plain", "peekaboo-paper-scope", "mask-norm"
+#: The rows that are compared; Mask Normalization is the only difference between the second and the third.
+BASELINE, MASKED, NORMALISED = "plain", "masks-alone", "mask-norm"
 ROWS = (MethodSpec(BASELINE), MethodSpec("peekaboo", {"scope": "paper"}, MASKED), MethodSpec(NORMALISED))
 #: Options that rows with masks must share.
-MASKS = ("scope", "frozen_steps")
+MASKS = ("scope", "without", "bind", "frozen_steps")
 #: The layers and their outputs, as `Recorder` names them; a recording keeps the outputs' quantiles at these levels.
 LAYERS = ("attn1", "attn2")
 OUTPUTS = ("masked", "unmasked", "matched")
@@ -89,10 +88,10 @@ def record(plan: Plan, store: Store, engine: Any, device: str) -> Activations:
         rows = ", ".join(row.label or row.method for row in ROWS)
         raise UserError(f"run {plan.spec.name!r} lacks rows that activations are compared by: {rows}")
     jobs = list({job.id: job for job in plan.jobs if job.label in {row.label or row.method for row in ROWS}}.values())
-    if len({tuple(job.options[name] for name in MASKS) for job in jobs if job.label != BASELINE}) > 1:
+    if len({str([job.options[name] for name in MASKS]) for job in jobs if job.label != BASELINE}) > 1:
         raise UserError(
             f"run {plan.spec.name!r}: {MASKED} and {NORMALISED} are compared under the same masks; give both rows the "
-            f"same {' and '.join(MASKS)}"
+            f"same {', '.join(MASKS)}"
         )
     missing = [job for job in jobs if store.arrays(KIND, job.id) is None]
     runner.generate(store, RecordingLab(store, device), engine, missing, len(jobs), environment())

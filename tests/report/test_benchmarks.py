@@ -1,6 +1,7 @@
 """The scripts of benchmarks/ that make tables, on made-up runs; and their specs."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from ivgbench.generator.methods.base import resolve
 from ivgbench.report.claims import Claim
+from ivgbench.runs.recording import MASKED, MASKS, NORMALISED
 from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -101,41 +103,48 @@ def test_the_search_chooses_control_that_keeps_the_picture(stored, tmp_path):
     assert all(path.stat().st_size for path in search.draw(frame.reset_index(), tmp_path / "search"))
 
 
+@pytest.mark.parametrize("name", ["pocket", "pocket-table2", "control", "claims-run"])
+def test_the_pockets_specs_take_what_the_search_chose(name):
+    found = pd.read_csv(BENCHMARKS.parent / "results" / "tables" / "search.csv")
+    chosen = found[found["chosen"]].set_index("method")["options"].map(json.loads)
+    spec = load_spec(BENCHMARKS / f"{name}.toml")
+    for one in spec.methods:
+        if one.label is None:
+            assert resolve(one.method, one.options) == resolve(one.method, chosen.get(one.method, {})), one.method
+
+
+def test_mask_norm_is_the_only_difference_to_its_masks():
+    rows = {one.label or one.method: one for one in load_spec(BENCHMARKS / "claims-run.toml").methods}
+    alone, normalised = (resolve(rows[name].method, rows[name].options) for name in (MASKED, NORMALISED))
+    assert all(getattr(alone, name) == getattr(normalised, name) for name in MASKS)
+
+
 def test_what_tuning_can_reach():
     reach = script("reach")
-    columns = ["method", "options", "miou_all", "miou_static", "miou_dynamic", "clip_sim_dynamic", "chosen"]
+    columns = ["method", "options", "miou_all", "miou_static", "miou_dynamic", "clip_sim_dynamic"]
     lines = [
-        ("peekaboo", "{}", 30, 30, 30, 90, True),
-        ("peekaboo", '{"scope":"paper"}', 10, 12, 8, 90, False),
-        ("mask-norm", "{}", 20, 15, 25, 91, True),
-        ("mask-norm", '{"gamma":1}', 32, 34, 31, 80, False),
+        ("peekaboo", "{}", 10, 12, 8, 90),
+        ("peekaboo", '{"frozen_steps":6}', 30, 30, 30, 90),
+        ("mask-norm", "{}", 20, 15, 25, 91),
+        ("mask-norm", '{"frozen_steps":6}', 32, 34, 31, 80),
     ]
-    frame = pd.DataFrame(lines, columns=columns)
+    rows = (
+        MethodSpec("peekaboo", {"frozen_steps": 6}),
+        MethodSpec("peekaboo", {"frozen_steps": 4}, "masks-alone"),  # the default, spelled out
+        MethodSpec("peekaboo", {"scope": "paper"}, "untried"),
+        MethodSpec("mask-norm"),
+    )
     claims = (
         Claim("a", "above", "", "miou_all", "mask-norm", ("peekaboo",), "higher", margin=1.5),
-        Claim("b", "below", "", "miou_all", "mask-norm", ("peekaboo-paper-scope",), "lower"),
+        Claim("b", "below", "", "miou_all", "mask-norm", ("masks-alone",), "lower"),
         Claim("c", "text", "", "clip_sim", "mask-norm", ("peekaboo",), "lower", ("dynamic",)),
-        Claim("d", "unseen", "", "fid", "mask-norm", ("peekaboo",), "lower"),
+        Claim("d", "best", "", "miou_all", "mask-norm", ("masks-alone", "untried"), "higher"),
+        Claim("e", "unseen", "", "fid", "mask-norm", ("peekaboo",), "lower"),
     )
-    found = reach.reach(frame, claims).set_index("claim")
-    assert found["met"].to_dict() == {"a": 0, "b": 0, "c": 1}
-    assert found["best"].to_dict() == {"a": 1, "b": -17, "c": 10}
-    assert "| above | Mask Norm | none of 2 | +1.0 (> 1.5) |" in reach.markdown(found.reset_index())
-
-
-def test_a_rival_without_a_chosen_setting_is_named():
-    reach = script("reach")
-    columns = ["method", "options", "miou_all", "miou_static", "miou_dynamic", "chosen"]
-    lines = [
-        ("plain", "{}", 9, 9, 9, True),
-        ("trailblazer", "{}", 50, 50, 50, False),
-        ("mask-norm", "{}", 20, 20, 20, True),
-    ]
-    than = ("plain", "trailblazer")
-    claims = (
-        Claim("a", "best", "", "miou_all", "mask-norm", than, "higher"),
-        Claim("b", "above", "", "miou_all", "mask-norm", than[1:], "higher"),
-    )
-    found = reach.reach(pd.DataFrame(lines, columns=columns), claims)
-    assert list(found["claim"]) == ["a"] and found["without"][0] == "trailblazer"
-    assert "(no setting of TrailBlazer keeps CLIP-SIM: not compared)" in reach.markdown(found)
+    found = reach.reach(pd.DataFrame(lines, columns=columns), claims, rows).set_index("claim")
+    assert found["met"].to_dict() == {"a": 0, "b": 0, "c": 1, "d": 2}
+    assert found["best"].to_dict() == {"a": 1, "b": -17, "c": 10, "d": 22}
+    assert found["without"].to_dict() == {"a": "", "b": "", "c": "", "d": "untried"}
+    text = reach.markdown(found.reset_index())
+    assert "| above | Mask Norm | none of 2 | +1.0 (> 1.5) |" in text
+    assert "| best (not compared with untried, whose setting was not tried) | Mask Norm | 2 of 2 |" in text

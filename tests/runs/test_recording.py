@@ -65,5 +65,5 @@ def test_rows_under_different_masks_are_not_compared(tmp_path):
     plain, masked, normalised = recording.ROWS
     later = replace(masked, options={**masked.options, "frozen_steps": 6})
     plan = make_plan(replace(SPEC, methods=(plain, later, normalised)), Lab("cpu"))
-    with pytest.raises(UserError, match="same scope and frozen_steps"):
+    with pytest.raises(UserError, match="same scope, without, bind, frozen_steps"):
         recording.record(plan, Store(tmp_path), InlineEngine(limit=0), "cpu")
