@@ -100,7 +100,8 @@ def figure3(seen: Activations, out: str | Path, title: str) -> list[Path]:
         inner = mine[(mine["level"] > 0.004) & (mine["level"] < 0.996)][list(OUTPUTS)]
         axes.set_xlim(inner.min().min(), inner.max().max())
         axes.set_ylim(0, 1)
-        axes.set_ylabel(f"({'ab'[place]}) share of values below", fontsize=8)
+        letter = f"({'ab'[place]}) " if len(layers) > 1 else ""
+        axes.set_ylabel(f"{letter}share of values below", fontsize=8)
         axes.set_title(f"{title}; {layer}" if place == 0 else layer, fontsize=7)
         if place == 0:
             axes.legend(fontsize=7, frameon=False)
