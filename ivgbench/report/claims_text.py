@@ -45,7 +45,7 @@ def markdown(spec: ClaimsSpec, judged: Sequence[Judged], run: str, backbone: str
 
 
 def summary(judged: Sequence[Judged]) -> str:
-    """The verdicts in a few lines, each with the difference that it hangs on. README.md quotes them as they are."""
+    """The verdicts in a few lines, each with the difference that it hangs on: to be quoted as they are."""
     groups = {word: [one for one in judged if one.verdict == word] for word in ("holds", "fails", "open")}
     counts = "{} hold, {} fail and {} are open".format(*map(len, groups.values()))
     lines = [f"Of {len(judged)} claims {counts} {LAB}. In brackets the difference that decides, with its 95 % range."]

@@ -109,7 +109,7 @@ def test_the_pockets_specs_take_what_the_search_chose(name):
     chosen = found[found["chosen"]].set_index("method")["options"].map(json.loads)
     spec = load_spec(BENCHMARKS / f"{name}.toml")
     for one in spec.methods:
-        if one.label is None:
+        if not one.label:
             assert resolve(one.method, one.options) == resolve(one.method, chosen.get(one.method, {})), one.method
 
 
