@@ -34,8 +34,9 @@ def markdown(spec: ClaimsSpec, judged: Sequence[Judged], run: str, backbone: str
         f"within a case, and cases are resampled (FID and KID: whole videos, all clips of a case together). A claim "
         f"needs {spec.cases} cases on each of its splits. It must be true on all of its splits and against all of its "
         f"rivals; p-values are two-sided and corrected over all {len(judged)} claims after Holm, at "
-        f"{100 * spec.level:g} %. *Fails* means that the opposite is shown at that level, *open* that neither is. mIoU "
-        f"is `miou_all`: every clip counts, found or not. FID and KID are against the asked scenes as the pocket world "
+        f"{100 * spec.level:g} %. *Fails* means that on some split, or against some rival, the difference is shown at "
+        f"that level to fall short of what is claimed, margin included; *open* that neither is shown. mIoU is "
+        f"`miou_all`: every clip counts, found or not. FID and KID are against the asked scenes as the pocket world "
         f"draws them, both splits together, on the frame features of the named encoder (CLIP's say little of texture); "
         f"KID leaves out pairs of frames of one video.",
     ]
@@ -68,7 +69,12 @@ def _short(one: Judged) -> str:
     if one.why:
         return f"{one.claim.text} ({one.why})"
     value, low, high = (f"{number:+.{metric.decimals}f}" for number in (found.value, found.low, found.high))
-    return f"{one.claim.text} ({metric.short} {value}, {low} to {high}, against {_name(found.rival)}, {found.split})"
+    numbers = f"{metric.short} {value}, {low} to {high}, against {_name(found.rival)}, {found.split}"
+    higher = one.claim.direction == "higher"
+    margin = one.claim.margin if higher else -one.claim.margin
+    # Without it, a difference in the claimed direction, but too small, would read as a contradiction.
+    asked = f"; claimed: {'above' if higher else 'below'} {margin:+g}" if margin else ""
+    return f"{one.claim.text} ({numbers}{asked})"
 
 
 def _p(value: float) -> str:

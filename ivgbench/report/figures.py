@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from ivgbench.files import write_atomic
 #: A frame is enlarged by the whole number that brings its width closest to this, in pixels.
 FRAME_WIDTH = 160
 GAP, LABEL_WIDTH, TITLE_HEIGHT = 6, 150, 34
+#: A longer label takes several lines, or it would run into the first frame.
+LABEL_CHARACTERS = 18
 DPI = 100
 #: One colour per subject.
 BOX_COLOURS = ("#00e5ff", "#ff3df2", "#ffe600", "#7cff3d")
@@ -62,7 +65,8 @@ def contact_sheet(
     for row, (label, video, tracks) in enumerate(clips):
         bottom = total_high - TITLE_HEIGHT - (row + 1) * (high + GAP) + GAP
         middle = (bottom + high / 2) / total_high
-        figure.text(GAP / total_wide, middle, _literal(label), va="center", fontsize=10)
+        lines = _literal("\n".join(textwrap.wrap(label, LABEL_CHARACTERS)))
+        figure.text(GAP / total_wide, middle, lines, va="center", fontsize=10)
         for frame in range(frames):
             left = LABEL_WIDTH + frame * (wide + GAP)
             place = (left / total_wide, bottom / total_high, wide / total_wide, high / total_high)

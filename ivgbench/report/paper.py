@@ -17,6 +17,8 @@ LABELS: dict[str, str] = {
     "mask-norm-id": "Mask Norm + ID",
     "mask-norm-tid": "Mask Norm + TID",
 }
+#: Rows of the claims' run beside the paper's: what the masks do in the paper's scope, and where Mask Norm acts.
+BESIDE: dict[str, str] = {"peekaboo-paper-scope": "Peekaboo, paper's scope", "masks-alone": "Mask Norm's masks alone"}
 #: The reference row: the asked boxes, rendered by the pocket world.
 GROUND_TRUTH = "ground-truth"
 GROUND_TRUTH_LABEL = "Ground truth"
@@ -26,8 +28,8 @@ FLOOR_LABEL = "Reference again"
 
 
 def print_name(label: str) -> str:
-    """A row's name in print: that of a known method, else the label that the run gave it."""
-    return {**LABELS, GROUND_TRUTH: GROUND_TRUTH_LABEL, FLOOR: FLOOR_LABEL}.get(label, label)
+    """A row's name in print: that of a known row, else the label that the run gave it."""
+    return {**LABELS, **BESIDE, GROUND_TRUTH: GROUND_TRUTH_LABEL, FLOOR: FLOOR_LABEL}.get(label, label)
 
 
 SOURCE = "The paper, on ZeroScope (not comparable in absolute value)"

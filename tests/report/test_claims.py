@@ -12,6 +12,7 @@ from ivgbench.report import claims_text
 from ivgbench.report.claims import Claim, ClaimsSpec, Sample, judge, load_claims
 
 CASES = 96
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def sample(rows, cases=CASES, spread=1.0, seed=0, centred=False):
@@ -80,6 +81,23 @@ def test_the_summary_names_the_difference_that_decides():
     )
     assert re.match(r"\* \*\*Fails\*\*: text 1 \(mIoU -7.0, .*, against Mask Norm, static\)\.", lines[3])
     assert lines[4] == "* **Open**: text 2 (no row 'ghost')."
+
+
+@pytest.mark.parametrize(
+    ("direction", "margin", "told"),
+    [("higher", 1.0, "; claimed: above +1)."), ("lower", 1.0, "; claimed: below -1)."),
+     ("lower", -5.0, "; claimed: below +5)."), ("higher", 0.0, "static).")],
+)  # fmt: skip
+def test_the_summary_names_the_margin(direction, margin, told):
+    asked = Claim("a", "text", "", "miou_all", "a", ("b",), direction, ("static",), margin)
+    judged = judge(ClaimsSpec(Path("run.toml"), (asked,), CASES), {("miou_all", "static"): sample({"a": 0.2, "b": 0})})
+    assert claims_text.summary(judged).endswith(told)
+
+
+def test_the_readme_quotes_the_verdicts():
+    readme, verdicts = (" ".join((ROOT / name).read_text().split()) for name in ("README.md", "results/CLAIMS.md"))
+    (summary,) = re.findall(r"Of \d+ claims .*(?= \| Claim \|)", verdicts)
+    assert summary in readme
 
 
 def test_holm_runs_over_all_claims():

@@ -37,6 +37,12 @@ def test_every_pixel_is_enlarged_and_never_smoothed(tmp_path, video):
         assert np.array_equal(cell(sheet, 1, frame), enlarged(255 - video[frame]))
 
 
+@pytest.mark.parametrize("label", ["Mask Norm's masks, alone, and more", "peekaboo-without-self-and-cross", "w" * 40])
+def test_a_long_label_stays_beside_the_frames(tmp_path, video, label):
+    sheet = pixels(contact_sheet([(label, video, [])], tmp_path / "sheet.png"))
+    assert np.array_equal(cell(sheet, 0, 0), enlarged(video[0]))
+
+
 def test_boxes_are_drawn_where_they_are_asked_and_nowhere_else(tmp_path, video):
     track = np.array([[0.25, 0.25, 0.75, 0.5]] * 3)
     track[1] = np.nan
