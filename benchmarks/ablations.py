@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ivgbench.cli import in_one_line
 from ivgbench.files import write_text
 from ivgbench.metrics import stats
 from ivgbench.report import clips, paper, tables
@@ -69,8 +70,13 @@ def markdown(frame: pd.DataFrame) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Writes the table from the stored run."""
     found = ablations()
     write_text(OUT / "ablations.csv", found.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
     write_text(OUT / "ablations.md", markdown(found))
     print(markdown(found))
+
+
+if __name__ == "__main__":
+    in_one_line(main)

@@ -7,10 +7,10 @@ Prints the unfiltered mIoU of both, their ratio, and the paired bootstrap interv
 
 from __future__ import annotations
 
-import sys
-
 import pandas as pd
 
+from ivgbench.cli import in_one_line
+from ivgbench.errors import UserError
 from ivgbench.metrics import stats
 from ivgbench.runs.store import Store
 
@@ -20,7 +20,7 @@ def compare(runs: str = "results/runs", run: str = "control") -> pd.DataFrame:
     rows, _ = Store(runs).load_rows(run)
     frame = pd.DataFrame(rows)
     if not frame["status"].isin(["ok", "undefined"]).all():
-        sys.exit(f"run {run!r} is not complete; run it again: ivgbench run --spec benchmarks/control.toml")
+        raise UserError(f"run {run!r} is not complete; run it again: ivgbench run --spec benchmarks/control.toml")
     miou = frame[frame["metric"] == "miou"].pivot(index=["split", "case"], columns="method", values="value")
     lines = []
     for split, values in miou.groupby("split"):
@@ -41,5 +41,10 @@ def compare(runs: str = "results/runs", run: str = "control") -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Prints the table."""
     print(compare().to_string(index=False, float_format="{:.4f}".format))
+
+
+if __name__ == "__main__":
+    in_one_line(main)

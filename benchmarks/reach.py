@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from ivgbench.cli import in_one_line
+from ivgbench.errors import UserError
 from ivgbench.files import write_text
 from ivgbench.generator.methods.base import resolve
 from ivgbench.report import paper
@@ -53,8 +55,8 @@ def reach(frame: pd.DataFrame, claims: tuple[Claim, ...], rows: tuple[MethodSpec
     for claim in claims:
         if claim.metric not in SEARCHED:
             continue
-        there = [known[str(name)] for name in claim.than if known[str(name)] is not None]
-        found = gaps(frame, claim, there).dropna()
+        there = [known[str(name)] for name in claim.than if known.get(str(name)) is not None]
+        found = gaps(frame, claim, there).dropna() if there else pd.Series(dtype="float64")
         lines.append(
             {
                 "claim": claim.id,
@@ -65,8 +67,8 @@ def reach(frame: pd.DataFrame, claims: tuple[Claim, ...], rows: tuple[MethodSpec
                 "met": int((found > claim.margin).sum()),
                 "margin": claim.margin,
                 "best": found.max(),
-                "setting": found.idxmax(),
-                "without": " ".join(str(name) for name in claim.than if known[str(name)] is None),
+                "setting": "" if found.empty else found.idxmax(),
+                "without": " ".join(str(name) for name in claim.than if known.get(str(name)) is None),
             }
         )
     return pd.DataFrame(lines)
@@ -85,16 +87,25 @@ def markdown(frame: pd.DataFrame) -> str:
         digits = METRICS[one.metric].decimals
         unmet = ", ".join(paper.print_name(name) for name in one.without.split())
         but = f" (not compared with {unmet}, whose setting was not tried)" if unmet else ""
-        lines[-1] += (
-            f"\n| {one.text}{but} | {paper.print_name(one.row)} | {one.met or 'none'} of {one.tried} "
-            f"| {one.best:+.{digits}f} (> {one.margin:g}) | `{one.setting}` |"
-        )
+        lines[-1] += f"\n| {one.text}{but} | {paper.print_name(one.row)} "
+        if one.tried:
+            lines[-1] += f"| {one.met or 'none'} of {one.tried} | {one.best:+.{digits}f} (> {one.margin:g}) "
+            lines[-1] += f"| `{one.setting}` |"
+        else:
+            lines[-1] += "| – | – | – |"
     return "\n\n".join(lines) + "\n"
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Reads the search's table, writes reach.csv and .md."""
+    if not (TABLES / "search.csv").is_file():
+        raise UserError(f"{TABLES / 'search.csv'} is not there; run benchmarks/search.py first")
     asked = load_claims(CLAIMS)
     found = reach(pd.read_csv(TABLES / "search.csv"), asked.claims, load_spec(asked.run).methods)
     write_text(TABLES / "reach.csv", found.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
     write_text(TABLES / "reach.md", markdown(found))
     print(markdown(found))
+
+
+if __name__ == "__main__":
+    in_one_line(main)

@@ -14,7 +14,6 @@ results/figures/search.png and .svg.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ivgbench.cli import in_one_line
 from ivgbench.errors import UserError
 from ivgbench.files import canonical_json, write_text
 from ivgbench.generator.methods.base import Method, resolve
@@ -111,7 +111,9 @@ def spec(trials: int, cases: int, found: dict[str, dict[str, Any]]) -> RunSpec:
         if (base := BUILT_ON.get(method)) is None or base in found:
             tried = settings(method, trials, found.get(base))
             methods += [MethodSpec(method, one, f"{method} #{k}") for k, one in enumerate(tried)]
-    return RunSpec("search", tuple(methods), suites=SUITES, cases=cases)
+    # A rehearsal has its own name, or it would take the place of the search's manifest.
+    name = "search" if (trials, cases) == (TRIALS, CASES) else f"search-{trials}x{cases}"
+    return RunSpec(name, tuple(methods), suites=SUITES, cases=cases)
 
 
 def search(trials: int, cases: int, measure: Callable[[RunSpec], pd.DataFrame]) -> pd.DataFrame:
@@ -231,7 +233,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as fault:
-        sys.exit(f"search: {fault}")
+    in_one_line(main)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -20,12 +21,17 @@ Benchmarks training-free, box-controlled video generation: makes the clips, meas
 
 
 def main() -> None:
-    """Entry point: turns the errors a user can cause, and a full disk, into one line on stderr."""
+    """Entry point."""
+    in_one_line(app)
+
+
+def in_one_line(task: Callable[[], object]) -> None:
+    """Runs it; the errors that a user can cause, and a full disk, become one line on stderr and an exit code."""
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
     try:
-        app()
+        task()
     except Exception as fault:
         told = _told(fault)
         if debug or told is None:

@@ -66,7 +66,7 @@ def contact_sheet(
         bottom = total_high - TITLE_HEIGHT - (row + 1) * (high + GAP) + GAP
         middle = (bottom + high / 2) / total_high
         lines = _literal("\n".join(textwrap.wrap(label, LABEL_CHARACTERS)))
-        figure.text(GAP / total_wide, middle, lines, va="center", fontsize=10)
+        figure.text(GAP / total_wide, middle, lines, va="center", fontsize=10, zorder=-1)  # under the frames
         for frame in range(frames):
             left = LABEL_WIDTH + frame * (wide + GAP)
             place = (left / total_wide, bottom / total_high, wide / total_wide, high / total_high)

@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +54,15 @@ def test_the_search_gives_every_method_the_same_number_of_valid_settings():
         assert len({resolve(method, one) for one in mine}) == 6
         assert search.settings(method, 3) == mine[:3]
     assert not set(asked.suites) & set(load_spec(BENCHMARKS / "claims-run.toml").suites)
+    whole = search.spec(search.TRIALS, search.CASES, {})
+    assert whole.name == "search" != asked.name  # a rehearsal leaves the search's manifest alone
+
+
+@pytest.mark.parametrize("name", ["reach", "ablations", "control"])
+def test_a_script_without_its_input_says_so_in_one_line(name, tmp_path):
+    command = [sys.executable, str(BENCHMARKS / f"{name}.py")]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert said.returncode == 2 and said.stderr.startswith("ivgbench: ") and len(said.stderr.splitlines()) == 1
 
 
 def test_no_setting_of_the_search_leaves_out_what_the_method_is_named_for():
@@ -140,11 +151,13 @@ def test_what_tuning_can_reach():
         Claim("c", "text", "", "clip_sim", "mask-norm", ("peekaboo",), "lower", ("dynamic",)),
         Claim("d", "best", "", "miou_all", "mask-norm", ("masks-alone", "untried"), "higher"),
         Claim("e", "unseen", "", "fid", "mask-norm", ("peekaboo",), "lower"),
+        Claim("f", "alone", "", "miou_all", "mask-norm", ("untried", 5.0), "higher"),
     )
     found = reach.reach(pd.DataFrame(lines, columns=columns), claims, rows).set_index("claim")
-    assert found["met"].to_dict() == {"a": 0, "b": 0, "c": 1, "d": 2}
-    assert found["best"].to_dict() == {"a": 1, "b": -17, "c": 10, "d": 22}
-    assert found["without"].to_dict() == {"a": "", "b": "", "c": "", "d": "untried"}
+    assert found["met"].to_dict() == {"a": 0, "b": 0, "c": 1, "d": 2, "f": 0}
+    assert found["best"].dropna().to_dict() == {"a": 1, "b": -17, "c": 10, "d": 22}
+    assert found["without"].to_dict() == {"a": "", "b": "", "c": "", "d": "untried", "f": "untried 5.0"}
     text = reach.markdown(found.reset_index())
     assert "| above | Mask Norm | none of 2 | +1.0 (> 1.5) |" in text
+    assert "| alone (not compared with untried, 5.0, whose setting was not tried) | Mask Norm | – | – | – |" in text
     assert "| best (not compared with untried, whose setting was not tried) | Mask Norm | 2 of 2 |" in text

@@ -8,7 +8,7 @@ import pytest
 
 from ivgbench.errors import UserError
 from ivgbench.metrics import stats
-from ivgbench.report import claims_text
+from ivgbench.report import claims_text, evidence
 from ivgbench.report.claims import Claim, ClaimsSpec, Sample, judge, load_claims
 
 CASES = 96
@@ -105,6 +105,14 @@ def test_holm_runs_over_all_claims():
     alone = verdict([claim()], static=static)
     untestable = [claim(row="missing", id=f"x{k}") for k in range(60)]
     assert alone == ["holds"] and verdict([claim(), *untestable], static=static)[0] == "open"
+
+
+def test_the_resamples_of_sets_suffice_for_a_verdict():
+    """Each claim alone, were no other one decided."""
+    spec = load_claims(ROOT / "benchmarks/claims.toml")
+    for one in spec.claims:
+        draws = evidence.SET_RESAMPLES if one.metric in ("fid", "kid") else stats.RESAMPLES
+        assert 2 * len(one.than) * len(one.splits) * len(spec.claims) / (1 + draws) < spec.level
 
 
 def test_equal_methods_rarely_get_a_verdict():
