@@ -14,7 +14,7 @@ from ivgbench import boxes
 from ivgbench.errors import UserError
 from ivgbench.files import canonical_json, digest, write_text
 
-#: What an id may look like. Ids become file names, so nothing that could leave a folder.
+#: What an id, a split or a suite's name may look like. They become file names, so nothing that could leave a folder.
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 
 
@@ -69,16 +69,20 @@ def contains_phrase(prompt: str, phrase: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(phrase.strip())}(?!\w)", prompt, re.IGNORECASE) is not None
 
 
+def _check_name(name: Any, what: str) -> None:
+    if not isinstance(name, str) or not ID_PATTERN.fullmatch(name) or ".." in name:
+        raise UserError(f"{what} {name!r} is not allowed; use letters, digits, '.', '_', '-' (it becomes a file name)")
+
+
 def check_case(case: Case, where: str, frames: int | None = None) -> Case:
-    """Refuses what a user's typo would break: bad ids, phrases that are not in the prompt, bad or missing boxes.
+    """Refuses what a user's typo would break: bad ids or splits, phrases not in the prompt, bad or missing boxes.
 
     Raises:
         UserError: with `where` (file and line, or the command's option) and what to change.
     """
-    if not isinstance(case.id, str) or not ID_PATTERN.fullmatch(case.id) or ".." in case.id:
-        raise UserError(
-            f"{where}: id {case.id!r} is not allowed; use letters, digits, '.', '_', '-' (it becomes a file name)"
-        )
+    _check_name(case.id, f"{where}: id")
+    if "split" in case.metadata:
+        _check_name(case.metadata["split"], f"{where}: case {case.id}: split")
     if not isinstance(case.prompt, str) or not case.prompt.strip():
         raise UserError(f"{where}: case {case.id}: the prompt is empty")
     if not case.subjects:
@@ -167,6 +171,7 @@ def load_suite_file(path: Path) -> Suite:
     header = records[0] if records else None
     if not isinstance(header, dict) or not {"suite", "frames", "cases", "sha256"} <= header.keys():
         raise UserError(f"{path}:1: damaged suite file: the first line must be the suite's header")
+    _check_name(header["suite"], f"{path}:1: suite")  # stands in for the split of a case that has none
     cases = []
     for number, record in enumerate(records[1:], 2):
         where = f"{path}:{number}"

@@ -13,9 +13,14 @@ PROMPT = "a red star on a grey background"
 
 
 def case(
-    id: str = "a", phrase: str = "red star", prompt: str = PROMPT, box: tuple = (0.1, 0.2, 0.5, 0.75), frames: int = 2
+    id: str = "a",
+    phrase: str = "red star",
+    prompt: str = PROMPT,
+    box: tuple = (0.1, 0.2, 0.5, 0.75),
+    frames: int = 2,
+    split: str = "static",
 ):
-    return Case(id, prompt, (Subject(phrase, np.tile(box, (frames, 1))),), {"split": "static"})
+    return Case(id, prompt, (Subject(phrase, np.tile(box, (frames, 1))),), {"split": split})
 
 
 def test_a_suite_comes_back_bit_for_bit(tmp_path):
@@ -43,6 +48,10 @@ def test_boxes_given_as_lists_become_arrays():
         (case(id="a/b"), "is not allowed"),
         (case(id="x" * 121), "is not allowed"),
         (case(id=7), "is not allowed"),
+        (case(split="x/../../../escaped"), "case a: split 'x/../../../escaped' is not allowed; use letters"),
+        (case(split="a..b"), "split 'a..b' is not allowed"),
+        (case(split=""), "split '' is not allowed"),
+        (case(split=None), "split None is not allowed"),
         (case(prompt=" "), "prompt is empty"),
         (case(phrase="blue star"), "'blue star' is not in the prompt"),
         (case(phrase="tar"), "'tar' is not in the prompt"),
@@ -81,6 +90,8 @@ def lines_of(path, tmp_path) -> list[str]:
         (lambda lines: ["[]", *lines[1:]], "the first line"),
         (lambda lines: [lines[0], lines[1], lines[1]], "'a' is used twice"),
         (lambda lines: [lines[0], lines[1].replace('"a"', '"../x"'), lines[2]], ":2: id '../x' is not allowed"),
+        (lambda lines: [lines[0], lines[1].replace("static", "../x"), lines[2]], ":2: case a: split '../x' is not"),
+        (lambda lines: [lines[0].replace('"s"', '"../x"'), *lines[1:]], ":1: suite '../x' is not allowed"),
         (lambda lines: [lines[0], '{"id":"a"}', lines[2]], ":2: not a case: KeyError"),
         (lambda lines: [lines[0], "7", lines[2]], ":2: not a case"),
         (lambda lines: [lines[0], lines[1].replace('"static"', "NaN"), lines[2]], ":2: not a case"),

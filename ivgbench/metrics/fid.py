@@ -46,7 +46,7 @@ def gaussian(x: np.ndarray) -> Gaussian:
     """Mean and root of the covariance of features [N,D]."""
     (x,) = features(x)
     mean, centred = _centred(x)
-    if len(x) <= x.shape[1]:
+    if len(x) < x.shape[1]:
         return Gaussian(mean, centred)
     try:
         return Gaussian(mean, np.linalg.cholesky(centred.T @ centred).T)

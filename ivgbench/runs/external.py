@@ -14,8 +14,6 @@ from ivgbench.runs.planning import Plan, split_of
 from ivgbench.runs.spec import MethodSpec, RunSpec
 from ivgbench.runs.store import Store
 
-SUFFIXES = (".mkv", ".mp4", ".webm", ".mov", ".avi", ".gif")
-
 
 def import_videos(folder: Path, suite: Suite, label: str, store: Store) -> Plan:
     """Copies a folder's videos (CASE_ID.mp4 and the like) into the store, and plans their run.
@@ -27,12 +25,12 @@ def import_videos(folder: Path, suite: Suite, label: str, store: Store) -> Plan:
     """
     if not folder.is_dir():
         raise UserError(f"--videos {folder}: there is no such folder")
-    found = {case.id: [folder / f"{case.id}{suffix}" for suffix in SUFFIXES] for case in suite.cases}
-    present = {case: [path for path in paths if path.is_file()] for case, paths in found.items()}
+    files = [path for path in sorted(folder.iterdir()) if videos.is_video(path)]
+    present = {case.id: [path for path in files if path.stem == case.id] for case in suite.cases}
     if not any(present.values()):
         raise UserError(
             f"--videos {folder}: no video is named after a case of {suite.name}, e.g. {suite.cases[0].id}.mp4 "
-            f"(one of {', '.join(SUFFIXES)})"
+            f"(one of {', '.join(videos.SUFFIXES)})"
         )
     jobs = tuple(_import(case, present[case.id], suite, label, store, folder) for case in suite.cases)
     spec = RunSpec(

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from ivgbench.runs.spec import RunSpec
 
 DRAWN = ("world", "suite")
-#: Any container that PyAV reads; these are the endings by which a folder's videos are told from its other files.
-SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".gif", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv")
 
 
 @dataclass(frozen=True)
@@ -89,10 +87,10 @@ def gather(source: str, floor: int, spec: RunSpec, suites: Iterable[Suite], lab:
 def _from_folder(folder: Path, floor: int, spec: RunSpec) -> ReferenceSet:
     if not folder.is_dir():
         raise UserError(f"--reference {folder}: no such folder (or one of {', '.join(DRAWN)})")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = sorted(path for path in folder.rglob("*") if videos.is_video(path))
     if len(files) < 2:
         raise UserError(
-            f"--reference {folder}: {len(files)} videos in it; at least 2 are needed ({', '.join(SUFFIXES)})"
+            f"--reference {folder}: {len(files)} videos in it; at least 2 are needed ({', '.join(videos.SUFFIXES)})"
         )
     order = np.random.default_rng(spec.reference_seed).permutation(len(files))[: spec.reference_videos + floor]
     made = tuple(FileVideo(files[place], file_sha256(files[place])) for place in order)

@@ -12,6 +12,14 @@ import numpy as np
 from ivgbench.errors import UserError
 from ivgbench.files import write_atomic
 
+#: Any container that PyAV reads; these are the endings by which a folder's videos are told from its other files.
+SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".gif", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv")
+
+
+def is_video(path: Path) -> bool:
+    """Whether a path is a file with the ending of a video, in any letter case."""
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
 
 def pixel_sha256(video: np.ndarray) -> str:
     """Hash of a clip's shape and pixels, uint8 [F,H,W,3]: the same whatever file carried it."""

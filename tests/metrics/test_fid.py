@@ -33,7 +33,9 @@ class Unchanged(torch.nn.Module):
         return x
 
 
-@pytest.mark.parametrize(("rows", "others", "dimension"), [(500, 700, 270), (300, 300, 64), (40, 60, 128)])
+@pytest.mark.parametrize(
+    ("rows", "others", "dimension"), [(500, 700, 270), (300, 300, 64), (40, 60, 128), (500, 300, 300), (300, 300, 300)]
+)
 def test_three_libraries_agree(rows, others, dimension):
     from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
     from torchmetrics.image.fid import FrechetInceptionDistance

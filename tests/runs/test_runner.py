@@ -248,6 +248,11 @@ def test_videos_of_another_system_are_scored(tmp_path):
     (videos / f"{suite.cases[0].id}.mkv").write_bytes(encode(clips[0]))
     (videos / f"{suite.cases[1].id}.mkv").write_bytes(encode(clips[1][:5]))
     (videos / f"{suite.cases[2].id}.mp4").write_bytes(b"no video")
+    (videos / f"{suite.cases[4].id}.MP4").write_bytes(b"a camera's letter case")
+    (videos / f"{suite.cases[5].id}.mpeg").write_bytes(b"an ending that references may have")
+    for ending in ("mkv", "Mov"):
+        (videos / f"{suite.cases[6].id}.{ending}").write_bytes(b"which of them?")
+    (videos / f"{suite.cases[7].id}.txt").write_text("notes")
     plan = import_videos(videos, suite, "theirs", store)
     outcome = runner.run(plan, store, lab, InlineEngine())
     assert (outcome.total, outcome.made, outcome.failed) == (48, 0, 47)
@@ -257,5 +262,8 @@ def test_videos_of_another_system_are_scored(tmp_path):
     assert "5 frames, the case has boxes for 8" in status[suite.cases[1].id]
     assert "cannot read the video" in status[suite.cases[2].id]
     assert "no video pocket-static-03.*" in status[suite.cases[3].id]
+    assert all("cannot read the video" in status[suite.cases[number].id] for number in (4, 5))
+    assert "several videos: pocket-static-06.Mov, pocket-static-06.mkv" in status[suite.cases[6].id]
+    assert "no video pocket-static-07.*" in status[suite.cases[7].id]
     with pytest.raises(UserError, match="no video is named after a case"):
         import_videos(tmp_path, suite, "x", store)
