@@ -38,6 +38,8 @@ claims: env ## the search, the paper's claims put to the test, the ablations (ho
 	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/reach.py
 	$(BIN)/ivgbench claims
+	$(BIN)/ivgbench table 1 --run claims --out results/tables/claims
+	$(BIN)/ivgbench table 2 --run claims --out results/tables/claims
 	$(BIN)/ivgbench figure 1 --run claims
 	$(BIN)/ivgbench figure 2 --spec benchmarks/claims-run.toml
 	$(BIN)/ivgbench figure 3 --spec benchmarks/claims-run.toml

@@ -22,7 +22,7 @@ ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 class Subject:
     """A thing to place.
 
-    phrase: its words in the prompt, or None (research use only: see specs of the methods).
+    phrase: its words in the prompt, or None (research use only: see `generator.generate`).
     boxes: float64 [F,4] xyxy in 0..1, one row per frame, or None where masks are given to `generate` instead.
     """
 

@@ -262,16 +262,22 @@ GENERATE = ["generate", PROMPT, "--subject", "red star", "--box", "0:0.1,0.1,0.4
         (["suites", "make", "nothing"], "no recipe for a suite 'nothing'"),
         (["suites", "show", "nothing"], "unknown suite 'nothing'"),
         ([*GENERATE[:-1], "c.gif"], "c.gif: a clip is written as .mp4"),
+        ([*GENERATE[:-1], "a-file/c.mp4"], "cannot use a-file"),
+        (["run", "--method", "plain", "--cases", "1", "--runs", "a-file/runs"], "cannot use a-file/runs"),
         ([*GENERATE, "--method", "tidd"], "unknown method 'tidd'"),
         ([*GENERATE, "--box", "7:0.5,0.5,1.5,1"], "leaves the frame"),
         ([*GENERATE, "--box", "8:0.5,0.5,1,1"], "keyframe 8 is outside the clip's frames 0..7"),
+        ([*GENERATE, "--box", "0:0.5,0.5,1,1"], "frame 0 has a box already"),
+        ([*GENERATE, "--guidance-scale", "nan"], "guidance_scale must be a number from 0"),
+        ([*GENERATE, "--steps", "2000"], "steps must be from 1 to 1000"),
         ([*GENERATE, "--box", "0.1,0.1,0.4,0.6"], "write FRAME:x0,y0,x1,y1"),
         ([*GENERATE, "--box", "0:a,b,c,d"], "write FRAME:x0,y0,x1,y1"),
         ([*GENERATE, "--dtype", "half"], "unknown dtype 'half'"),
         (["generate", PROMPT, "--subject", "blue star", *GENERATE[4:]], "'blue star' is not in the prompt"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(shell, arguments, words):
+def test_a_mistake_is_one_line_and_exit_code_2(shell, tmp_path, arguments, words):
+    (tmp_path / "a-file").write_text("not a folder")
     assert words in refused(shell(*arguments))
 
 

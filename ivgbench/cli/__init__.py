@@ -50,6 +50,8 @@ def _told(fault: Exception) -> tuple[str, int] | None:
         return f"the disk is full ({fault}). All that was finished is kept: free some space and run the same again", 1
     if isinstance(fault, StartFailed):
         return f"the workers cannot start: {str(fault).splitlines()[0]} (--debug shows where)", 1
+    if isinstance(fault, OSError) and fault.filename is not None:
+        return f"cannot use {fault.filename}: {fault.strerror} (--debug shows where)", 2
     return None
 
 

@@ -49,8 +49,8 @@ def claims(
     seen = recording.record(plan, store, engine, device) if recording.in_plan(plan) else None
     outcome = runner.run(plan, store, lab, engine)
     # Without references only the run's CLIP has looked at the frames.
-    names = run.frame_encoders if run.references else ("clip",)
-    encoders = {name: lab.frame_encoder(name, run.clip).id for name in names}
+    names = plan.spec.frame_encoders if plan.spec.references else ("clip",)
+    encoders = {name: lab.frame_encoder(name, plan.spec.clip).id for name in names}
     judged = judge(asked, evidence.samples(runs, outcome.run, seen, encoders))
     out = out or Path("results/quick/CLAIMS.md" if quick else "results/CLAIMS.md")
     claims_text.write(out, asked, judged, outcome.run, plan.facts.backbone)

@@ -44,12 +44,16 @@ def generate(
 
     name = METHODS.canonical(method)
     video.check_suffix(output)
+    output.parent.mkdir(parents=True, exist_ok=True)  # before the minutes that a clip may take
     from ivgbench.generator import sources
 
     frames = sources.preset(backbone)[1].frames
-    track = boxes.interpolate(dict(_keyframe(text) for text in box), frames)
+    track = boxes.interpolate(_keyframes(box), frames)
     case = check_case(Case("clip", prompt, (Subject(subject, track),)), "generate")
-    spec = with_options(RunSpec("generate", (MethodSpec(name),), dtype=dtype or RunSpec.dtype), option)
+    asked = RunSpec(
+        "generate", (MethodSpec(name),), steps=steps, guidance_scale=guidance_scale, dtype=dtype or RunSpec.dtype
+    )
+    spec = with_options(asked, option)
     loaded = Lab(device, offload).backbone(backbone, spec.dtype, str(lora or ""))
     from ivgbench.generator import generate as make
 
@@ -62,6 +66,16 @@ def generate(
         )  # fmt: skip
     video.save(output, clip.video)
     print(f"{output}: {len(clip.video)} frames, {clip.nfe} network evaluations")
+
+
+def _keyframes(texts: list[str]) -> dict[int, tuple[float, ...]]:
+    found: dict[int, tuple[float, ...]] = {}
+    for text in texts:
+        frame, values = _keyframe(text)
+        if frame in found:
+            raise UserError(f"--box {text!r}: frame {frame} has a box already; give each frame one")
+        found[frame] = values
+    return found
 
 
 def _keyframe(text: str) -> tuple[int, tuple[float, ...]]:

@@ -16,7 +16,7 @@ def fetch(
         str, typer.Argument(help="zeroscope, modelscope, another hub id (OWNER/NAME), a detector (owlvit), or imc.")
     ],
 ) -> None:
-    """Download what a run needs, at a fixed commit, and check its hashes. Runs themselves never download."""
+    """Download what a run needs, at a fixed commit, and check its hashes. A run fetches none of it."""
     if what == "imc":
         for path in suite_files.import_imc(suite_files.imc.fetch()):
             print(f"{path}: {spell(suite_files.load_suite(path))}")

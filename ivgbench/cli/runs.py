@@ -64,15 +64,15 @@ def plan_command(
     from ivgbench.runs.identity import GROUND_TRUTH
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.planning import make_plan
-    from ivgbench.runs.progress import log
-    from ivgbench.runs.store import Store, each_done
+    from ivgbench.runs.store import Store
 
     # The pocket lab is for CPUs: what it would take on a GPU is told when asked for.
     spec, lab = _spec(request), Lab("cpu")
     chosen = gpu or (None if spec.backbone == "pocket" else "a100-80gb")
     device = None if chosen is None else estimates.gpu(chosen)
     plan = make_plan(spec, lab, dry=True)
-    done = set(each_done(Store(runs), list({job.id for job in plan.jobs}), log))
+    store = Store(runs)
+    done = {job for job in {job.id for job in plan.jobs} if store.is_done(job)}
     rows = estimates.rows(plan, done, lab.costs(spec), device)
     header, lines = ["method", "jobs", "done", "evaluations", "backward"], []
     for row in [*rows, estimates.total(rows)]:
@@ -89,6 +89,8 @@ def score(
     videos: Annotated[Path, typer.Option("--videos", help="A folder of CASE_ID.mp4 (.mkv, .webm, .mov, .avi, .gif).")],
     suite: Annotated[str, typer.Option("--suite", help="The suite they were made for: a name or a .jsonl file.")],
     label: Annotated[str | None, typer.Option(help="The row's name (default: the folder's).")] = None,
+    detector: Annotated[str | None, typer.Option(help="`ivgbench list detectors`. (default: by the suite)")] = None,
+    clip: Annotated[str | None, typer.Option(help="pocket, or MODEL/WEIGHTS of open_clip. (default: by suite)")] = None,
     reference: References = None,
     workers: Workers = None,
     device: Device = "auto",
@@ -99,8 +101,8 @@ def score(
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.store import Store
 
-    plan = import_videos(videos, suite_files.load_suite(suite), label or videos.resolve().name, Store(runs))
-    plan = plan._replace(spec=replace(plan.spec, references=tuple(reference or ())))
+    asked, label = suite_files.load_suite(suite), label or videos.resolve().name
+    plan = import_videos(videos, asked, label, Store(runs), detector, clip, tuple(reference or ()))
     lab = Lab(device)
     _work(plan, runs, lab, _engine("local", workers, lab), plan.jobs)
 

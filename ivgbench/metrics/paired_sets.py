@@ -28,8 +28,9 @@ def fid_draws(
     _check(clips, cases, weights)
     everything = np.concatenate(clips)
     frames = np.concatenate([np.full(len(clip), case) for clip, case in zip(clips, cases, strict=True)])
-    drawn = [everything, *(everything[np.repeat(np.arange(len(frames)), row[frames].astype(int))] for row in weights)]
-    return np.array([against(x, reference) for x in drawn])
+    # One at a time: all resamples together take gigabytes.
+    drawn = (everything[np.repeat(np.arange(len(frames)), row[frames].astype(int))] for row in weights)
+    return np.array([against(everything, reference), *(against(x, reference) for x in drawn)])
 
 
 def kid_draws(

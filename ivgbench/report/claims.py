@@ -223,4 +223,6 @@ def _made(cls: Any, data: Any, where: str) -> Any:
     for name, one in known.items():
         if name not in data and one.default is MISSING:
             raise UserError(f"{where}: {name} is missing")
+        if name in data and str(one.type).startswith("tuple") and not isinstance(data[name], list | tuple):
+            raise UserError(f"{where}: {name} must be a list, got {data[name]!r}")
     return cls(**{key: tuple(value) if isinstance(value, list | tuple) else value for key, value in data.items()})

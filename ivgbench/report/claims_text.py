@@ -50,8 +50,10 @@ def summary(judged: Sequence[Judged]) -> str:
     groups = {word: [one for one in judged if one.verdict == word] for word in ("holds", "fails", "open")}
     counts = "{} hold, {} fail and {} are open".format(*map(len, groups.values()))
     lines = [f"Of {len(judged)} claims {counts} {LAB}. In brackets the difference that decides, with its 95 % range."]
-    lines += [f"* **{word.capitalize()}**: {'; '.join(map(_short, mine))}." for word, mine in groups.items() if mine]
-    return "\n\n".join([lines[0], "\n".join(lines[1:])])
+    for word, mine in groups.items():
+        if mine:
+            lines += [f"**{word.capitalize()}:**", "\n".join(f"* {_short(one)}" for one in mine)]
+    return "\n\n".join(lines)
 
 
 def write(path: Path, spec: ClaimsSpec, judged: Sequence[Judged], run: str, backbone: str) -> Path:

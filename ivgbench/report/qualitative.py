@@ -53,10 +53,9 @@ def _sheets(
             continue
         clips, prompt = [], ""
         for job in mine:
-            sidecar = store.sidecar(job["job"])
-            if sidecar is None:
+            if not store.is_done(job["job"]):
                 raise UserError(f"no clip of {job['label']}, case {job['case']}, in run {run!r}; run it again first")
-            asked = sidecar["spec"]["case"]
+            asked = store.sidecar(job["job"])["spec"]["case"]
             prompt = asked["prompt"]
             video = store.clip(job["job"])
             shown = np.arange(len(video))

@@ -14,6 +14,7 @@ from ivgbench.metrics.fid import RESAMPLES
 from ivgbench.report import paper
 from ivgbench.report.clips import load_sets
 from ivgbench.report.tables import REFERENCES, Table, is_pocket, ordered, print_label, spell
+from ivgbench.runs.sets import KID_SUBSETS
 
 #: Below this many videos the biased values (FID, JEDi, KID over frames) say more about the number than the method.
 MIN_VIDEOS = 100
@@ -82,15 +83,18 @@ def _notes(rows: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any]) -> tu
         f"dynamic together. References: {'; '.join(f'{name}: {text}' for name, text in sets.items())}.",
         f"FID: brackets show how far it moves when the method's videos are drawn again ({RESAMPLES} resamples, their "
         "upward shift taken out). It falls with the number of videos: compare rows with each other and with the floor.",
-        f"KID: mean ± deviation over 100 random subsets of {', '.join(map(str, sizes))} frames, as the paper prints "
-        "it; the deviation is no confidence interval. KID×: without pairs of frames of one video, which KID takes for "
-        "independent; brackets are 95 % bootstrap intervals over videos.",
+        f"KID: mean ± deviation over {KID_SUBSETS} random subsets of {', '.join(map(str, sizes))} frames, as the "
+        "paper prints it; the deviation is no confidence interval. KID×: without pairs of frames of one video, which "
+        "KID takes for independent; brackets are 95 % bootstrap intervals over videos.",
         "JEDi: released definition (biased, x100). JEDi u.: unbiased, with its 95 % bootstrap interval over videos. "
         "The paper notes that a low JEDi often means that unusual boxes were not followed.",
         "Ground truth: the asked boxes drawn by the pocket world. Reference again: other videos of the reference's own "
         "source, as many as a method has; no method can be expected to come below. Neither is ranked.",
     ]
-    if first["n_videos"] < MIN_VIDEOS:
-        warning = f"WARNING: {first['n_videos']} videos per method, fewer than {MIN_VIDEOS}: FID, KID and JEDi are "
+    counts = {"method": first["n_videos"], "reference": min(row["reference_videos"] for row in rows)}
+    for whose, count in counts.items():
+        if count >= MIN_VIDEOS:
+            continue
+        warning = f"WARNING: {count} videos per {whose}, fewer than {MIN_VIDEOS}: FID, KID and JEDi are "
         notes.insert(0, f"{warning}biased at such numbers, and differences between rows may be noise (see brackets).")
     return tuple(notes)

@@ -35,7 +35,7 @@ class Column:
     better: int
 
 
-#: metrics.md section 4: mIoU is Peekaboo's published number (volume IoU over covered clips); mIoU all has no filter.
+#: mIoU is Peekaboo's published number (volume IoU over covered clips); mIoU all has no filter.
 COLUMNS: tuple[Column, ...] = (
     Column("clip_sim", "CLIP-SIM", "clip_sim", (), 1, 2, +1),
     Column("coverage", "CoV %", "covered", (), 100, 0, +1),
@@ -150,8 +150,8 @@ def _split_lines(split: str, clips: pd.DataFrame, expected: pd.DataFrame) -> lis
 
 
 def print_label(method: str, label: str) -> str:
-    """The name in print; a label of the user's own stays as it is."""
-    return paper.print_name(method) if label == method else label
+    """The name in print; a label of the user's own stays as it is, even if it is another method's name."""
+    return paper.print_name(label) if label == method or label in paper.BESIDE else label
 
 
 def _measures(clips: pd.DataFrame) -> dict[str, float]:

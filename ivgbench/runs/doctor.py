@@ -26,6 +26,17 @@ class Finding(NamedTuple):
 
 #: Modules that a part of the work needs, and the extra that installs them.
 NEEDED = {"torch": "gen", "diffusers": "gen", "transformers": "gen", "open_clip": "metrics", "ultralytics": "metrics"}
+#: The pocket lab's files that are no part of its backbone.
+JUDGES = (
+    "clip/bpe_simple_vocab.txt.gz",
+    "clip/model.safetensors",
+    "clip/open_clip_config.json",
+    "denoiser/model.safetensors",
+    "detector/config.json",
+    "detector/model.safetensors",
+    "video/config.json",
+    "video/model.safetensors",
+)
 
 
 def examine(runs: Path) -> list[Finding]:
@@ -58,16 +69,10 @@ def _backbone() -> Finding:
 
 def _judges() -> Finding:
     folder = sources.POCKET_FOLDER.parent
-    files = (
-        "clip/model.safetensors",
-        "clip/open_clip_config.json",
-        "detector/model.safetensors",
-        "detector/config.json",
-    )
-    missing = [name for name in files if not (folder / name).is_file()]
+    missing = [name for name in JUDGES if not (folder / name).is_file()]
     if missing:
         return Finding("pocket judges", f"missing: {', '.join(missing)}", "reinstall ivgbench, or train them")
-    return Finding("pocket judges", "CLIP and detector are there")
+    return Finding("pocket judges", "CLIP, detector and encoders are there")
 
 
 def _suites() -> Finding:

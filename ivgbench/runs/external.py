@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ivgbench.cases import Case, Suite
 from ivgbench.errors import UserError
+from ivgbench.runs import references as reference_sets
 from ivgbench.runs import video as videos
 from ivgbench.runs.identity import EXTERNAL, Job
+from ivgbench.runs.judging import with_judges
 from ivgbench.runs.lab import Facts
 from ivgbench.runs.planning import Plan, split_of
+from ivgbench.runs.progress import log
 from ivgbench.runs.spec import MethodSpec, RunSpec
 from ivgbench.runs.store import Store
 
 
-def import_videos(folder: Path, suite: Suite, label: str, store: Store) -> Plan:
+def import_videos(
+    folder: Path,
+    suite: Suite,
+    label: str,
+    store: Store,
+    detector: str | None = None,
+    clip: str | None = None,
+    references: tuple[str, ...] = (),
+) -> Plan:
     """Copies a folder's videos (CASE_ID.mp4 and the like) into the store, and plans their run.
 
     A case without a readable video is a failed job with its reason, as anywhere else. What the videos cost is unknown.
 
+    Args:
+        detector, clip, references: as in `RunSpec`.
     Raises:
-        UserError: no such folder, or not one video in it that is named after a case.
+        UserError: no such folder, not one video in it that is named after a case, or judges that do not fit the suite.
     """
     if not folder.is_dir():
         raise UserError(f"--videos {folder}: there is no such folder")
@@ -32,11 +46,21 @@ def import_videos(folder: Path, suite: Suite, label: str, store: Store) -> Plan:
             f"--videos {folder}: no video is named after a case of {suite.name}, e.g. {suite.cases[0].id}.mp4 "
             f"(one of {', '.join(videos.SUFFIXES)})"
         )
-    jobs = tuple(_import(case, present[case.id], suite, label, store, folder) for case in suite.cases)
-    spec = RunSpec(
-        "score", (MethodSpec(EXTERNAL, {"videos": [job.weights for job in jobs]}, label),), backbone=EXTERNAL
+    asked = RunSpec(
+        "score",
+        (MethodSpec(EXTERNAL, label=label),),
+        EXTERNAL,
+        (suite.name,),
+        detector=detector,
+        clip=clip,
+        references=references,
     )
-    spec = spec.named_by_content("score")
+    asked = with_judges(asked, [suite])
+    for source in references:
+        reference_sets.check(source)
+    jobs = tuple(_import(case, present[case.id], suite, label, store, folder) for case in suite.cases)
+    made_of = MethodSpec(EXTERNAL, {"videos": [job.weights for job in jobs]}, label)
+    spec = replace(asked, methods=(made_of,)).named_by_content("score")
     return Plan(spec, Facts(EXTERNAL, "", 0, 0.0, suite.frames), {suite.name: suite}, jobs)
 
 
@@ -55,6 +79,7 @@ def _import(case: Case, paths: list[Path], suite: Suite, label: str, store: Stor
         label=label, suite=suite.name, split=split_of(suite, case),
     )  # fmt: skip
     if clip is None:
+        log(f"failed: {job.describe()}: {fault}")
         store.fail(job.id, fault, {"spec": job.identity()})
     else:
         facts: dict[str, Any] = {"spec": job.identity(), "nfe": None, "backward": None, "seconds": None}

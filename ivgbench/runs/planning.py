@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 from ivgbench.cases import Case, Suite
 from ivgbench.errors import UserError
 from ivgbench.files import file_sha256
+from ivgbench.runs import references
 from ivgbench.runs.identity import Job
+from ivgbench.runs.judging import with_judges
 from ivgbench.runs.lab import Facts, ground_truth_job
 from ivgbench.runs.spec import MethodSpec, RunSpec
 from ivgbench.suites import load_suite, stand_in
@@ -47,8 +49,13 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
         if substitute:
             notes.append(f"{name} is not on this machine (`ivgbench fetch imc`): counted with {substitute}, as large")
         suite = load_suite(substitute or name, spec.backbone)
+        if not suite.cases:
+            raise UserError(f"run {spec.name!r}: the suite {suite.name!r} has no cases")
         if suites.setdefault(suite.name, suite) is not suite:
             raise UserError(f"run {spec.name!r}: two suites are named {suite.name!r}; name each once")
+    spec = with_judges(spec, suites.values())
+    for source in () if dry else spec.references:
+        references.check(source)
     methods = [(one, lab.resolve(one.method, one.options)) for one in spec.methods]
     facts = lab.facts(spec, needed=not dry)
     if not facts.weights:

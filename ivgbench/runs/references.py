@@ -84,7 +84,13 @@ def gather(source: str, floor: int, spec: RunSpec, suites: Iterable[Suite], lab:
     return ReferenceSet(source, tuple(made[: spec.reference_videos]), tuple(made[spec.reference_videos :]))
 
 
-def _from_folder(folder: Path, floor: int, spec: RunSpec) -> ReferenceSet:
+def check(source: str) -> None:
+    """UserError when a source has no videos to give: to be asked before hours of work."""
+    if source not in DRAWN:
+        _files(Path(source))
+
+
+def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise UserError(f"--reference {folder}: no such folder (or one of {', '.join(DRAWN)})")
     files = sorted(path for path in folder.rglob("*") if videos.is_video(path))
@@ -92,6 +98,11 @@ def _from_folder(folder: Path, floor: int, spec: RunSpec) -> ReferenceSet:
         raise UserError(
             f"--reference {folder}: {len(files)} videos in it; at least 2 are needed ({', '.join(videos.SUFFIXES)})"
         )
+    return files
+
+
+def _from_folder(folder: Path, floor: int, spec: RunSpec) -> ReferenceSet:
+    files = _files(folder)
     order = np.random.default_rng(spec.reference_seed).permutation(len(files))[: spec.reference_videos + floor]
     made = tuple(FileVideo(files[place], file_sha256(files[place])) for place in order)
     chosen, spare = made[: spec.reference_videos], made[spec.reference_videos :]

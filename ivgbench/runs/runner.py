@@ -56,11 +56,16 @@ def run(
     looked = measure(plan, judges, store, lab, engine, mine, done)
     if plan.spec.references:
         looked += sets.measure(plan, store, lab, engine)
-    failed = sum(store.failure(job.id) is not None for job in mine)
-    missing = sum(job.id not in done and store.failure(job.id) is None for job in mine)
+    failed = sum(_failed(store, judges, plan, job) for job in mine)
+    missing = sum(job.id not in done and not _failed(store, judges, plan, job) for job in mine)
     if not (made or looked or failed or missing):
         log(f"nothing to do: all {len(mine)} jobs are done")
     return Outcome(plan.spec.name, len(mine), made, failed, missing)
+
+
+def _failed(store: Store, judges: Judges, plan: Plan, job: Job) -> bool:
+    score = scoring.score_id(job.id, judges, plan.suites[job.suite])
+    return store.failure(job.id) is not None or store.score_failure(score) is not None
 
 
 def write_manifest(plan: Plan, judges: Judges, store: Store) -> None:
@@ -165,16 +170,12 @@ def generate(
             outcomes = [outcome] * len(items[index]) if isinstance(outcome, Failure) else outcome
             for job, one in zip(items[index], outcomes, strict=True):
                 if isinstance(one, Failure):
-                    _fail(store, job, one)
+                    log(f"failed: {job.describe()}: {one.reason}")
+                    store.fail(job.id, one.reason, {"spec": job.identity(), "trace": one.trace})
                 else:
                     made += 1
                 advance()
     return made
-
-
-def _fail(store: Store, job: Job, failure: Failure) -> None:
-    log(f"failed: {job.describe()}: {failure.reason}")
-    store.fail(job.id, failure.reason, {"spec": job.identity(), "trace": failure.trace})
 
 
 # ---- look: detect and embed
@@ -253,14 +254,15 @@ def _to_look(store: Store, judges: Judges, job: Job, facts: dict[str, Any]) -> L
 
 
 def _score(store: Store, judges: Judges, job: Job, suite: Suite, facts: dict[str, Any], unseen: Failure | None) -> None:
-    """Writes a job's score file, or why there is none. Always anew: it is cheap, and then never out of date."""
+    """Writes a job's score file, or into it why there is no score. Always anew: it is cheap, and never out of date."""
+    score, facts_of_score = scoring.score_id(job.id, judges, suite), {"job": job.id, **judges._asdict()}
     if unseen is None:
         try:
             values = scoring.score_job(store, judges, job.case, suite, facts)
         except (UserError, LookupError, ValueError) as fault:
             unseen = failure_of(fault)
         else:
-            store.save_score(scoring.score_id(job.id, judges, suite), values, {"job": job.id, **judges._asdict()})
-            store.clear_failure(job.id)
+            store.save_score(score, values, facts_of_score)
             return
-    _fail(store, job, unseen)
+    log(f"failed: {job.describe()}: {unseen.reason}")
+    store.fail_score(score, unseen.reason, {**facts_of_score, "trace": unseen.trace})

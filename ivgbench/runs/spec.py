@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import sys
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 from ivgbench.errors import UserError
 from ivgbench.files import digest
+from ivgbench.registry import METHODS
+from ivgbench.runs.identity import FLOOR, GROUND_TRUTH
 from ivgbench.runs.references import DRAWN
 
 if sys.version_info >= (3, 11):
@@ -21,6 +24,8 @@ else:
 #: Of weights and latents. Noise is drawn in float32 in any case.
 DTYPES = ("float32", "float16", "bfloat16")
 SCHEDULERS = ("ddim", "dpm", "checkpoint")
+#: The noise levels that the checkpoints were trained on.
+MAX_STEPS = 1000
 
 
 @dataclass(frozen=True)
@@ -42,20 +47,23 @@ class MethodSpec:
     dtype: str | None = None
 
     def __post_init__(self) -> None:
-        _check_sampling(f"method {self.label or self.method!r}", self.steps, self.scheduler, self.dtype)
+        _check_sampling(f"method {self.label or self.method!r}", self)
 
 
-def _check_sampling(where: str, steps: int | None, scheduler: str | None, dtype: str | None) -> None:
-    if steps is not None and steps < 1:
-        raise UserError(f"{where}: steps must be at least 1, got {steps}")
-    for what, value, known in (("scheduler", scheduler, SCHEDULERS), ("dtype", dtype, DTYPES)):
+def _check_sampling(where: str, one: MethodSpec | RunSpec) -> None:
+    if one.steps is not None and not 1 <= one.steps <= MAX_STEPS:
+        raise UserError(f"{where}: steps must be from 1 to {MAX_STEPS}, got {one.steps}")
+    if one.guidance_scale is not None and not 0 <= one.guidance_scale < math.inf:
+        raise UserError(f"{where}: guidance_scale must be a number from 0, got {one.guidance_scale}")
+    for what, value, known in (("scheduler", one.scheduler, SCHEDULERS), ("dtype", one.dtype, DTYPES)):
         if value is not None and value not in known:
             raise UserError(f"{where}: unknown {what} {value!r}; one of {', '.join(known)}")
 
 
 @dataclass(frozen=True)
 class RunSpec:
-    """A run. None means the backbone's default (steps, guidance_scale) or all (cases).
+    """A run. None means the backbone's default (steps, guidance_scale), all (cases), or as `runs.judging` says
+    (detector, clip, frame_encoders, video_encoder).
 
     cases: the first N of every suite. ground_truth: adds the reference row (pocket world only). scheduler: the common
     sampler, "ddim" or "dpm", or "checkpoint" for what the backbone came with. lora: a file of adapters for the
@@ -79,13 +87,13 @@ class RunSpec:
     prompt_suffix: str = ""
     dtype: str = "float32"
     lora: str = ""
-    detector: str = "pocket"
-    clip: str = "pocket"
+    detector: str | None = None
+    clip: str | None = None
     references: tuple[str, ...] = ()
     reference_videos: int = 400
     reference_seed: int = 0
-    frame_encoders: tuple[str, ...] = ("clip", "denoiser")
-    video_encoder: str = "pocket"
+    frame_encoders: tuple[str, ...] | None = None
+    video_encoder: str | None = None
 
     def __post_init__(self) -> None:
         where = f"run {self.name!r}"
@@ -95,12 +103,15 @@ class RunSpec:
             raise UserError(f"{where}: cases must be at least 1, got {self.cases}")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise UserError(f"{where}: seeds must be a list of different numbers, got {list(self.seeds)}")
-        _check_sampling(where, self.steps, self.scheduler, self.dtype)
+        _check_sampling(where, self)
         if self.reference_videos < 2 or self.reference_seed < 0:
             raise UserError(f"{where}: reference_videos must be at least 2 and reference_seed at least 0")
-        if self.references and not self.frame_encoders:
+        if self.references and self.frame_encoders == ():
             raise UserError(f"{where}: references need at least one of frame_encoders")
-        labels = [method.label or method.method for method in self.methods]
+        names = METHODS.aliases()
+        labels = [one.label or names.get(one.method, one.method) for one in self.methods]
+        if taken := sorted({GROUND_TRUTH, FLOOR} & set(labels)):
+            raise UserError(f"{where}: the label {taken[0]!r} is kept for the reference's row; choose another one")
         if twice := sorted({label for label in labels if labels.count(label) > 1}):
             raise UserError(f"{where}: two methods are labelled {twice[0]!r}; give one of them a label of its own")
 
@@ -137,10 +148,13 @@ def load_spec(path: Path) -> RunSpec:
     _check_kinds(data, f"{path}")
     base = Path(path).parent
     for key in ("suites", "references", "frame_encoders"):
-        data[key] = tuple(_text(item, key, path) for item in data.get(key, getattr(RunSpec, key)))
+        if key in data:
+            data[key] = tuple(_text(item, key, path) for item in data[key])
     # A file is named relative to the spec that names it, not to wherever the command was typed.
-    data["suites"] = tuple(str(base / item) if item.endswith(".jsonl") else item for item in data["suites"])
-    data["references"] = tuple(item if item in DRAWN else str(base / item) for item in data["references"])
+    if "suites" in data:
+        data["suites"] = tuple(str(base / item) if item.endswith(".jsonl") else item for item in data["suites"])
+    if "references" in data:
+        data["references"] = tuple(item if item in DRAWN else str(base / item) for item in data["references"])
     if data.get("lora"):
         data["lora"] = str(base / data["lora"])
     data["seeds"] = tuple(_seed(item, path) for item in data.get("seeds", RunSpec.seeds))

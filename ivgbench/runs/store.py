@@ -4,7 +4,7 @@
     ROOT/jobs/<job>/sidecar.json     written last: what was asked, hashes, cost, environment
     ROOT/jobs/<job>/failed.json      why there is no clip; the next run tries again
     ROOT/cache/<model>/<key>.npz     detections and features, keyed by the model's id and the clip's pixels
-    ROOT/scores/<score>.json         metrics of one job under one set of judges
+    ROOT/scores/<score>.json         metrics of one job under one set of judges, or why it has none
     ROOT/sets/<run>.json             metrics of whole sets: a row per method and reference
     ROOT/manifests/<run>.json        which jobs a run is made of
 
@@ -91,6 +91,13 @@ class Store:
             raise Damaged(f"{video} does not have the hash it was written with")
         return facts
 
+    def is_done(self, job: str) -> bool:
+        """Whether a job's clip is there as it was written."""
+        try:
+            return self.sidecar(job) is not None
+        except Damaged:
+            return False
+
     def clip(self, job: str) -> np.ndarray:
         """The pixels of a job that is done, uint8 [F,H,W,3]; Damaged when they are not what was stored."""
         facts = self.sidecar(job)
@@ -147,16 +154,31 @@ class Store:
     def save_score(self, score: str, values: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         """Stores a job's metrics. Values that are not finite become null: undefined, never 0."""
         record = {**facts, "metrics": _finite(values), "score_version": SCORE_VERSION}
-        write_json(self.root / "scores" / f"{score}.json", record)
+        write_json(self._score_path(score), record)
+
+    def fail_score(self, score: str, reason: str, facts: Mapping[str, Any]) -> None:
+        """Records why a job's clip has no metrics. The next run with these judges tries again."""
+        write_json(self._score_path(score), {**facts, "reason": reason, "score_version": SCORE_VERSION})
 
     def score(self, score: str) -> dict[str, float | None] | None:
         """Metrics of a job by their names, or None when it is not scored (or the file is damaged)."""
-        path = self.root / "scores" / f"{score}.json"
+        metrics = self._score_record(score).get("metrics")
+        return dict(metrics) if isinstance(metrics, dict) else None
+
+    def score_failure(self, score: str) -> str | None:
+        """Why the last attempt at scoring a job failed, on one line; None when there was no failure."""
+        reason = self._score_record(score).get("reason")
+        return None if reason is None else " ".join(str(reason).split())
+
+    def _score_path(self, score: str) -> Path:
+        return self.root / "scores" / f"{score}.json"
+
+    def _score_record(self, score: str) -> dict[str, Any]:
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            return dict(record["metrics"]) if record["score_version"] == SCORE_VERSION else None
+            record = json.loads(self._score_path(score).read_text(encoding="utf-8"))
+            return record if record["score_version"] == SCORE_VERSION else {}
         except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return None
+            return {}
 
     def save_set_rows(self, run: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Stores a run's metrics of whole sets. As in scores, values that are not finite become null."""
@@ -229,11 +251,11 @@ class Store:
         return rows, manifest
 
     def _outcome(self, entry: Mapping[str, Any]) -> list[tuple[str, float | None, str]]:
-        reason = self.failure(entry["job"])
+        reason = self.failure(entry["job"]) or self.score_failure(entry["score"])
         if reason:
             return [("failed", None, f"failed: {reason}")]
         values = self.score(entry["score"])
-        if values is None or not self._sidecar_path(entry["job"]).exists():
+        if values is None or not self.is_done(entry["job"]):
             return [("missing", None, "missing")]
         return [(name, value, "undefined" if value is None else "ok") for name, value in values.items()]
 

@@ -74,19 +74,18 @@ def test_the_summary_names_the_difference_that_decides():
     claims = tuple(Claim(f"{k}", f"text {k}", "", "miou_all", "plain", than, "higher", ("static",))
                    for k, than in enumerate(rivals))  # fmt: skip
     found = {("miou_all", "static"): sample(rows, spread=0.1)}
-    lines = claims_text.summary(judge(ClaimsSpec(Path("run.toml"), claims, CASES), found)).splitlines()
-    assert lines[0].startswith("Of 3 claims 1 hold, 1 fail and 1 are open")
-    assert re.fullmatch(
-        r"\* \*\*Holds\*\*: text 0 \(mIoU \+0.5, \+0.\d to \+0.\d, against TrailBlazer, static\)\.", lines[2]
-    )
-    assert re.match(r"\* \*\*Fails\*\*: text 1 \(mIoU -7.0, .*, against Mask Norm, static\)\.", lines[3])
-    assert lines[4] == "* **Open**: text 2 (no row 'ghost')."
+    first, *rest = claims_text.summary(judge(ClaimsSpec(Path("run.toml"), claims, CASES), found)).split("\n\n")
+    assert first.startswith("Of 3 claims 1 hold, 1 fail and 1 are open")
+    assert rest[::2] == ["**Holds:**", "**Fails:**", "**Open:**"]
+    assert re.fullmatch(r"\* text 0 \(mIoU \+0.5, \+0.\d to \+0.\d, against TrailBlazer, static\)", rest[1])
+    assert re.fullmatch(r"\* text 1 \(mIoU -7.0, .*, against Mask Norm, static\)", rest[3])
+    assert rest[5] == "* text 2 (no row 'ghost')"
 
 
 @pytest.mark.parametrize(
     ("direction", "margin", "told"),
-    [("higher", 1.0, "; claimed: above +1)."), ("lower", 1.0, "; claimed: below -1)."),
-     ("lower", -5.0, "; claimed: below +5)."), ("higher", 0.0, "static).")],
+    [("higher", 1.0, "; claimed: above +1)"), ("lower", 1.0, "; claimed: below -1)"),
+     ("lower", -5.0, "; claimed: below +5)"), ("higher", 0.0, "static)")],
 )  # fmt: skip
 def test_the_summary_names_the_margin(direction, margin, told):
     asked = Claim("a", "text", "", "miou_all", "a", ("b",), direction, ("static",), margin)
@@ -95,7 +94,8 @@ def test_the_summary_names_the_margin(direction, margin, told):
 
 
 def test_the_readme_quotes_the_verdicts():
-    readme, verdicts = (" ".join((ROOT / name).read_text().split()) for name in ("README.md", "results/CLAIMS.md"))
+    texts = ((ROOT / name).read_text() for name in ("README.md", "results/CLAIMS.md"))
+    readme, verdicts = (" ".join(re.sub("^>", "", text, flags=re.MULTILINE).split()) for text in texts)
     (summary,) = re.findall(r"Of \d+ claims .*(?= \| Claim \|)", verdicts)
     assert summary in readme
 

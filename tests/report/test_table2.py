@@ -119,7 +119,10 @@ def test_every_output_has_both_references_both_encoders_and_the_paper(put, tmp_p
 
 
 def test_enough_videos_need_no_warning(put):
-    assert "WARNING" not in " ".join(tables.build(2, put(set_rows(videos=120, expected=120))).notes)
+    rows = set_rows(videos=120, expected=120)
+    assert "WARNING" not in " ".join(tables.build(2, put(rows)).notes)
+    few = [{**row, "reference_videos": 99} for row in rows]
+    assert "WARNING: 99 videos per reference, fewer than 100" in " ".join(tables.build(2, put(few)).notes)
 
 
 def test_the_papers_best_are_marked():

@@ -208,6 +208,7 @@ def test_what_the_detector_cannot_judge_fails_with_its_words(tmp_path):
     taught = FakeLab(tmp_path / "log2", knows_rings=True)
     assert runner.run(plan, store, taught, InlineEngine()) == ("r", 1, 0, 0, 0)
     assert not any(row["status"].startswith("failed") for row in store.load_rows("r")[0])
+    assert not store.failure(plan.jobs[0].id)
 
 
 def test_workers_without_weights_stop_the_run_at_once(tmp_path):

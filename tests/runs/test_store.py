@@ -79,10 +79,16 @@ def test_a_damaged_clip_is_found_and_removed(tmp_path, clip):
 
 def test_rows_say_what_became_of_every_job(tmp_path, clip):
     store = Store(tmp_path)
-    store.save_manifest("r", {"jobs": [entry(job, job) for job in ("ok", "bad", "none", "unscored")]})
-    for job in ("ok", "unscored"):
+    jobs = ("ok", "bad", "none", "unscored", "unseen", "damaged", "gone")
+    store.save_manifest("r", {"jobs": [entry(job, job) for job in jobs]})
+    for job in ("ok", "unscored", "unseen", "damaged", "gone"):
         store.save_clip(job, clip, {})
-    store.save_score("ok-x", {"miou": 0.5, "ap50": float("nan"), "nfe": 3}, {})
+    for job in ("ok", "damaged", "gone"):
+        store.save_score(f"{job}-x", {"miou": 0.5, "ap50": float("nan"), "nfe": 3}, {})
+    store.video_path("damaged").write_bytes(b"scribble")
+    store.video_path("gone").unlink()
+    store.fail_score("unseen-x", "no such\nphrase", {})
+    store.fail_score("ok-y", "these judges are another run's", {})
     store.fail("bad", "it\nbroke", {})
     rows, manifest = store.load_rows("r")
     assert manifest["run"] == "r"
@@ -93,7 +99,11 @@ def test_rows_say_what_became_of_every_job(tmp_path, clip):
         ("bad", "failed", None, "failed: it broke"),
         ("none", "missing", None, "missing"),
         ("unscored", "missing", None, "missing"),
+        ("unseen", "failed", None, "failed: no such phrase"),
+        ("damaged", "missing", None, "missing"),
+        ("gone", "missing", None, "missing"),
     ]
+    assert store.score("unseen-x") is None and store.score_failure("ok-x") is None
     keys = {"job", "method", "label", "suite", "split", "case", "seed", "metric", "value", "status"}
     assert all(row.keys() == keys for row in rows)
 

@@ -1,0 +1,61 @@
+"""Which models judge a run where its spec does not say: the pocket lab's own, or those of the published numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from ivgbench.cases import Case, Suite
+from ivgbench.errors import UserError
+from ivgbench.runs.spec import RunSpec
+
+POCKET: dict[str, Any] = {
+    "detector": "pocket",
+    "clip": "pocket",
+    "frame_encoders": ("clip", "denoiser"),
+    "video_encoder": "pocket",
+}
+#: Peekaboo's detector, the CLIP of most published CLIP-SIMs, FID's own network. JEDi's encoder is read from the user's
+#: files, so it has no default.
+PUBLISHED: dict[str, Any] = {
+    "detector": "owlvit",
+    "clip": "ViT-B-16-quickgelu/openai",
+    "frame_encoders": ("inception",),
+}
+
+
+def with_judges(spec: RunSpec, suites: Iterable[Suite]) -> RunSpec:
+    """The spec with every judge named. The pocket lab judges what it made, and clips of what it can tell apart.
+
+    Raises:
+        UserError: the pocket detector is to judge a phrase that it has no class for; references without a video
+            encoder.
+    """
+    cases = [case for suite in suites for case in suite.cases[: spec.cases]]
+    strange = _strange(cases)
+    defaults = POCKET if spec.backbone == "pocket" or not strange else PUBLISHED
+    spec = replace(spec, **{name: value for name, value in defaults.items() if getattr(spec, name) is None})
+    if spec.detector == "pocket" and strange:
+        case, phrase = strange
+        raise UserError(
+            f"case {case}: the pocket detector does not know {phrase!r}; it knows a colour and a shape, such as "
+            f"'red star': ask for another subject, or name another detector"
+        )
+    if spec.references and spec.video_encoder is None:
+        raise UserError(
+            f"run {spec.name!r}: references need a video_encoder in the run's spec (see benchmarks/table2.toml)"
+        )
+    return spec
+
+
+def _strange(cases: Iterable[Case]) -> tuple[str, str] | None:
+    """(case id, phrase) of the first subject that is not of the pocket world; None when all are."""
+    from ivgbench.pocket.world import COLOURS, SHAPES
+
+    known = {f"{colour} {shape}" for colour in COLOURS for shape in SHAPES}
+    for case in cases:
+        for subject in case.subjects:
+            if " ".join(subject.phrase.lower().split()) not in known:
+                return case.id, subject.phrase
+    return None
