@@ -87,26 +87,34 @@ def figure2(seen: Activations, out: str | Path, title: str) -> list[Path]:
 
 def figure3(seen: Activations, out: str | Path, title: str) -> list[Path]:
     """Writes figure3.png, .svg and .csv: the distributions of the normalised layers' outputs at the last step
-    with masks."""
+    with masks, and below each how far they are from the unmasked one."""
     table = distribution_table(seen)
     layers = table["layer"].unique()
-    figure = _figure(0.5 + 1.6 * len(layers))
+    figure = _figure(0.5 + 2.6 * len(layers))
+    panels = figure.subplots(2 * len(layers), 1, squeeze=False, height_ratios=[1.6, 1] * len(layers))[:, 0]
     for place, layer in enumerate(layers):
         mine = table[table["layer"] == layer]
-        axes = figure.add_subplot(len(layers), 1, place + 1)
+        above, axes = panels[2 * place : 2 * place + 2]
         for name, (text, colour, dashes, width) in OUTPUT_STYLES.items():
-            axes.plot(mine[name], mine["level"], color=colour, ls=dashes, lw=width, label=text)
+            above.plot(mine[name], mine["level"], color=colour, ls=dashes, lw=width, label=text)
+            axes.plot(mine["unmasked"], _shift(mine, name), color=colour, ls=dashes, lw=width)
         # The outermost values of millions would leave the rest a vertical line.
         inner = mine[(mine["level"] > 0.004) & (mine["level"] < 0.996)][list(OUTPUTS)]
-        axes.set_xlim(inner.min().min(), inner.max().max())
-        axes.set_ylim(0, 1)
-        letter = f"({'ab'[place]}) " if len(layers) > 1 else ""
-        axes.set_ylabel(f"{letter}share of values below", fontsize=8)
-        axes.set_title(f"{title}; {layer}" if place == 0 else layer, fontsize=7)
+        for one in (above, axes):
+            one.set_xlim(inner.min().min(), inner.max().max())
+        above.set_ylim(0, 1)
+        above.set_ylabel(f"({'ac'[place]}) share below", fontsize=8)
+        axes.set_ylabel(f"({'bd'[place]}) minus $A_u$'s, %", fontsize=8)
+        above.set_title(f"{title}; {layer}" if place == 0 else layer, fontsize=7)
         if place == 0:
-            axes.legend(fontsize=7, frameon=False)
+            above.legend(fontsize=7, frameon=False)
     axes.set_xlabel("attention output before the projection", fontsize=8)
     return _written(figure, table, Path(out) / "figure3")
+
+
+def _shift(layer: pd.DataFrame, output: str) -> np.ndarray:
+    """At the quantiles of the unmasked output: the share of an output's values below, minus the unmasked's, percent."""
+    return 100 * (np.interp(layer["unmasked"], layer[output], layer["level"]) - layer["level"].to_numpy())
 
 
 def _figure(height: float) -> Any:

@@ -53,3 +53,11 @@ def test_a_layer_that_is_not_normalised_is_not_drawn(seen, tmp_path):
     assert set(activations.distribution_table(seen)["layer"]) == set(activations.LAYER_NAMES)
     activations.figure3(seen._replace(quantiles=quantiles), tmp_path, "a title")
     assert set(pd.read_csv(tmp_path / "figure3.csv")["layer"]) == {"text attention"}
+
+
+def test_the_shift_is_what_masking_adds_to_the_share_below_a_value(seen):
+    layer = activations.distribution_table(seen).query("layer == 'self-attention'")
+    # Half as large values: of them twice the share lies below any value, or all.
+    expected = 100 * (np.minimum(2 * LEVELS, LEVELS[-1]) - LEVELS)
+    np.testing.assert_allclose(activations._shift(layer, "masked"), expected, atol=1e-9)
+    np.testing.assert_allclose(activations._shift(layer, "matched"), 0, atol=1e-9)
