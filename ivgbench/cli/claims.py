@@ -34,6 +34,7 @@ def claims(
     from ivgbench.runs.engines import LocalEngine
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.planning import make_plan
+    from ivgbench.runs.progress import log
     from ivgbench.runs.spec import load_spec
     from ivgbench.runs.store import Store
 
@@ -43,7 +44,7 @@ def claims(
         run = replace(run, name=f"{run.name}-quick", cases=QUICK_CASES)
     lab, store = Lab(device), Store(runs)
     plan = make_plan(run, lab)
-    runner.log(f"run {run.name}: {len(plan.jobs)} clips in all")
+    log(f"run {run.name}: {len(plan.jobs)} clips in all")
     engine = LocalEngine(lab.default_workers() if workers is None else workers)
     # First the recordings, which bring their clips along.
     seen = recording.record(plan, store, engine, device) if recording.in_plan(plan) else None

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from ivgbench.cli.options import Device, Dtype, Guidance, Lora, Offload, Options, Steps
-from ivgbench.cli.runs import with_options
+from ivgbench.cli.requests import with_options
 from ivgbench.errors import UserError
 from ivgbench.registry import METHODS
 

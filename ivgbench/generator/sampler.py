@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
-from ivgbench import boxes as tracks
 from ivgbench.cases import Case
 from ivgbench.errors import UserError
-from ivgbench.files import digest
 from ivgbench.generator import schedulers
 from ivgbench.generator.attention import attached
 from ivgbench.generator.backbone import Backbone
+from ivgbench.generator.inputs import clip_of, geometry, tensor
 from ivgbench.generator.methods.base import Clip, Method, Noise, Setup, resolve, standard_normal
 
 
@@ -103,9 +102,9 @@ def generate_batch(
     config = resolve(method, method_options)
     if len(cases) == 0 or len(seeds) != len(cases) or (masks is not None and len(masks) != len(cases)):
         raise UserError(f"a batch needs one seed (and set of masks) per case: {len(cases)} cases, {len(seeds)} seeds")
-    # Fixtures come as numpy, and an integer of numpy's would not hash as the plain one.
-    latents, prompt_embeds = _tensor(latents), _tensor(prompt_embeds)
-    masks = None if masks is None else [_tensor(one) for one in masks]
+    latents, prompt_embeds = tensor(latents), tensor(prompt_embeds)
+    masks = None if masks is None else [tensor(one) for one in masks]
+    # An integer of numpy's would not hash as the plain one.
     seeds = [operator.index(seed) for seed in seeds]
     if len(cases) > 1 and not config.batches:
         embeds = None if prompt_embeds is None else prompt_embeds.unflatten(0, (2, len(cases), -1))
@@ -138,9 +137,9 @@ def generate_batch(
     if output == "video" and bb.vae is None:
         raise UserError(f"backbone {bb.name!r} has no VAE: only output='latent' works")
     guidance = bb.default_guidance if guidance_scale is None else float(guidance_scale)
-    geometry = _geometry(bb, cases, latents, masks)
+    shape = geometry(bb, cases, latents, masks)
     clips = [
-        _clip(case, seed, prompt_suffix, geometry, None if masks is None else masks[index])
+        clip_of(case, seed, prompt_suffix, shape, None if masks is None else masks[index])
         for index, (case, seed) in enumerate(zip(cases, seeds, strict=True))
     ]
     context = prompt_embeds
@@ -150,13 +149,13 @@ def generate_batch(
 
     def solo(clip: Clip, prompt: str, solo_config: Method, label: str) -> torch.Tensor:
         alone = bb.encode_prompt([negative_prompt, prompt + prompt_suffix])
-        start = standard_normal([clip.stream(label)], (1, *geometry))
+        start = standard_normal([clip.stream(label)], (1, *shape))
         return _sample(bb, solo_config, [clip], alone, start, bb.scheduler(scheduler), steps, guidance, None, None)[1][
             0
         ]
 
     if latents is None:
-        latents = standard_normal([clip.stream("initial") for clip in clips], (1, *geometry))
+        latents = standard_normal([clip.stream("initial") for clip in clips], (1, *shape))
     with torch.no_grad():
         final, trajectories, nfe, backward = _sample(
             bb, config, clips, context, latents, bb.scheduler(scheduler), steps, guidance, solo, callback
@@ -234,76 +233,3 @@ def to_epsilon(output: torch.Tensor, sample: torch.Tensor, alpha: torch.Tensor, 
     if prediction_type == "sample":
         return (sample - root * output) / s
     raise UserError(f"prediction type {prediction_type!r} has no noise estimate here; use a method without inner steps")
-
-
-def _tensor(values: Any) -> torch.Tensor | None:
-    return values if values is None or isinstance(values, torch.Tensor) else torch.from_numpy(np.asarray(values))
-
-
-def _geometry(
-    bb: Backbone, cases: Sequence[Case], latents: torch.Tensor | None, masks: Sequence[Any] | None
-) -> tuple[int, int, int, int]:
-    """(C,F,h,w) of the run: what latents, masks and boxes say, which must agree, else the backbone's defaults."""
-    grid = (bb.latent_height, bb.latent_width)
-    said: dict[str, int] = {}
-    for case in cases:
-        for index, subject in enumerate(case.subjects):
-            if subject.boxes is not None and masks is None:
-                said[f"the boxes of subject {index} of case {case.id}"] = len(subject.boxes)
-    for one in masks or ():
-        if one.ndim != 4:
-            raise UserError(f"masks must be [K,F,h,w], got shape {list(one.shape)}")
-        said["the masks"], grid = one.shape[1], tuple(one.shape[2:])
-    if latents is not None:
-        if latents.ndim != 5 or latents.shape[:2] != (len(cases), bb.latent_channels):
-            raise UserError(
-                f"latents must be [{len(cases)},{bb.latent_channels},F,h,w], got shape {list(latents.shape)}"
-            )
-        said["the latents"] = latents.shape[2]
-        if masks is not None and tuple(latents.shape[3:]) != grid:
-            raise UserError(f"latents have {list(latents.shape[3:])} cells, the masks {list(grid)}; they must agree")
-        grid = tuple(latents.shape[3:])
-    said = said or {"the backbone's default": bb.frames}
-    if len(set(said.values())) > 1:
-        spelled = ", ".join(f"{what}: {count}" for what, count in said.items())
-        raise UserError(f"the number of frames is not the same everywhere ({spelled}); give one box per frame")
-    return bb.latent_channels, next(iter(said.values())), *grid
-
-
-def _clip(case: Case, seed: int, suffix: str, geometry: tuple[int, int, int, int], masks: torch.Tensor | None) -> Clip:
-    _, frames, height, width = geometry
-    where = f"case {case.id}"
-    # Subjects of which none is placed are none to a method: `plain` needs none, the others say so.
-    unplaced = masks is None and all(subject.boxes is None for subject in case.subjects)
-    subjects = () if unplaced else case.subjects
-    count = len(subjects)
-    if masks is None:
-        if any(subject.boxes is None for subject in subjects):
-            raise UserError(f"{where}: a subject has no boxes; give boxes, or masks for all subjects")
-        placed = np.zeros((count, frames, 4))
-        cells = torch.zeros(count, frames, height, width, dtype=torch.bool)
-        for index, subject in enumerate(subjects):
-            placed[index] = tracks.check(subject.boxes, f"{where}, subject {index}")
-            cells[index] = torch.from_numpy(tracks.rasterise(subject.boxes, height, width))
-    else:
-        cells = masks.detach().cpu() != 0
-        if len(cells) != count:
-            raise UserError(f"{where}: {len(cells)} masks for {count} subjects; give one per subject")
-        placed = _tight_boxes(cells.numpy())
-
-    def stream(label: str) -> torch.Generator:
-        # The method is not in it: all methods start from the same noise.
-        key = digest({"case": case.content(), "seed": seed, "stream": label})
-        return torch.Generator("cpu").manual_seed(int(key[:16], 16) >> 1)
-
-    return Clip(case.prompt, suffix, tuple(subject.phrase for subject in subjects), cells, placed, stream)
-
-
-def _tight_boxes(cells: np.ndarray) -> np.ndarray:
-    """The smallest boxes around masks bool [K,F,h,w]: float64 [K,F,4] in 0..1, zeros where a mask is empty."""
-    placed = np.zeros((*cells.shape[:2], 4))
-    for index in np.argwhere(cells.any(axis=(2, 3))):
-        rows, columns = np.nonzero(cells[tuple(index)])
-        box = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-        placed[tuple(index)] = np.array(box) / np.array([cells.shape[3], cells.shape[2]] * 2)
-    return placed

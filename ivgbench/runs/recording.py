@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ivgbench.errors import UserError
-from ivgbench.runs import runner
+from ivgbench.runs import generating
 from ivgbench.runs.environment import environment
 from ivgbench.runs.identity import Job
 from ivgbench.runs.lab import Lab, Made
@@ -94,7 +94,7 @@ def record(plan: Plan, store: Store, engine: Any, device: str) -> Activations:
             f"same {', '.join(MASKS)}"
         )
     missing = [job for job in jobs if store.arrays(KIND, job.id) is None]
-    runner.generate(store, RecordingLab(store, device), engine, missing, len(jobs), environment())
+    generating.generate(store, RecordingLab(store, device), engine, missing, len(jobs), environment())
     return read(jobs, store)
 
 

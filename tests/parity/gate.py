@@ -53,7 +53,7 @@ EDITED, FRAMES = "generator.methods.trailblazer:EditRun", "metrics.control:_by_f
 PERTURBATIONS = (
     one("guidance 10 % up", "plain", "clip_sim", "generator.sampler:_sample",
         "guidance * (conditional", "1.1 * guidance * (conditional"),
-    one("another seed", "plain", "clip_sim", "generator.sampler:_clip", '"seed": seed', '"seed": seed + 1'),
+    one("another seed", "plain", "clip_sim", "generator.inputs:clip_of", '"seed": seed', '"seed": seed + 1'),
     one("another suffix", "plain", "clip_sim", "generator.sampler:generate_batch",
         "clip.prompt + prompt_suffix for", 'clip.prompt + " and a ring" for'),
     one("frozen steps + 1", "peekaboo", "miou_all", f"{RUN}.processors", "step < self", "step <= self"),

@@ -51,7 +51,7 @@ RULES, BIASES, MASKED = "generator.rules", "generator.rules:Biases", "generator.
 RUN = "generator.methods.peekaboo:MaskedRun"
 
 PEEKABOO = (
-    Mutation("mask", "only values over one half count", "generator.sampler:_clip",
+    Mutation("mask", "only values over one half count", "generator.inputs:clip_of",
              ".cpu() != 0", ".cpu() > 0.5", "peekaboo, soft masks"),
     Mutation("mask", "boxes round instead of truncating", "boxes:rasterise",
              "np.trunc(", "np.round(", "peekaboo, boxes"),
@@ -198,7 +198,7 @@ TRAILBLAZER = (
              'self.gate == "intent", edit)', "False, edit)", "trailblazer, intent"),
     Mutation("intent", "where the gate is open only", f"{PROCESSORS}:TemporalEdit.applies",
              'self.gate == "intent"', "False", "trailblazer, intent"),
-    Mutation("masks", "boxes start at the left edge", "generator.sampler:_tight_boxes",
+    Mutation("masks", "boxes start at the left edge", "generator.inputs:_tight_boxes",
              "columns.min(),", "0,", "trailblazer, masks"),
     Mutation("compose", "left and top are not lowered", f"{EDITS}:compose",
              ".astype(int) - 1, 0)", ".astype(int), 0)", SUBJECTS),

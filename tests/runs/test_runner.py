@@ -12,6 +12,7 @@ from ivgbench.errors import UserError
 from ivgbench.runs import runner
 from ivgbench.runs.engines import DiskFull, LocalEngine
 from ivgbench.runs.external import import_videos
+from ivgbench.runs.generating import batches
 from ivgbench.runs.planning import make_plan, shard_of
 from ivgbench.runs.spec import MethodSpec, RunSpec
 from ivgbench.runs.store import Store
@@ -115,13 +116,13 @@ def test_two_worker_processes_and_two_shards_give_the_same_rows(tmp_path, finish
 
 def test_batches_hold_what_can_be_made_together():
     plan = make_plan(replace(SPEC, cases=3), FakeLab(None))
-    made = runner.batches(plan.jobs, 2)
+    made = batches(plan.jobs, 2)
     assert sorted(job.id for batch in made for job in batch) == sorted(job.id for job in plan.jobs)
     assert max(map(len, made)) == 2
     assert all(len({job.label for job in batch}) == 1 for batch in made)
-    assert runner.batches(plan.jobs, 1) == [[job] for job in plan.jobs]
+    assert batches(plan.jobs, 1) == [[job] for job in plan.jobs]
     with pytest.raises(UserError, match="--batch-size must be at least 1"):
-        runner.batches(plan.jobs, 0)
+        batches(plan.jobs, 0)
 
 
 def test_batches_give_the_same_rows(tmp_path, finished):

@@ -1,0 +1,60 @@
+"""From what was said on the command line to a run's spec."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ivgbench.cli.options import Request
+from ivgbench.errors import UserError
+from ivgbench.registry import METHODS
+
+if TYPE_CHECKING:
+    from ivgbench.runs.spec import RunSpec
+
+
+def spec_of(request: Request) -> RunSpec:
+    """The spec of a request. One that is overridden gets a name of its own: "table1" stays table1."""
+    from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
+
+    if request.spec is not None and request.method:
+        raise UserError("give --spec or --method, not both: the spec lists its methods")
+    if request.seeds is not None and request.seeds < 1:
+        raise UserError(f"--seeds must be at least 1, got {request.seeds}")
+    said = {
+        "backbone": request.backbone,
+        "suites": tuple(request.suite) if request.suite else None,
+        "cases": request.cases,
+        "seeds": tuple(range(request.seeds)) if request.seeds else None,
+        "steps": request.steps,
+        "guidance_scale": request.guidance_scale,
+        "scheduler": request.scheduler,
+        "dtype": request.dtype,
+        "lora": None if request.lora is None else str(request.lora),
+        "ground_truth": request.ground_truth or None,
+        "references": tuple(request.reference) if request.reference else None,
+        "reference_videos": request.reference_videos,
+    }
+    said = {name: value for name, value in said.items() if value is not None}
+    if request.spec is not None:
+        asked = replace(with_options(load_spec(request.spec), request.option), **said)
+        return asked.named_by_content(asked.name) if said or request.option else asked
+    methods = tuple(MethodSpec(METHODS.canonical(name)) for name in request.method or ())
+    return with_options(RunSpec("run", methods, **said), request.option).named_by_content("run")
+
+
+def with_options(spec: RunSpec, option: list[str] | None) -> RunSpec:
+    """The spec with METHOD.FIELD=VALUE options put into all rows of their method."""
+    from ivgbench.runs.spec import parse_option
+
+    methods = list(spec.methods)
+    for text in option or ():
+        name, field, value = parse_option(text)
+        name = METHODS.canonical(name)
+        if not any(METHODS.canonical(one.method) == name for one in methods):
+            raise UserError(f"--option {text!r}: the method {name!r} is not in this run; add --method {name}")
+        methods = [
+            replace(one, options={**one.options, field: value}) if METHODS.canonical(one.method) == name else one
+            for one in methods
+        ]
+    return replace(spec, methods=tuple(methods))

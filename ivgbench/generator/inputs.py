@@ -1,0 +1,95 @@
+"""What a run of the sampler is given, checked and brought into one shape: frames, cells, masks, and noise streams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ivgbench import boxes as tracks
+from ivgbench.cases import Case
+from ivgbench.errors import UserError
+from ivgbench.files import digest
+from ivgbench.generator.backbone import Backbone
+from ivgbench.generator.methods.base import Clip
+
+
+def tensor(values: Any) -> torch.Tensor | None:
+    """Fixtures come as numpy."""
+    return values if values is None or isinstance(values, torch.Tensor) else torch.from_numpy(np.asarray(values))
+
+
+def geometry(
+    bb: Backbone, cases: Sequence[Case], latents: torch.Tensor | None, masks: Sequence[Any] | None
+) -> tuple[int, int, int, int]:
+    """(C,F,h,w) of the run: what latents, masks and boxes say, which must agree, else the backbone's defaults."""
+    grid = (bb.latent_height, bb.latent_width)
+    said: dict[str, int] = {}
+    for case in cases:
+        for index, subject in enumerate(case.subjects):
+            if subject.boxes is not None and masks is None:
+                said[f"the boxes of subject {index} of case {case.id}"] = len(subject.boxes)
+    for one in masks or ():
+        if one.ndim != 4:
+            raise UserError(f"masks must be [K,F,h,w], got shape {list(one.shape)}")
+        said["the masks"], grid = one.shape[1], tuple(one.shape[2:])
+    if latents is not None:
+        if latents.ndim != 5 or latents.shape[:2] != (len(cases), bb.latent_channels):
+            raise UserError(
+                f"latents must be [{len(cases)},{bb.latent_channels},F,h,w], got shape {list(latents.shape)}"
+            )
+        said["the latents"] = latents.shape[2]
+        if masks is not None and tuple(latents.shape[3:]) != grid:
+            raise UserError(f"latents have {list(latents.shape[3:])} cells, the masks {list(grid)}; they must agree")
+        grid = tuple(latents.shape[3:])
+    said = said or {"the backbone's default": bb.frames}
+    if len(set(said.values())) > 1:
+        spelled = ", ".join(f"{what}: {count}" for what, count in said.items())
+        raise UserError(f"the number of frames is not the same everywhere ({spelled}); give one box per frame")
+    return bb.latent_channels, next(iter(said.values())), *grid
+
+
+def clip_of(case: Case, seed: int, suffix: str, shape: tuple[int, int, int, int], masks: torch.Tensor | None) -> Clip:
+    """A case as methods see it: its subjects' cells and boxes at shape (C,F,h,w), and its noise.
+
+    Raises:
+        UserError: subjects of which some have boxes and others none, or a wrong number of masks.
+    """
+    _, frames, height, width = shape
+    where = f"case {case.id}"
+    # Subjects of which none is placed are none to a method: `plain` needs none, the others say so.
+    unplaced = masks is None and all(subject.boxes is None for subject in case.subjects)
+    subjects = () if unplaced else case.subjects
+    count = len(subjects)
+    if masks is None:
+        if any(subject.boxes is None for subject in subjects):
+            raise UserError(f"{where}: a subject has no boxes; give boxes, or masks for all subjects")
+        placed = np.zeros((count, frames, 4))
+        cells = torch.zeros(count, frames, height, width, dtype=torch.bool)
+        for index, subject in enumerate(subjects):
+            placed[index] = tracks.check(subject.boxes, f"{where}, subject {index}")
+            cells[index] = torch.from_numpy(tracks.rasterise(subject.boxes, height, width))
+    else:
+        cells = masks.detach().cpu() != 0
+        if len(cells) != count:
+            raise UserError(f"{where}: {len(cells)} masks for {count} subjects; give one per subject")
+        placed = _tight_boxes(cells.numpy())
+
+    def stream(label: str) -> torch.Generator:
+        # The method is not in it: all methods start from the same noise.
+        key = digest({"case": case.content(), "seed": seed, "stream": label})
+        return torch.Generator("cpu").manual_seed(int(key[:16], 16) >> 1)
+
+    return Clip(case.prompt, suffix, tuple(subject.phrase for subject in subjects), cells, placed, stream)
+
+
+def _tight_boxes(cells: np.ndarray) -> np.ndarray:
+    """The smallest boxes around masks bool [K,F,h,w]: float64 [K,F,4] in 0..1, zeros where a mask is empty."""
+    placed = np.zeros((*cells.shape[:2], 4))
+    for index in np.argwhere(cells.any(axis=(2, 3))):
+        rows, columns = np.nonzero(cells[tuple(index)])
+        box = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+        placed[tuple(index)] = np.array(box) / np.array([cells.shape[3], cells.shape[2]] * 2)
+    return placed
