@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from ivgbench.runs import generating, measuring, scoring, sets
+from ivgbench.runs.clip_store import each_done
 from ivgbench.runs.environment import environment
 from ivgbench.runs.identity import EXTERNAL, Job
 from ivgbench.runs.planning import Plan
 from ivgbench.runs.progress import log
 from ivgbench.runs.scoring import Judges
-from ivgbench.runs.store import Store, each_done
+from ivgbench.runs.store import Store
 
 
 class Outcome(NamedTuple):

@@ -19,12 +19,13 @@ from ivgbench.metrics.fid import Gaussian, gaussian, interval
 from ivgbench.metrics.jedi import SCALE, quadratic
 from ivgbench.metrics.kid import cubic
 from ivgbench.runs import references
+from ivgbench.runs.clip_store import each_done
 from ivgbench.runs.engines import Failure
 from ivgbench.runs.identity import FLOOR, Job
 from ivgbench.runs.planning import Plan
 from ivgbench.runs.progress import log, progress
 from ivgbench.runs.references import Video
-from ivgbench.runs.store import Store, each_done
+from ivgbench.runs.store import Store
 
 #: Raised when a result of the same features changes.
 SETS_VERSION = 1

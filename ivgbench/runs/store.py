@@ -17,7 +17,7 @@ import json
 import math
 import re
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,8 @@ import numpy as np
 
 from ivgbench.cases import ID_PATTERN
 from ivgbench.errors import UserError
-from ivgbench.files import digest, file_sha256, write_atomic, write_json
-from ivgbench.runs import video as videos
+from ivgbench.files import digest, write_atomic, write_json
+from ivgbench.runs.clip_store import ClipStore
 
 #: Raised when the meaning of a score file changes.
 SCORE_VERSION = 1
@@ -34,101 +34,8 @@ SCORE_VERSION = 1
 SET_VERSION = 1
 
 
-class Damaged(Exception):
-    """A stored file does not have the content it was written with."""
-
-
-class Store:
+class Store(ClipStore):
     """The folder of runs, by default results/runs. Reading needs no model and no torch."""
-
-    def __init__(self, root: str | Path):
-        self.root = Path(root)
-
-    def video_path(self, job: str) -> Path:
-        return self.root / "jobs" / job / "video.mkv"
-
-    def _sidecar_path(self, job: str) -> Path:
-        return self.root / "jobs" / job / "sidecar.json"
-
-    def _failed_path(self, job: str) -> Path:
-        return self.root / "jobs" / job / "failed.json"
-
-    # ---- clips
-
-    def save_clip(self, job: str, video: np.ndarray, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """Stores a clip uint8 [F,H,W,3] and its sidecar (returned): `facts` plus the hashes. Clears an old failure."""
-        data = videos.encode(video)
-        path = self.video_path(job)
-        write_atomic(path, lambda handle: handle.write(data))
-        sidecar = {
-            **facts,
-            "job": job,
-            "video_sha256": file_sha256(path),
-            "pixel_sha256": videos.pixel_sha256(video),
-            "shape": list(video.shape),
-        }
-        write_json(self._sidecar_path(job), sidecar)
-        self.clear_failure(job)
-        return sidecar
-
-    def sidecar(self, job: str) -> dict[str, Any] | None:
-        """The sidecar of a job that is done; None when there is no clip.
-
-        Raises:
-            Damaged: the files are there, but not as they were written.
-        """
-        sidecar, video = self._sidecar_path(job), self.video_path(job)
-        if not sidecar.exists():
-            return None
-        try:
-            facts = json.loads(sidecar.read_text(encoding="utf-8"))
-            expected = facts["video_sha256"]
-        except (ValueError, KeyError, TypeError) as fault:
-            raise Damaged(f"{sidecar} is not a sidecar ({type(fault).__name__})") from None
-        if not video.exists():
-            raise Damaged(f"{video} is gone")
-        if file_sha256(video) != expected:
-            raise Damaged(f"{video} does not have the hash it was written with")
-        return facts
-
-    def is_done(self, job: str) -> bool:
-        """Whether a job's clip is there as it was written."""
-        try:
-            return self.sidecar(job) is not None
-        except Damaged:
-            return False
-
-    def clip(self, job: str) -> np.ndarray:
-        """The pixels of a job that is done, uint8 [F,H,W,3]; Damaged when they are not what was stored."""
-        facts = self.sidecar(job)
-        if facts is None:
-            raise Damaged(f"{self.video_path(job)} does not exist")
-        video = videos.decode(self.video_path(job))
-        if videos.pixel_sha256(video) != facts["pixel_sha256"]:
-            raise Damaged(f"{self.video_path(job)} decodes to other pixels than were stored")
-        return video
-
-    def discard(self, job: str) -> None:
-        """Removes a damaged clip, the sidecar first: without it there is no clip."""
-        self._sidecar_path(job).unlink(missing_ok=True)
-        self.video_path(job).unlink(missing_ok=True)
-
-    def fail(self, job: str, reason: str, facts: Mapping[str, Any]) -> None:
-        """Records why a job has no clip. The next run tries it again."""
-        write_json(self._failed_path(job), {**facts, "job": job, "reason": reason})
-
-    def clear_failure(self, job: str) -> None:
-        self._failed_path(job).unlink(missing_ok=True)
-
-    def failure(self, job: str) -> str | None:
-        """Why the last attempt at a job failed, on one line; None when there was no failure."""
-        path = self._failed_path(job)
-        try:
-            return " ".join(str(json.loads(path.read_text(encoding="utf-8"))["reason"]).split())
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError):
-            return f"{path} is damaged"
 
     # ---- caches of model outputs
 
@@ -267,18 +174,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_finite(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def each_done(store: Store, jobs: list[str], say: Callable[[str], None]) -> dict[str, dict[str, Any]]:
-    """Sidecars of the jobs that are done. Damaged clips are removed, with a message, so that they are made again."""
-    done = {}
-    for job in jobs:
-        try:
-            facts = store.sidecar(job)
-        except Damaged as fault:
-            say(f"damaged clip: {fault}; making it again")
-            store.discard(job)
-            continue
-        if facts is not None:
-            done[job] = facts
-    return done

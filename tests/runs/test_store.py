@@ -9,7 +9,8 @@ import pytest
 from ivgbench import files
 from ivgbench.errors import UserError
 from ivgbench.runs import video as videos
-from ivgbench.runs.store import Damaged, Store, each_done
+from ivgbench.runs.clip_store import Damaged, each_done
+from ivgbench.runs.store import Store
 
 
 @pytest.fixture
