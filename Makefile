@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPEC ?= benchmarks/pocket.toml
 
-.PHONY: help env table1 table2 figures claims claims-quick test test-slow snapshot lint clean
+.PHONY: help env table1 table2 figures report claims claims-quick test test-slow snapshot lint clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 18
@@ -32,6 +32,9 @@ figures: table1 ## draw what table1 generated, and what masks do to the activati
 	$(BIN)/ivgbench figure 2
 	$(BIN)/ivgbench figure 3
 	$(BIN)/ivgbench figure 4
+
+report: table1 ## one page to send around: the tables, and clips of every method
+	$(BIN)/ivgbench report
 
 # Each line goes on where it was stopped, and shows how far it is.
 claims: env ## the search, the paper's claims put to the test, the ablations (hours; goes on where it was stopped)

@@ -122,6 +122,18 @@ def table(
     print(f"ivgbench: written: {', '.join(map(str, written))}", file=sys.stderr)
 
 
+def report(
+    run: Annotated[str | None, typer.Option("--run", help="(default: table1, or the only one)")] = None,
+    allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Even with failed or missing jobs.")] = False,
+    out: Annotated[Path, typer.Option(help="The page.")] = Path("results/report.html"),
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """Write a run as one HTML page to send around: its tables, and clips of every method side by side."""
+    from ivgbench.report import html
+
+    print(html.report(runs, run, out, allow_partial))
+
+
 def figure(
     number: Annotated[
         int,
@@ -208,4 +220,6 @@ def _summary(plan: Plan, runs: Path, outcome: Outcome) -> None:
     failed = f", {outcome.failed} failed" if outcome.failed else ""
     missing = f", {outcome.missing} missing" if outcome.missing else ""
     print(f"run {outcome.run}: {outcome.total} jobs, {outcome.made} clips made now{failed}{missing}")
-    print(f"clips and scores: {runs}; the table: ivgbench table 1 --run {outcome.run} --runs {runs}")
+    numbers = (1, 2) if plan.spec.references else (1,)
+    shown = " and ".join(f"ivgbench table {number} --run {outcome.run} --runs {runs}" for number in numbers)
+    print(f"clips and scores: {runs}; to print them: {shown}")

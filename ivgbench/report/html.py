@@ -1,0 +1,117 @@
+"""A run on one page to send around: its tables, and clips of every method side by side. Nothing is loaded from outside.
+
+Everything that comes from a user (prompts, labels, reasons of failures) is escaped by the template.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from ivgbench import boxes
+from ivgbench.files import write_text
+from ivgbench.report import layout, paper, tables
+from ivgbench.report.figures import BOX_COLOURS
+from ivgbench.runs import video as videos
+from ivgbench.runs.store import Store
+
+#: Cases of each split whose clips are shown: the first ones, not the best ones.
+CASES = 3
+#: Clips are enlarged by a whole number until their short side has at least this many pixels.
+SHORT_SIDE = 160
+LINE = 2
+
+
+def report(runs: str | Path, run: str | None, out: Path, allow_partial: bool = False, cases: int = CASES) -> Path:
+    """Writes the page of a run. It carries no date: the same results give the same bytes.
+
+    Args:
+        run: its name; None: as `Store.choose` says, with table1 as the default.
+        cases: how many of each split to show.
+    Raises:
+        UserError: no such run, or a partial one without allow_partial.
+    """
+    store = Store(runs)
+    run = store.choose(run, "table1")
+    rows, manifest = store.load_rows(run)
+    built = [tables.build(1, runs, run, allow_partial)]
+    if store.set_rows(run):
+        built.append(tables.build(2, runs, run, allow_partial))
+    environment = Environment(
+        loader=PackageLoader("ivgbench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    page = environment.get_template("report.html").render(
+        run=run,
+        pocket=tables.is_pocket(manifest),
+        tables=[(table, layout.blocks(table)) for table in built],
+        scenes=_scenes(store, manifest["jobs"], pd.DataFrame(rows), cases),
+        failures=_failures(rows),
+        facts=_facts(manifest),
+    )
+    write_text(out, page)
+    return out
+
+
+def _scenes(store: Store, jobs: Sequence[dict[str, Any]], rows: pd.DataFrame, cases: int) -> list[dict[str, Any]]:
+    """The first cases of each split, each with the clips of its methods; a clip that is not there says so."""
+    scores = rows.set_index(["label", "job", "metric"])["value"]
+    found: dict[tuple, dict[str, Any]] = {}
+    for job in jobs:
+        key = (job["split"], job["case"], job["seed"])
+        if key not in found:
+            if sum(split == job["split"] for split, *_ in found) == cases:
+                continue
+            found[key] = {"split": job["split"], "case": job["case"], "seed": job["seed"], "prompt": "", "clips": []}
+        clip: dict[str, Any] = {"label": paper.print_name(job["label"]), "video": None, "scores": ""}
+        if store.is_done(job["job"]):
+            asked = store.sidecar(job["job"])["spec"]["case"]
+            found[key]["prompt"] = asked["prompt"]
+            tracks = [np.array(subject["boxes"]) for subject in asked["subjects"]]
+            clip["video"] = _playable(store.clip(job["job"]), tracks)
+            known = {name: scores.get((job["label"], job["job"], name)) for name in ("miou", "clip_sim")}
+            if not any(value is None or pd.isna(value) for value in known.values()):
+                clip["scores"] = f"mIoU {100 * known['miou']:.1f} %, CLIP-SIM {known['clip_sim']:.1f}"
+        found[key]["clips"].append(clip)
+    return list(found.values())
+
+
+def _playable(video: np.ndarray, tracks: Sequence[np.ndarray]) -> str:
+    """A clip uint8 [F,H,W,3] with its boxes drawn in, as the base64 of an MP4 file."""
+    scale = max(1, -(-SHORT_SIDE // min(video.shape[1:3])))
+    large = video.repeat(scale, 1).repeat(scale, 2)
+    for number, track in enumerate(tracks):
+        colour = BOX_COLOURS[number % len(BOX_COLOURS)]
+        large[outlines(track, *large.shape[1:3])] = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+    return base64.b64encode(videos.encode(large, lossless=False)).decode()
+
+
+def outlines(track: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Pixels of the lines of boxes [F,4] in a frame of a size: bool [F,H,W], lines inside the boxes."""
+    inset = np.array([LINE / width, LINE / height, -LINE / width, -LINE / height])
+    inner = track + inset
+    # A box that is thinner than its lines is filled.
+    inner[(inner[:, 2] <= inner[:, 0]) | (inner[:, 3] <= inner[:, 1])] = 0
+    return boxes.rasterise(track, height, width) & ~boxes.rasterise(inner, height, width)
+
+
+def _failures(rows: Sequence[dict[str, Any]]) -> list[str]:
+    return [
+        f"{row['label']}, case {row['case']}, seed {row['seed']}: {row['status']}"
+        for row in rows
+        if row["metric"] in ("failed", "missing")
+    ]
+
+
+def _facts(manifest: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the run was made with, a line each."""
+    named = [(name, tables.spell(manifest[name])) for name in ("backbone", "detector", "clip")]
+    suites = [(f"suite {name}", sha256[:12]) for name, sha256 in manifest["suites"].items()]
+    made = [(name, str(value)) for name, value in manifest["environment"].items() if value is not None]
+    return [*named, *suites, *made]
