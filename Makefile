@@ -53,8 +53,8 @@ claims: env ## the search, the paper's claims put to the test, the ablations (ho
 claims-quick: env ## a rehearsal of the same into results/quick (minutes; every claim stays open)
 	$(BIN)/ivgbench claims --quick
 	$(BIN)/ivgbench figure 1 --run claims-quick --out results/quick
-	$(BIN)/ivgbench figure 2 --spec benchmarks/claims-run.toml --cases 6 --out results/quick
-	$(BIN)/ivgbench figure 3 --spec benchmarks/claims-run.toml --cases 6 --out results/quick
+	$(BIN)/ivgbench figure 2 --spec benchmarks/claims-run.toml --cases 4 --out results/quick
+	$(BIN)/ivgbench figure 3 --spec benchmarks/claims-run.toml --cases 4 --out results/quick
 	$(BIN)/ivgbench figure 4 --run claims-quick --out results/quick
 	$(BIN)/python benchmarks/search.py --trials 2 --cases 1 --out results/quick
 

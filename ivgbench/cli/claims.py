@@ -11,8 +11,8 @@ import typer
 
 from ivgbench.cli.options import DEFAULT_RUNS, Device, Runs, Workers
 
-#: Cases a split with --quick: enough to see that everything works, too few for a verdict.
-QUICK_CASES = 6
+#: Cases a split, and resamples of FID and KID, with --quick: enough to see that all of it works, too few for a verdict.
+QUICK_CASES, QUICK_RESAMPLES = 4, 200
 
 
 def claims(
@@ -52,7 +52,8 @@ def claims(
     # Without references only the run's CLIP has looked at the frames.
     names = plan.spec.frame_encoders if plan.spec.references else ("clip",)
     encoders = {name: lab.frame_encoder(name, plan.spec.clip).id for name in names}
-    judged = judge(asked, evidence.samples(runs, outcome.run, seen, encoders))
+    resamples = QUICK_RESAMPLES if quick else evidence.SET_RESAMPLES
+    judged = judge(asked, evidence.samples(runs, outcome.run, seen, encoders, resamples))
     out = out or Path("results/quick/CLAIMS.md" if quick else "results/CLAIMS.md")
     claims_text.write(out, asked, judged, outcome.run, plan.facts.backbone)
     for one in judged:

@@ -27,7 +27,7 @@ _SCORES = {column.key: column for column in COLUMNS if column.key in METRICS}
 
 
 def samples(
-    runs: str | Path, run: str, seen: Activations | None, encoders: Mapping[str, str]
+    runs: str | Path, run: str, seen: Activations | None, encoders: Mapping[str, str], resamples: int = SET_RESAMPLES
 ) -> dict[tuple[str, str], Sample]:
     """(metric, split) -> Sample of a whole run. Only cases that every row has count.
 
@@ -35,6 +35,7 @@ def samples(
         seen: the run's recorded activations, if there are any.
         encoders: name -> id of the frame encoders whose features of the run's clips are cached; for FID and KID the
             name stands where the split does.
+        resamples: of FID and KID.
     Raises:
         UserError: no such run, or clips of it are missing or have failed.
     """
@@ -52,7 +53,7 @@ def samples(
     if seen is not None:
         found |= activation_samples(seen)
     for name, model in encoders.items():
-        found |= {(metric, name): sample for metric, sample in set_samples(store, entries, model).items()}
+        found |= {(metric, name): sample for metric, sample in set_samples(store, entries, model, resamples).items()}
     return found
 
 
@@ -83,7 +84,7 @@ def activation_samples(seen: Activations) -> dict[tuple[str, str], Sample]:
     return found
 
 
-def set_samples(store: Store, entries: pd.DataFrame, model: str) -> dict[str, Sample]:
+def set_samples(store: Store, entries: pd.DataFrame, model: str, resamples: int) -> dict[str, Sample]:
     """Metric -> Sample: FID and KID of every row against the reference row's clips of the run: the asked scenes, drawn.
 
     All splits together. The reference is the run's own ground truth, so that obeying an unusual box is not punished
@@ -99,7 +100,7 @@ def set_samples(store: Store, entries: pd.DataFrame, model: str) -> dict[str, Sa
     weights = None
     for label, mine in entries[entries["label"] != paper.GROUND_TRUTH].groupby("label"):
         clips, cases = _features(store, mine, model)
-        weights = stats.case_weights(max(cases) + 1, SET_RESAMPLES) if weights is None else weights
+        weights = stats.case_weights(max(cases) + 1, resamples) if weights is None else weights
         values["fid"][str(label)] = fid_draws(clips, cases, known, weights)
         values["kid"][str(label)] = 100 * kid_draws(clips, cases, frames, owner, weights)
     found = {}
