@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPEC ?= benchmarks/pocket.toml
 
-.PHONY: help env table1 table2 figures report claims claims-quick test test-slow snapshot lint clean
+.PHONY: help env table1 table2 figures report claims claims-quick test test-slow soak snapshot lint clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 18
@@ -63,6 +63,9 @@ test: env ## the tests (a few minutes)
 
 test-slow: env ## the slow tests as well
 	$(BIN)/python -m pytest -m 'slow or not slow'
+
+soak: env ## a run killed at random, round after round, must end as if nothing had happened (half an hour)
+	$(BIN)/python tests/runs/kills.py
 
 snapshot: env ## the regression gate: a small run from nothing, every metric against what it was (minutes)
 	$(BIN)/ivgbench snapshot check
