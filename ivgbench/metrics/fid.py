@@ -111,7 +111,7 @@ def interval(
     """FID of x [N,D] against a reference, and how far it moves when the videos of x are drawn again.
 
     A resample has fewer different videos and so a higher FID. That shift is bias and not spread: the interval has the
-    percentiles of the resamples' deviations from their own mean, around the estimate.
+    percentiles of the resamples' deviations from their own mean, around the estimate; no FID is below 0.
 
     Args:
         videos: which video each frame is of, [N].
@@ -130,4 +130,4 @@ def interval(
         picked = np.concatenate([frames[one] for one in rng.integers(0, len(frames), len(frames))])
         drawn.append(against(x[picked], reference))
     low, high = np.percentile(np.array(drawn) - np.mean(drawn), [50 * (1 - level), 50 * (1 + level)])
-    return Interval(value, value + float(low), value + float(high), len(frames), len(frames))
+    return Interval(value, max(0.0, value + float(low)), value + float(high), len(frames), len(frames))

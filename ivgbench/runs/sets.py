@@ -28,7 +28,7 @@ from ivgbench.runs.references import Video
 from ivgbench.runs.store import Store
 
 #: Raised when a result of the same features changes.
-SETS_VERSION = 1
+SETS_VERSION = 2
 #: Metrics of a method's clips as a set: name -> what it is. ivgbench.metrics defines them.
 METRICS: dict[str, str] = {
     "fid": "Frechet distance of the features of all frames to the reference's",

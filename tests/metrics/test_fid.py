@@ -109,6 +109,9 @@ def test_an_interval_lies_around_its_estimate_and_knows_videos():
     # Frames taken for independent would promise three times as much.
     frames = interval(x, range(160), reference)
     assert got.high - got.low > 1.8 * (frames.high - frames.low)
+    # Two draws of the same few videos hardly differ, and move by more than that.
+    near = interval(x[:40], videos[:40], gaussian(x[:40] + 0.01 * rng.standard_normal((40, 16))))
+    assert near.low == 0 < near.value < near.high
     lone = interval(x[:8], videos[:8], reference)
     assert lone.n == 1 and np.isnan([lone.low, lone.high]).all()
 
