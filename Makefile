@@ -43,10 +43,10 @@ claims: env ## the search, the paper's claims put to the test, the ablations (ho
 	$(BIN)/ivgbench claims
 	$(BIN)/ivgbench table 1 --run claims --out results/tables/claims
 	$(BIN)/ivgbench table 2 --run claims --out results/tables/claims
-	$(BIN)/ivgbench figure 1 --run claims
-	$(BIN)/ivgbench figure 2 --spec benchmarks/claims-run.toml
-	$(BIN)/ivgbench figure 3 --spec benchmarks/claims-run.toml
-	$(BIN)/ivgbench figure 4 --run claims
+	$(BIN)/ivgbench figure 1 --run claims --out results/figures/claims
+	$(BIN)/ivgbench figure 2 --spec benchmarks/claims-run.toml --out results/figures/claims
+	$(BIN)/ivgbench figure 3 --spec benchmarks/claims-run.toml --out results/figures/claims
+	$(BIN)/ivgbench figure 4 --run claims --out results/figures/claims
 	$(BIN)/ivgbench run --spec benchmarks/ablations.toml
 	$(BIN)/python benchmarks/ablations.py
 
