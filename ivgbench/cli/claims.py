@@ -19,10 +19,15 @@ def claims(
     spec: Annotated[Path, typer.Option("--spec", help="The claims, and the run they are judged on.")] = Path(
         "benchmarks/claims.toml"
     ),
+    on: Annotated[
+        Path | None, typer.Option("--on", help="Another run: only the claims about rows that it has are judged.")
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help=f"{QUICK_CASES} cases a split: a rehearsal, every claim stays open.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="(default: results/CLAIMS.md, or quick/CLAIMS.md)")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="(default: results/CLAIMS.md, CLAIMS-RUN.md with --on, quick/CLAIMS.md)")
+    ] = None,
     workers: Workers = None,
     device: Device = "auto",
     runs: Runs = DEFAULT_RUNS,
@@ -39,11 +44,14 @@ def claims(
     from ivgbench.runs.store import Store
 
     asked = load_claims(spec)
-    run = load_spec(asked.run)
+    run = load_spec(on or asked.run)
+    name = "CLAIMS.md" if on is None else f"CLAIMS-{run.name}.md"
     if quick:
         run = replace(run, name=f"{run.name}-quick", cases=QUICK_CASES)
     lab, store = Lab(device), Store(runs)
     plan = make_plan(run, lab)
+    if on is not None:
+        asked = asked.about({job.label for job in plan.jobs}, run.name)
     log(f"run {run.name}: {len(plan.jobs)} clips in all")
     engine = LocalEngine(lab.default_workers() if workers is None else workers)
     # First the recordings, which bring their clips along.
@@ -54,7 +62,7 @@ def claims(
     encoders = {name: lab.frame_encoder(name, plan.spec.clip).id for name in names}
     resamples = QUICK_RESAMPLES if quick else evidence.SET_RESAMPLES
     judged = judge(asked, evidence.samples(runs, outcome.run, seen, encoders, resamples))
-    out = out or Path("results/quick/CLAIMS.md" if quick else "results/CLAIMS.md")
+    out = out or Path("results/quick" if quick else "results") / name
     claims_text.write(out, asked, judged, outcome.run, plan.facts.backbone)
     for one in judged:
         print(f"{one.verdict:5}  {one.claim.text}{f'  ({one.why})' if one.why else ''}")

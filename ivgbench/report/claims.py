@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,6 +81,14 @@ class ClaimsSpec:
     cases: int = 96
     level: float = 0.05
     contradictions: tuple[str, ...] = ()
+
+    def about(self, labels: set[str], run: str) -> ClaimsSpec:
+        """The claims that are about these rows of a run alone. UserError when there are none."""
+        rows = {one.id: {one.row, *(rival for rival in one.than if isinstance(rival, str))} for one in self.claims}
+        claims = tuple(one for one in self.claims if rows[one.id] <= labels)
+        if not claims:
+            raise UserError(f"run {run!r} has the rows of no claim; it has {', '.join(sorted(labels))}")
+        return replace(self, claims=claims)
 
 
 class Sample(NamedTuple):

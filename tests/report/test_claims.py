@@ -93,8 +93,18 @@ def test_the_summary_names_the_margin(direction, margin, told):
     assert claims_text.summary(judged).endswith(told)
 
 
-def test_the_readme_quotes_the_verdicts():
-    texts = ((ROOT / name).read_text() for name in ("README.md", "results/CLAIMS.md"))
+def test_a_run_with_other_rows_is_judged_by_the_claims_about_them():
+    claims = (claim(), claim(id="b", than=("c",)), claim(id="c", row="z"), claim(id="d", than=(1.0, "b")))
+    spec = ClaimsSpec(Path("run.toml"), claims, CASES, contradictions=("x",))
+    there = spec.about({"a", "b", "more"}, "r")
+    assert [one.id for one in there.claims] == [claims[0].id, "d"] and there.contradictions == ("x",)
+    with pytest.raises(UserError, match="run 'r' has the rows of no claim; it has b, c"):
+        spec.about({"c", "b"}, "r")
+
+
+@pytest.mark.parametrize("name", ["CLAIMS.md", "CLAIMS-paper-settings.md"])
+def test_the_readme_quotes_the_verdicts(name):
+    texts = ((ROOT / one).read_text() for one in ("README.md", f"results/{name}"))
     readme, verdicts = (" ".join(re.sub("^>", "", text, flags=re.MULTILINE).split()) for text in texts)
     (summary,) = re.findall(r"Of \d+ claims .*(?= \| Claim \|)", verdicts)
     assert summary in readme
