@@ -82,12 +82,12 @@ class ClaimsSpec:
     level: float = 0.05
     contradictions: tuple[str, ...] = ()
 
-    def about(self, labels: set[str], run: str) -> ClaimsSpec:
-        """The claims that are about these rows of a run alone. UserError when there are none."""
+    def about(self, labels: set[str]) -> ClaimsSpec:
+        """The claims that are about these rows alone. UserError when there are none."""
         rows = {one.id: {one.row, *(rival for rival in one.than if isinstance(rival, str))} for one in self.claims}
         claims = tuple(one for one in self.claims if rows[one.id] <= labels)
         if not claims:
-            raise UserError(f"run {run!r} has the rows of no claim; it has {', '.join(sorted(labels))}")
+            raise UserError(f"{self.run} has the rows of no claim; it has {', '.join(sorted(labels))}")
         return replace(self, claims=claims)
 
 

@@ -17,7 +17,8 @@ def markdown(spec: ClaimsSpec, judged: Sequence[Judged], run: str, backbone: str
     """The whole file: the verdicts to quote and in a table, the numbers behind each, the paper's contradictions."""
     parts = [
         "# The paper's claims, put to the test",
-        f"Run `{run}`, backbone {backbone}. Nothing here says anything certain about ZeroScope: there every claim is "
+        f"Run `{run}`, backbone {backbone}; the settings of its rows stand in `{spec.run.name}`, and other settings "
+        f"can give other verdicts. Nothing here says anything certain about ZeroScope: there every claim is "
         f"{ELSEWHERE}.",
         summary(judged),
         "\n".join(

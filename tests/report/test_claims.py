@@ -96,10 +96,10 @@ def test_the_summary_names_the_margin(direction, margin, told):
 def test_a_run_with_other_rows_is_judged_by_the_claims_about_them():
     claims = (claim(), claim(id="b", than=("c",)), claim(id="c", row="z"), claim(id="d", than=(1.0, "b")))
     spec = ClaimsSpec(Path("run.toml"), claims, CASES, contradictions=("x",))
-    there = spec.about({"a", "b", "more"}, "r")
+    there = spec.about({"a", "b", "more"})
     assert [one.id for one in there.claims] == [claims[0].id, "d"] and there.contradictions == ("x",)
-    with pytest.raises(UserError, match="run 'r' has the rows of no claim; it has b, c"):
-        spec.about({"c", "b"}, "r")
+    with pytest.raises(UserError, match=r"run\.toml has the rows of no claim; it has b, c"):
+        spec.about({"c", "b"})
 
 
 @pytest.mark.parametrize("name", ["CLAIMS.md", "CLAIMS-paper-settings.md"])
