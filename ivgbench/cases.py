@@ -64,6 +64,11 @@ class Case:
         return {"id": self.id, **self.content(), "metadata": self.metadata}
 
 
+def spelling(phrase: str) -> str:
+    """One spelling per phrase, for what knows a fixed set of them: lower case, single spaces."""
+    return " ".join(phrase.lower().split())
+
+
 def contains_phrase(prompt: str, phrase: str) -> bool:
     """Whether a phrase stands in a prompt as whole words, in any letter case."""
     return re.search(rf"(?<!\w){re.escape(phrase.strip())}(?!\w)", prompt, re.IGNORECASE) is not None

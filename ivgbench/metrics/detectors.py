@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 import ivgbench
+from ivgbench.cases import spelling
 from ivgbench.errors import UserError
 from ivgbench.files import digest, file_sha256
 
@@ -64,7 +65,7 @@ class PocketYolo:
         DetectionModel = quiet_ultralytics()
         try:
             config = json.loads(config_file.read_text(encoding="utf-8"))
-            self.names: list[str] = [_spell(name) for name in config["names"]]
+            self.names: list[str] = [spelling(name) for name in config["names"]]
             self.size: tuple[int, int] = tuple(config["size"])
             self.threshold = float(config["threshold"])
             with torch.random.fork_rng(devices=[]):  # building draws random weights; they are overwritten next
@@ -88,7 +89,7 @@ class PocketYolo:
             UserError: a phrase that is no class of the detector, or something that is not a video.
         """
         check_video(video)
-        if (wanted := _spell(phrase)) not in self.names:
+        if (wanted := spelling(phrase)) not in self.names:
             known = ", ".join(repr(name) for name in self.names[:4])
             raise UserError(
                 f"the pocket detector does not know {phrase!r}; it knows {len(self.names)} phrases: {known}, ..."
@@ -169,8 +170,3 @@ def quiet_ultralytics() -> Any:
     from ultralytics.nn.tasks import DetectionModel
 
     return DetectionModel
-
-
-def _spell(phrase: str) -> str:
-    """One spelling per phrase: lower case, single spaces."""
-    return " ".join(phrase.lower().split())

@@ -71,6 +71,11 @@ class Claim:
     margin: float = 0.0
 
 
+def _is_row(rival: str | float) -> bool:
+    """Whether a rival is a row's label; otherwise it is a number to be above or below."""
+    return isinstance(rival, str)
+
+
 @dataclass(frozen=True)
 class ClaimsSpec:
     """The file. run: the run spec that the claims are judged on; cases: at least so many a split, or a claim stays
@@ -84,8 +89,7 @@ class ClaimsSpec:
 
     def about(self, labels: set[str]) -> ClaimsSpec:
         """The claims that are about these rows alone. UserError when there are none."""
-        rows = {one.id: {one.row, *(rival for rival in one.than if isinstance(rival, str))} for one in self.claims}
-        claims = tuple(one for one in self.claims if rows[one.id] <= labels)
+        claims = tuple(one for one in self.claims if {one.row, *filter(_is_row, one.than)} <= labels)
         if not claims:
             raise UserError(f"{self.run} has the rows of no claim; it has {', '.join(sorted(labels))}")
         return replace(self, claims=claims)
@@ -105,7 +109,7 @@ class Sample(NamedTuple):
 
     def difference(self, row: str, rival: str | float) -> tuple[float, np.ndarray]:
         """Value and resamples [R] of row - rival; a number as rival does not vary."""
-        constant = not isinstance(rival, str)
+        constant = not _is_row(rival)
         value = self.values[row] - (rival if constant else self.values[rival])
         draws = self.draws[row] - (rival if constant else self.draws[rival])
         return float(value), draws - draws.mean() + value if self.centred else draws
@@ -186,7 +190,7 @@ def _compare(claim: Claim, samples: Mapping[tuple[str, str], Sample], enough: in
             if sample is None:
                 found.append(Comparison(split, rival, missing=f"{claim.metric} is not measured on {split}"))
                 continue
-            if lacking := [one for one in (claim.row, rival) if isinstance(one, str) and one not in sample.values]:
+            if lacking := [one for one in (claim.row, rival) if _is_row(one) and one not in sample.values]:
                 found.append(Comparison(split, rival, missing=f"no row {lacking[0]!r}"))
                 continue
             value, draws = sample.difference(claim.row, rival)

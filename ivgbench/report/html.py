@@ -16,14 +16,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ivgbench import boxes
 from ivgbench.files import write_text
-from ivgbench.report import layout, paper, tables
+from ivgbench.report import layout, tables
 from ivgbench.report.figures import BOX_COLOURS
 from ivgbench.runs import video as videos
 from ivgbench.runs.store import Store
 
 #: Cases of each split whose clips are shown: the first ones, not the best ones.
 CASES = 3
-#: Clips are enlarged by a whole number until their short side has at least this many pixels.
+#: Pixels that the short side of a clip has at least.
 SHORT_SIDE = 160
 LINE = 2
 
@@ -69,9 +69,9 @@ def _scenes(store: Store, jobs: Sequence[dict[str, Any]], rows: pd.DataFrame, ca
             if sum(split == job["split"] for split, *_ in found) == cases:
                 continue
             found[key] = {"split": job["split"], "case": job["case"], "seed": job["seed"], "prompt": "", "clips": []}
-        clip: dict[str, Any] = {"label": paper.print_name(job["label"]), "video": None, "scores": ""}
-        if store.is_done(job["job"]):
-            asked = store.sidecar(job["job"])["spec"]["case"]
+        clip: dict[str, Any] = {"label": tables.print_label(job["method"], job["label"]), "video": None, "scores": ""}
+        if (facts := store.intact(job["job"])) is not None:
+            asked = facts["spec"]["case"]
             found[key]["prompt"] = asked["prompt"]
             tracks = [np.array(subject["boxes"]) for subject in asked["subjects"]]
             clip["video"] = _playable(store.clip(job["job"]), tracks)
@@ -84,11 +84,10 @@ def _scenes(store: Store, jobs: Sequence[dict[str, Any]], rows: pd.DataFrame, ca
 
 def _playable(video: np.ndarray, tracks: Sequence[np.ndarray]) -> str:
     """A clip uint8 [F,H,W,3] with its boxes drawn in, as the base64 of an MP4 file."""
-    scale = max(1, -(-SHORT_SIDE // min(video.shape[1:3])))
-    large = video.repeat(scale, 1).repeat(scale, 2)
+    large = videos.enlarged(video, SHORT_SIDE)
     for number, track in enumerate(tracks):
-        colour = BOX_COLOURS[number % len(BOX_COLOURS)]
-        large[outlines(track, *large.shape[1:3])] = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+        colour = BOX_COLOURS[number % len(BOX_COLOURS)].removeprefix("#")
+        large[outlines(track, *large.shape[1:3])] = list(bytes.fromhex(colour))
     return base64.b64encode(videos.encode(large, lossless=False)).decode()
 
 

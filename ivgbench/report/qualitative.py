@@ -53,9 +53,10 @@ def _sheets(
             continue
         clips, prompt = [], ""
         for job in mine:
-            if not store.is_done(job["job"]):
+            facts = store.intact(job["job"])
+            if facts is None:
                 raise UserError(f"no clip of {job['label']}, case {job['case']}, in run {run!r}; run it again first")
-            asked = store.sidecar(job["job"])["spec"]["case"]
+            asked = facts["spec"]["case"]
             prompt = asked["prompt"]
             video = store.clip(job["job"])
             shown = np.arange(len(video))

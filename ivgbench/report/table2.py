@@ -93,8 +93,7 @@ def _notes(rows: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any]) -> tu
     ]
     counts = {"method": first["n_videos"], "reference": min(row["reference_videos"] for row in rows)}
     for whose, count in counts.items():
-        if count >= MIN_VIDEOS:
-            continue
-        warning = f"WARNING: {count} videos per {whose}, fewer than {MIN_VIDEOS}: FID, KID and JEDi are "
-        notes.insert(0, f"{warning}biased at such numbers, and differences between rows may be noise (see brackets).")
+        if count < MIN_VIDEOS:
+            warning = f"WARNING: {count} videos per {whose}, fewer than {MIN_VIDEOS}: FID, KID and JEDi are biased at "
+            notes.insert(0, f"{warning}such numbers, and differences between rows may be noise (see brackets).")
     return tuple(notes)

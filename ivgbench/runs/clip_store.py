@@ -68,12 +68,12 @@ class ClipStore:
             raise Damaged(f"{video} does not have the hash it was written with")
         return facts
 
-    def is_done(self, job: str) -> bool:
-        """Whether a job's clip is there as it was written."""
+    def intact(self, job: str) -> dict[str, Any] | None:
+        """The sidecar of a job whose clip is there as it was written; None when it is damaged or there is none."""
         try:
-            return self.sidecar(job) is not None
+            return self.sidecar(job)
         except Damaged:
-            return False
+            return None
 
     def clip(self, job: str) -> np.ndarray:
         """The pixels of a job that is done, uint8 [F,H,W,3]; Damaged when they are not what was stored."""

@@ -56,8 +56,7 @@ def import_videos(
         references=references,
     )
     asked = with_judges(asked, [suite])
-    for source in references:
-        reference_sets.check(source)
+    reference_sets.check(references)
     jobs = tuple(_import(case, present[case.id], suite, label, store, folder) for case in suite.cases)
     made_of = MethodSpec(EXTERNAL, {"videos": [job.weights for job in jobs]}, label)
     spec = replace(asked, methods=(made_of,)).named_by_content("score")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from ivgbench.cases import Case, Suite
+from ivgbench.cases import Case, Suite, spelling
 from ivgbench.errors import UserError
 from ivgbench.runs.spec import RunSpec
 
@@ -56,6 +56,6 @@ def _strange(cases: Iterable[Case]) -> tuple[str, str] | None:
     known = {f"{colour} {shape}" for colour in COLOURS for shape in SHAPES}
     for case in cases:
         for subject in case.subjects:
-            if " ".join(subject.phrase.lower().split()) not in known:
+            if spelling(subject.phrase) not in known:
                 return case.id, subject.phrase
     return None

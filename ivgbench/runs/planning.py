@@ -54,8 +54,8 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
         if suites.setdefault(suite.name, suite) is not suite:
             raise UserError(f"run {spec.name!r}: two suites are named {suite.name!r}; name each once")
     spec = with_judges(spec, suites.values())
-    for source in () if dry else spec.references:
-        references.check(source)
+    if not dry:
+        references.check(spec.references)
     methods = [(one, lab.resolve(one.method, one.options)) for one in spec.methods]
     facts = lab.facts(spec, needed=not dry)
     if not facts.weights:

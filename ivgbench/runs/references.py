@@ -84,10 +84,11 @@ def gather(source: str, floor: int, spec: RunSpec, suites: Iterable[Suite], lab:
     return ReferenceSet(source, tuple(made[: spec.reference_videos]), tuple(made[spec.reference_videos :]))
 
 
-def check(source: str) -> None:
+def check(sources: Iterable[str]) -> None:
     """UserError when a source has no videos to give: to be asked before hours of work."""
-    if source not in DRAWN:
-        _files(Path(source))
+    for source in sources:
+        if source not in DRAWN:
+            _files(Path(source))
 
 
 def _files(folder: Path) -> list[Path]:

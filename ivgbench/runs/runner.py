@@ -48,11 +48,11 @@ def run(
     looked = measuring.measure(plan, judges, store, lab, engine, mine, done)
     if plan.spec.references:
         looked += sets.measure(plan, store, lab, engine)
-    failed = sum(_failed(store, judges, plan, job) for job in mine)
-    missing = sum(job.id not in done and not _failed(store, judges, plan, job) for job in mine)
+    failed = {job.id for job in mine if _failed(store, judges, plan, job)}
+    missing = {job.id for job in mine} - done.keys() - failed
     if not (made or looked or failed or missing):
         log(f"nothing to do: all {len(mine)} jobs are done")
-    return Outcome(plan.spec.name, len(mine), made, failed, missing)
+    return Outcome(plan.spec.name, len(mine), made, len(failed), len(missing))
 
 
 def _failed(store: Store, judges: Judges, plan: Plan, job: Job) -> bool:

@@ -158,11 +158,11 @@ class Store(ClipStore):
         return rows, manifest
 
     def _outcome(self, entry: Mapping[str, Any]) -> list[tuple[str, float | None, str]]:
-        reason = self.failure(entry["job"]) or self.score_failure(entry["score"])
+        values = self.score(entry["score"])
+        reason = self.failure(entry["job"]) or (self.score_failure(entry["score"]) if values is None else None)
         if reason:
             return [("failed", None, f"failed: {reason}")]
-        values = self.score(entry["score"])
-        if values is None or not self.is_done(entry["job"]):
+        if values is None or not self.intact(entry["job"]):
             return [("missing", None, "missing")]
         return [(name, value, "undefined" if value is None else "ok") for name, value in values.items()]
 

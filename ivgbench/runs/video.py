@@ -27,8 +27,14 @@ def pixel_sha256(video: np.ndarray) -> str:
     return hashlib.sha256(f"{video.dtype}{video.shape}".encode() + video.tobytes()).hexdigest()
 
 
-def encode(video: np.ndarray, lossless: bool = True, fps: int = 8, scale: int = 1) -> bytes:
-    """A Matroska (FFV1, exact) or MP4 (H.264, for viewing, `scale` times enlarged) file of a clip uint8 [F,H,W,3].
+def enlarged(video: np.ndarray, short_side: int) -> np.ndarray:
+    """A clip [F,H,W,3] enlarged by a whole number, so that its short side has at least so many pixels; a copy."""
+    scale = max(1, -(-short_side // min(video.shape[1:3])))
+    return video.repeat(scale, 1).repeat(scale, 2)
+
+
+def encode(video: np.ndarray, lossless: bool = True, fps: int = 8) -> bytes:
+    """A Matroska (FFV1, exact) or MP4 (H.264, for viewing) file of a clip uint8 [F,H,W,3].
 
     The same clip gives the same bytes: one thread, no random ids in the container.
     """
@@ -36,7 +42,7 @@ def encode(video: np.ndarray, lossless: bool = True, fps: int = 8, scale: int = 
 
     if video.dtype != np.uint8 or video.ndim != 4 or video.shape[-1] != 3:
         raise ValueError(f"a clip is uint8 [F,H,W,3], got {video.dtype} {list(video.shape)}")
-    video = np.ascontiguousarray(video.repeat(scale, 1).repeat(scale, 2))
+    video = np.ascontiguousarray(video)
     buffer = io.BytesIO()
     name, codec, pixels = ("matroska", "ffv1", "bgr0") if lossless else ("mp4", "libx264", "yuv420p")
     with av.open(buffer, "w", format=name, options={"fflags": "+bitexact"}) as container:
@@ -73,7 +79,6 @@ def check_suffix(path: Path) -> str:
 
 def save(path: Path, video: np.ndarray) -> None:
     """Writes a clip for people: .mkv is exact, .mp4 is H.264, small frames enlarged to at least 320 pixels a side."""
-    suffix = check_suffix(path)
-    scale = 1 if suffix == ".mkv" else max(1, -(-320 // min(video.shape[1:3])))
-    data = encode(video, lossless=suffix == ".mkv", scale=scale)
+    lossless = check_suffix(path) == ".mkv"
+    data = encode(video if lossless else enlarged(video, 320), lossless)
     write_atomic(Path(path), lambda handle: handle.write(data))

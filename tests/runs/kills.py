@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import os
 import random
 import signal
@@ -43,21 +44,11 @@ def run_until_done(command: Sequence[str], root: Path, wait: Callable[[subproces
                 raise AssertionError(told.read().decode(errors="replace")[-2000:])
             process.wait()
         store = Store(root)
-        now = {path.name for path in (root / "jobs").glob("*") if store.is_done(path.name)}
+        now = {path.name for path in (root / "jobs").glob("*") if store.intact(path.name)}
         assert done <= now, f"clips that were done are gone: {sorted(done - now)}"
         done = now
         if process.returncode == 0:
             return kills
-
-
-def for_seconds(draw: Callable[[], float]) -> Callable[[subprocess.Popen], None]:
-    """Waits of drawn lengths, at most until the process ends."""
-
-    def wait(process: subprocess.Popen) -> None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(draw())
-
-    return wait
 
 
 def results(root: Path, run: str) -> tuple[list[dict], list[dict]]:
@@ -82,12 +73,17 @@ def main() -> None:
         run_until_done(command(whole), whole, subprocess.Popen.wait)
         seconds, expected = time.monotonic() - started, results(whole, "snapshot")
         print(f"undisturbed: {seconds:.0f} s, {len(expected[0])} rows", flush=True)
-        for number in range(10**6):
+
+        def wait(process: subprocess.Popen) -> None:
+            """From within the imports to nearly the whole run."""
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(rng.uniform(1, 0.7 * seconds))
+
+        for number in itertools.count():
             if time.monotonic() > end:
                 break
             root = Path(folder) / str(number)
-            # From within the imports to nearly the whole run.
-            kills = run_until_done(command(root), root, for_seconds(lambda: rng.uniform(1, 0.7 * seconds)))
+            kills = run_until_done(command(root), root, wait)
             assert results(root, "snapshot") == expected, f"round {number} (seed {asked.seed}) ended differently"
             print(f"round {number}: killed {kills} times, the same {len(expected[0])} rows", flush=True)
 
