@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from ivgbench.errors import UserError
+from ivgbench.extras import told
 
 
 class Registry:
@@ -53,9 +54,10 @@ class Registry:
         raise UserError(f"unknown {self.kind} {name!r}; {hint}")
 
     def get(self, name: str) -> Any:
-        """The object behind a name or alias, imported now."""
+        """The object behind a name or alias, imported now. MissingPackage names the extra of a package that lacks."""
         module, _, attribute = self._all()[self.canonical(name)].partition(":")
-        return getattr(import_module(module), attribute)
+        with told():
+            return getattr(import_module(module), attribute)
 
 
 METHODS = Registry(

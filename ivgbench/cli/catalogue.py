@@ -12,6 +12,7 @@ from ivgbench import suites as suite_files
 from ivgbench.cases import Suite
 from ivgbench.cli.options import DEFAULT_RUNS, Runs, print_table
 from ivgbench.errors import UserError
+from ivgbench.extras import missing
 from ivgbench.registry import DETECTORS, METHODS
 
 suites_app = typer.Typer(no_args_is_help=True, help="Suites: lists of prompts with boxes.")
@@ -83,9 +84,10 @@ def list_command(
     """The methods, backbones, metrics or detectors there are."""
     if what == "methods":
         short = {name: alias for alias, name in METHODS.aliases().items()}
+        defaults = _method_options() if options else []
         print_table(["method", "alias"], [[name, short.get(name, "")] for name in METHODS.names()])
         if options:
-            print_table(["option", "default"], _method_options())
+            print_table(["option", "default"], defaults)
     elif what == "detectors":
         print_table(["detector"], [[name] for name in DETECTORS.names()])
     elif what == "metrics":
@@ -115,10 +117,10 @@ def _is_here(backbone: str) -> str:
 
     try:
         sources.locate(backbone)
+    except ImportError as fault:
+        return f"no: {missing(fault) or fault}"
     except UserError as fault:
         return f"no: ivgbench fetch {backbone}" if sources.preset(backbone)[1].hub_id else f"no: {fault}"
-    except ImportError as fault:
-        return f"no: {fault.name} is not installed (pip install 'ivgbench[gen]')"
     return "yes"
 
 

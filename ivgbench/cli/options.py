@@ -12,6 +12,14 @@ from typing import Annotated, Any
 
 import typer
 
+
+def _device(asked: str) -> str:
+    """Checked while options are read: before any work."""
+    from ivgbench.runs import devices
+
+    return devices.check(asked)
+
+
 DEFAULT_RUNS = Path("results/runs")
 Runs = Annotated[Path, typer.Option("--runs", help="The folder of runs.")]
 Methods = Annotated[list[str] | None, typer.Option("--method", help="A method; repeat for several.")]
@@ -38,7 +46,7 @@ References = Annotated[
 ]
 ReferenceVideos = Annotated[int | None, typer.Option(help="How many videos of each reference (default: 400).")]
 Workers = Annotated[int | None, typer.Option(help="Processes (default: one per CPU; one on a GPU).")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", callback=_device)]
 Offload = Annotated[bool, typer.Option("--offload", help="Parts of the backbone on the device only while they work.")]
 
 

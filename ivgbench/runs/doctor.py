@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from ivgbench import suites
 from ivgbench.errors import UserError
+from ivgbench.extras import extra_of, is_there
 from ivgbench.generator import sources
 from ivgbench.runs import video
 from ivgbench.runs.environment import environment
@@ -24,8 +24,8 @@ class Finding(NamedTuple):
     remedy: str = ""
 
 
-#: Modules that a part of the work needs, and the extra that installs them.
-NEEDED = {"torch": "gen", "diffusers": "gen", "transformers": "gen", "open_clip": "metrics", "ultralytics": "metrics"}
+#: Modules that generating and measuring need; extras of the package bring them.
+NEEDED = ("torch", "diffusers", "transformers", "open_clip", "ultralytics")
 #: The pocket lab's files that are no part of its backbone.
 JUDGES = (
     "clip/bpe_simple_vocab.txt.gz",
@@ -43,16 +43,16 @@ def examine(runs: Path) -> list[Finding]:
     """All checks, in reading order."""
     about = environment()
     findings = [Finding(name, str(about[name])) for name in ("ivgbench", "python", "system", "cpus", "commit")]
-    for module, extra in NEEDED.items():
+    for module in NEEDED:
         version = about["open-clip-torch" if module == "open_clip" else module]
-        found = find_spec(module) is not None
-        remedy = "" if found else f"pip install 'ivgbench[{extra}]'"
+        found = is_there(module)
+        remedy = "" if found else f'pip install "ivgbench[{extra_of(module)}]"'
         findings.append(Finding(module, str(version) if found else "not installed", remedy))
     return [*findings, _device(), _backbone(), _judges(), _suites(), _codec(), _disk(runs)]
 
 
 def _device() -> Finding:
-    if find_spec("torch") is None:
+    if not is_there("torch"):
         return Finding("device", "unknown without torch")
     import torch
 
