@@ -34,7 +34,8 @@ def claims(
 ) -> None:
     """Make what is missing of the claims' run, judge every claim, write CLAIMS.md. Can be stopped and started again."""
     from ivgbench.report import claims_text, evidence
-    from ivgbench.report.claims import judge, load_claims
+    from ivgbench.report.claims import judge
+    from ivgbench.report.claims_file import load_claims
     from ivgbench.runs import recording, runner
     from ivgbench.runs.engines import LocalEngine
     from ivgbench.runs.lab import Lab
