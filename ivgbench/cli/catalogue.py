@@ -10,7 +10,7 @@ import typer
 
 from ivgbench import suites as suite_files
 from ivgbench.cases import Suite
-from ivgbench.cli.options import DEFAULT_RUNS, Runs, print_table
+from ivgbench.cli.options import DEFAULT_RUNS, Runs, print_json, print_table
 from ivgbench.errors import UserError
 from ivgbench.extras import missing
 from ivgbench.registry import DETECTORS, METHODS
@@ -31,13 +31,11 @@ def suites_list() -> None:
 @suites_app.command("show")
 def suites_show(
     suite: Annotated[str, typer.Argument(help="A name or a .jsonl file.")],
-    cases: Annotated[int | None, typer.Option(help="Only the first N.")] = None,
+    cases: Annotated[int | None, typer.Option(help="Only the first N.", min=1)] = None,
 ) -> None:
     """A suite as JSON, one case per line."""
-    from ivgbench.files import canonical_json
-
     for case in suite_files.load_suite(suite).cases[:cases]:
-        print(canonical_json(case.to_json()))
+        print_json(case.to_json())
 
 
 @suites_app.command("make")

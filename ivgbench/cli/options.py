@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
+import sys
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -11,6 +13,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from ivgbench.files import canonical_json
 
 
 def _device(asked: str) -> str:
@@ -88,6 +92,16 @@ def takes_request(command: Callable[..., None]) -> Callable[..., None]:
     keyword_only = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
     called.__signature__ = inspect.Signature([*spread, *keyword_only])
     return called
+
+
+def print_json(value: Any) -> None:
+    """One line on stdout, escaped where the output's encoding lacks a character: the same value in any case."""
+    line = canonical_json(value)
+    try:
+        line.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        line = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    print(line)
 
 
 def print_table(header: list[str], rows: list[list[str]]) -> None:

@@ -100,10 +100,11 @@ def score(
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.store import Store
 
+    lab = Lab(device)
+    engine = _engine("local", workers, lab)
     asked, label = suite_files.load_suite(suite), label or videos.resolve().name
     plan = import_videos(videos, asked, label, Store(runs), detector, clip, tuple(reference or ()))
-    lab = Lab(device)
-    _work(plan, runs, lab, _engine("local", workers, lab), plan.jobs)
+    _work(plan, runs, lab, engine, plan.jobs)
 
 
 def table(
@@ -117,8 +118,8 @@ def table(
     from ivgbench.report import render, tables
 
     built = tables.build(number, runs, run, allow_partial)
-    render.show(built)
     written = render.write(built, out)
+    render.show(built)
     print(f"ivgbench: written: {', '.join(map(str, written))}", file=sys.stderr)
 
 
@@ -205,6 +206,7 @@ def _work(plan: Plan, runs: Path, lab: Any, engine: Any, jobs: tuple[Any, ...], 
 def _summary(plan: Plan, runs: Path, outcome: Outcome) -> None:
     """A line per method and split, then where everything is."""
     from ivgbench.report import tables
+    from ivgbench.report.layout import number
 
     rows = []
     try:
@@ -213,7 +215,7 @@ def _summary(plan: Plan, runs: Path, outcome: Outcome) -> None:
         print(f"ivgbench: {fault}", file=sys.stderr)
     else:
         for _, line in built.frame.iterrows():
-            numbers = [f"{line[key]:.{digits}f}" for key, digits in (("clip_sim", 2), ("coverage", 0), ("miou", 1))]
+            numbers = [number(line[key], digits) for key, digits in (("clip_sim", 2), ("coverage", 0), ("miou", 1))]
             rows.append([line["split"], line["label"], *numbers, f"{line['n_scored']}/{line['n_expected']}"])
     if rows:
         print_table(["split", "method", "CLIP-SIM", "CoV %", "mIoU %", "scored"], rows)
