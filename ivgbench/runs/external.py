@@ -10,7 +10,7 @@ from ivgbench.cases import Case, Suite
 from ivgbench.errors import UserError
 from ivgbench.runs import references as reference_sets
 from ivgbench.runs import video as videos
-from ivgbench.runs.identity import EXTERNAL, Job
+from ivgbench.runs.identity import EXTERNAL, Entry, Job
 from ivgbench.runs.judging import with_judges
 from ivgbench.runs.lab import Facts
 from ivgbench.runs.planning import Plan, split_of
@@ -57,13 +57,13 @@ def import_videos(
     )
     asked = with_judges(asked, [suite])
     reference_sets.check(references)
-    jobs = tuple(_import(case, present[case.id], suite, label, store, folder) for case in suite.cases)
-    made_of = MethodSpec(EXTERNAL, {"videos": [job.weights for job in jobs]}, label)
+    entries = tuple(_import(case, present[case.id], suite, label, store, folder) for case in suite.cases)
+    made_of = MethodSpec(EXTERNAL, {"videos": [entry.job.weights for entry in entries]}, label)
     spec = replace(asked, methods=(made_of,)).named_by_content("score")
-    return Plan(spec, Facts(EXTERNAL, "", 0, 0.0, suite.frames), {suite.name: suite}, jobs)
+    return Plan(spec, Facts(EXTERNAL, "", 0, 0.0, suite.frames, None), {suite.name: suite}, entries)
 
 
-def _import(case: Case, paths: list[Path], suite: Suite, label: str, store: Store, folder: Path) -> Job:
+def _import(case: Case, paths: list[Path], suite: Suite, label: str, store: Store, folder: Path) -> Entry:
     fault, clip = None, None
     if len(paths) == 1:
         try:
@@ -72,15 +72,14 @@ def _import(case: Case, paths: list[Path], suite: Suite, label: str, store: Stor
             fault = str(error)
     else:
         fault = f"several videos: {', '.join(p.name for p in paths)}" if paths else f"no video {case.id}.* in {folder}"
-    pixels = "" if clip is None else videos.pixel_sha256(clip)
-    job = Job(
-        case, EXTERNAL, {}, 1, EXTERNAL, pixels, 0, 0.0, None, 0, "uint8",
-        label=label, suite=suite.name, split=split_of(suite, case),
-    )  # fmt: skip
+    # What could not be read is told apart by why: two systems that lack a case are two jobs, each with its reason.
+    pixels = f"none: {fault}" if clip is None else videos.pixel_sha256(clip)
+    job = Job(case, EXTERNAL, {}, {}, 1, EXTERNAL, pixels, None, 0, 0.0, None, 0, "uint8")
+    entry = Entry(job, suite.name, case, label, split_of(suite, case))
     if clip is None:
-        log(f"failed: {job.describe()}: {fault}")
+        log(f"failed: {entry.describe()}: {fault}")
         store.fail(job.id, fault, {"spec": job.identity()})
     else:
         facts: dict[str, Any] = {"spec": job.identity(), "nfe": None, "backward": None, "seconds": None}
         store.save_clip(job.id, clip, {**facts, "file": paths[0].name})
-    return job
+    return entry
