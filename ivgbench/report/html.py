@@ -20,7 +20,7 @@ from ivgbench.report.figures import BOX_COLOURS
 from ivgbench.runs import video as videos
 from ivgbench.runs.store import Store
 
-#: Cases of each split whose clips are shown: the first ones, not the best ones.
+#: Cases of each suite and split whose clips are shown: the first ones, not the best ones.
 CASES = 3
 #: Pixels that the short side of a clip has at least.
 SHORT_SIDE = 160
@@ -34,7 +34,7 @@ def report(runs: str | Path, run: str | None, out: Path, allow_partial: bool = F
 
     Args:
         run: its name; None: as `Store.choose` says, with table1 as the default.
-        cases: how many of each split to show.
+        cases: how many of each suite and split to show.
     Raises:
         UserError: no such run, or a partial one without allow_partial.
     """
