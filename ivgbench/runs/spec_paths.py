@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,12 @@ WEIGHTS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".tar")
 
 
 def beside(spec: Path, data: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a spec with every file and folder named from the current folder.
+    """The fields of a spec with every file and folder named in full: the same wherever the command was typed.
 
     Args:
         spec: the spec's file. data: its fields, of the right kinds.
     """
-    base = Path(spec).parent
+    base = Path(spec).absolute().parent
     found = dict(data)
     rules = {
         "suites": _suite, "references": _reference, "lora": _file, "backbone": _backbone, "detector": _judge,
@@ -37,7 +38,7 @@ def beside(spec: Path, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _file(base: Path, text: str) -> str:
-    return str(base / Path(text).expanduser()) if text else text
+    return os.path.normpath(base / Path(text).expanduser()) if text else text
 
 
 def _suite(base: Path, text: str) -> str:
