@@ -33,7 +33,10 @@ def plain(name):
 def brought(*extras):
     """Packages of the core and of some extras."""
     project = PROJECT["project"]
-    return {plain(one) for one in [*project["dependencies"], *(p for e in extras for p in project["optional-dependencies"][e])]}  # fmt: skip
+    named = [*project["dependencies"]]
+    for extra in extras:
+        named += project["optional-dependencies"][extra]
+    return {plain(one) for one in named}
 
 
 def imported(path):

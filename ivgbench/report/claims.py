@@ -18,6 +18,7 @@ import numpy as np
 from ivgbench.errors import UserError
 from ivgbench.metrics import stats
 
+
 class Metric(NamedTuple):
     """What a metric is in print, in full and in a word; decimals of its values."""
 

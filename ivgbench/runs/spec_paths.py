@@ -62,7 +62,7 @@ def _judge(base: Path, text: str) -> str:
 
 
 def _clip(base: Path, text: str) -> str:
-    """"pocket", a folder, or MODEL/WEIGHTS of open_clip, whose weights are a tag or a file."""
+    """ "pocket", a folder, or MODEL/WEIGHTS of open_clip, whose weights are a tag or a file."""
     if text.startswith((".", "~", "/")) or (text and (base / text).is_dir()):
         return _file(base, text)
     model, slash, weights = text.partition("/")

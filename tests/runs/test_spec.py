@@ -140,7 +140,7 @@ def test_every_path_is_relative_to_the_spec_and_names_stay_names(tmp_path, monke
 
 @pytest.mark.parametrize("name", ["", "a b", "../x", "x/y", "a..b", ".x", "ü", "x" * 121, "a\\n"])
 def test_a_run_name_that_is_no_file_name_is_refused(tmp_path, name):
-    with pytest.raises(UserError, match="run name .* is not allowed"):
+    with pytest.raises(UserError, match=r"run name .* is not allowed"):
         RunSpec(name, (MethodSpec("plain"),))
     (tmp_path / "a.toml").write_text(f'name = "{name}"\nmethods = ["plain"]\n')
     with pytest.raises(UserError, match=r"a\.toml: run name .* is not allowed"):
