@@ -65,7 +65,8 @@ def _told(fault: Exception) -> tuple[str, int] | None:
     if isinstance(fault, StartFailed):
         return f"the workers cannot start: {str(fault).splitlines()[0]} (--debug shows where)", 1
     if isinstance(fault, OSError) and fault.filename is not None:
-        return f"cannot use {fault.filename}: {fault.strerror} (--debug shows where)", 2
+        # Of a file that is renamed, the new name is the one that was asked for.
+        return f"cannot use {fault.filename2 or fault.filename}: {fault.strerror} (--debug shows where)", 2
     return None
 
 

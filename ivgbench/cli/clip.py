@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ivgbench.cli.options import Device, Dtype, Guidance, Lora, Offload, Options, Steps
+from ivgbench.cli.options import Device, Dtype, Guidance, Lora, Offload, Options, Steps, file
 from ivgbench.cli.requests import with_options
 from ivgbench.errors import UserError
 from ivgbench.registry import METHODS
@@ -19,7 +19,7 @@ def generate(
     box: Annotated[
         list[str], typer.Option("--box", help="FRAME:x0,y0,x1,y1 in fractions of the frame; repeat. Linear between.")
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="A .mp4, or a .mkv with exact pixels.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .mp4, or a .mkv with exact pixels.", callback=file)],
     method: Annotated[str, typer.Option("--method", help="`ivgbench list methods`.")] = "tid",
     option: Options = None,
     backbone: Annotated[str, typer.Option(help="pocket, zeroscope, modelscope, or a folder.")] = "pocket",

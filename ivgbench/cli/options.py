@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ivgbench.errors import UserError
 from ivgbench.files import canonical_json
 
 
@@ -24,8 +25,30 @@ def _device(asked: str) -> str:
     return devices.check(asked)
 
 
+def folder(path: Path | None) -> Path | None:
+    """An option's folder, there or to be made. UserError, before any work, where a file is in its way."""
+    if path is not None:
+        _check_way(path, path)
+    return path
+
+
+def file(path: Path | None) -> Path | None:
+    """An option's file that is to be written; the same for its folder."""
+    if path is not None:
+        if path.is_dir():
+            raise UserError(f"cannot use {path}: it is a folder; name a file")
+        _check_way(path, path.parent)
+    return path
+
+
+def _check_way(asked: Path, place: Path) -> None:
+    there = next(one for one in (place.absolute(), *place.absolute().parents) if one.exists())
+    if not there.is_dir():
+        raise UserError(f"cannot use {asked}: {there} is a file, not a folder")
+
+
 DEFAULT_RUNS = Path("results/runs")
-Runs = Annotated[Path, typer.Option("--runs", help="The folder of runs.")]
+Runs = Annotated[Path, typer.Option("--runs", help="The folder of runs.", callback=folder)]
 Methods = Annotated[list[str] | None, typer.Option("--method", help="A method; repeat for several.")]
 Options = Annotated[list[str] | None, typer.Option("--option", help="METHOD.FIELD=VALUE, e.g. tid.gamma=0.1; repeat.")]
 SpecFile = Annotated[Path | None, typer.Option("--spec", help="A TOML file that says all this.")]

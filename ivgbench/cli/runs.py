@@ -18,6 +18,8 @@ from ivgbench.cli.options import (
     Request,
     Runs,
     Workers,
+    file,
+    folder,
     print_table,
     takes_request,
 )
@@ -67,7 +69,7 @@ def plan_command(
 
     # The pocket lab is for CPUs: what it would take on a GPU is told when asked for.
     spec, lab = spec_of(request), Lab("cpu")
-    chosen = gpu or (None if spec.backbone == "pocket" else "a100-80gb")
+    chosen = gpu if gpu is not None else (None if spec.backbone == "pocket" else "a100-80gb")
     device = None if chosen is None else estimates.gpu(chosen)
     plan = make_plan(spec, lab, dry=True)
     store = Store(runs)
@@ -111,7 +113,9 @@ def table(
     number: Annotated[int, typer.Argument(help="1 or 2, as in the paper.")],
     run: Annotated[str | None, typer.Option("--run", help="(default: table1 or table2, or the only one)")] = None,
     allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Even with failed or missing jobs.")] = False,
-    out: Annotated[Path, typer.Option(help="Where the csv, Markdown and LaTeX files go.")] = Path("results/tables"),
+    out: Annotated[Path, typer.Option(help="Where the csv, Markdown and LaTeX files go.", callback=folder)] = Path(
+        "results/tables"
+    ),
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """Print a table of the paper, computed from stored results, and write its files."""
@@ -126,7 +130,7 @@ def table(
 def report(
     run: Annotated[str | None, typer.Option("--run", help="(default: table1, or the only one)")] = None,
     allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Even with failed or missing jobs.")] = False,
-    out: Annotated[Path, typer.Option(help="The page.")] = Path("results/report.html"),
+    out: Annotated[Path, typer.Option(help="The page.", callback=file)] = Path("results/report.html"),
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """Write a run as one HTML page to send around: its tables, and clips of every method side by side."""
@@ -150,7 +154,9 @@ def figure(
         Path | None, typer.Option("--spec", help="2, 3: the run whose cases to record, instead of static and dynamic.")
     ] = None,
     cases: Annotated[int | None, typer.Option(help="2, 3: how many of each suite. (default: 8, or the spec's)")] = None,
-    out: Annotated[Path, typer.Option(help="Where the PNG, SVG and CSV files go.")] = Path("results/figures"),
+    out: Annotated[Path, typer.Option(help="Where the PNG, SVG and CSV files go.", callback=folder)] = Path(
+        "results/figures"
+    ),
     workers: Workers = None,
     device: Device = "auto",
     runs: Runs = DEFAULT_RUNS,
@@ -162,6 +168,7 @@ def figure(
         draw = {1: qualitative.figure1, 4: qualitative.figure4}[number]
         written = draw(runs, run, out, case)
     elif number in (2, 3):
+        from ivgbench.generator import sources
         from ivgbench.runs import recording
         from ivgbench.runs.engines import LocalEngine
         from ivgbench.runs.lab import Lab
@@ -170,9 +177,10 @@ def figure(
         from ivgbench.runs.store import Store
 
         lab = Lab(device)
-        asked = RunSpec("activations", recording.ROWS, backbone, cases=8) if spec is None else load_spec(spec)
-        plan = make_plan(asked if cases is None else replace(asked, cases=cases), lab)
         engine = LocalEngine(lab.default_workers() if workers is None else workers)
+        asked = RunSpec("activations", recording.ROWS, backbone, cases=8) if spec is None else load_spec(spec)
+        sources.locate(asked.backbone)
+        plan = make_plan(asked if cases is None else replace(asked, cases=cases), lab)
         seen = recording.record(plan, Store(runs), engine, device)
         title = f"{plan.facts.backbone}, mean of {len(seen.cases)} cases"
         written = {2: activations.figure2, 3: activations.figure3}[number](seen, out, title)

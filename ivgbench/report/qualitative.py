@@ -71,4 +71,6 @@ def _sheets(
             clips.append((paper.print_name(job["label"]), video[shown], tracks))
         title = f"{prompt}   ({split}, case {mine[0]['case']}, seed {mine[0]['seed']})"
         written.append(contact_sheet(clips, Path(out) / f"figure{number}-{split}.png", title))
+    if not written:
+        raise UserError(f"run {run!r} has no jobs; run it again with at least one method")
     return written

@@ -50,7 +50,20 @@ class MethodSpec:
     dtype: str | None = None
 
     def __post_init__(self) -> None:
-        _check_sampling(f"method {self.label or self.method!r}", self)
+        where = f"method {self.label or self.method!r}"
+        _check_sampling(where, self)
+        for name, value in self.options.items():
+            if not _is_plain(value):
+                raise UserError(
+                    f"{where}: option {name!r} must be a number, a text, true, false or a list, got {value!r}"
+                )
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value can be an option: finite, and of a kind that can be stored and compared."""
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _check_sampling(where: str, one: MethodSpec | RunSpec) -> None:
@@ -111,6 +124,10 @@ class RunSpec:
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise UserError(f"{where}: seeds must be a list of different numbers, got {list(self.seeds)}")
         _check_sampling(where, self)
+        for field_name in ("backbone", "suites", "references", "detector", "clip", "frame_encoders", "video_encoder"):
+            value = getattr(self, field_name)
+            if value == "" or (isinstance(value, tuple) and "" in value):
+                raise UserError(f"{where}: {field_name} must not be empty; leave it out for the default")
         if self.reference_videos < 2 or self.reference_seed < 0:
             raise UserError(f"{where}: reference_videos must be at least 2 and reference_seed at least 0")
         if self.references and self.frame_encoders == ():
