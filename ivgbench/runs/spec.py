@@ -54,9 +54,8 @@ class MethodSpec:
         _check_sampling(where, self)
         for name, value in self.options.items():
             if not _is_plain(value):
-                raise UserError(
-                    f"{where}: option {name!r} must be a number, a text, true, false or a list, got {value!r}"
-                )
+                kinds = "a finite number, a text, true, false or a list"
+                raise UserError(f"{where}: option {name!r} must be {kinds}, got {value!r}")
 
 
 def _is_plain(value: Any) -> bool:
@@ -124,10 +123,10 @@ class RunSpec:
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise UserError(f"{where}: seeds must be a list of different numbers, got {list(self.seeds)}")
         _check_sampling(where, self)
-        for field_name in ("backbone", "suites", "references", "detector", "clip", "frame_encoders", "video_encoder"):
-            value = getattr(self, field_name)
+        for what in ("backbone", "suites", "references", "detector", "clip", "frame_encoders", "video_encoder"):
+            value = getattr(self, what)
             if value == "" or (isinstance(value, tuple) and "" in value):
-                raise UserError(f"{where}: {field_name} must not be empty; leave it out for the default")
+                raise UserError(f"{where}: {what} must not be empty; leave it out for the default")
         if self.reference_videos < 2 or self.reference_seed < 0:
             raise UserError(f"{where}: reference_videos must be at least 2 and reference_seed at least 0")
         if self.references and self.frame_encoders == ():
