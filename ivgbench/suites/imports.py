@@ -4,8 +4,8 @@ The rules, in this order, for a record's track of L boxes and a suite of F frame
 
 1. The four numbers are put in the order x0, y0, x1, y1 (*reordered*).
 2. A box that reaches over the edge of the frame is cut there (*clipped*).
-3. A frame whose box has no area then, or is not finite, has no box (*dropped*). Its box is interpolated linearly between
-   the neighbours that have one, and held at both ends; with fewer than two such neighbours the record is *rejected*.
+3. A frame whose box has no area then, or is not finite, has no box (*dropped*). Its box is interpolated linearly
+   between the neighbours that have one, and held at both ends; where fewer than two have, the record is *rejected*.
 4. If L is not F, the track is *resampled* linearly in time, both ends kept: frame k lies at k (L - 1) / (F - 1).
 
 A record is also *rejected*, with its reason, when it is no such record, a box is turned inside out or far outside (its
@@ -31,6 +31,9 @@ from ivgbench.files import write_text
 #: A box that reaches further out than a frame's width or height is not in fractions.
 FURTHEST = 1.0
 _KINDS = ("reordered", "clipped", "dropped", "cut", "resampled", "rejected")
+
+
+_ORDER = ["x0", "y0", "x1", "y1"]
 
 
 class Rejected(Exception):
@@ -97,6 +100,14 @@ class Import:
         write_text(path, made.getvalue())
 
 
+def check_order(order: str) -> str:
+    """An order of a box's numbers, spelled with commas only; UserError when it is none."""
+    names = [name.strip() for name in order.split(",")]
+    if sorted(names) != sorted(_ORDER):
+        raise UserError(f"order {order!r}: write x0, y0, x1 and y1 as the file has them, such as x0,x1,y0,y1")
+    return ",".join(names)
+
+
 def mend(
     track: list[list[float]], frames: int, order: str = "x0,y0,x1,y1"
 ) -> tuple[np.ndarray, list[tuple[str, int, str]]]:
@@ -105,14 +116,12 @@ def mend(
     Raises:
         Rejected: it cannot be brought into that form.
     """
-    names = order.split(",")
-    if sorted(names) != ["x0", "x1", "y0", "y1"]:
-        raise UserError(f"order {order!r}: write x0, y0, x1 and y1 in the order of the file, such as x0,x1,y0,y1")
     if not track:
         raise Rejected("it has no boxes")
     changes: list[tuple[str, int, str]] = []
-    made = np.array(track, dtype=np.float64)[:, [names.index(name) for name in ("x0", "y0", "x1", "y1")]]
-    if names != ["x0", "y0", "x1", "y1"]:
+    names = check_order(order).split(",")
+    made = np.array(track, dtype=np.float64)[:, [names.index(name) for name in _ORDER]]
+    if names != _ORDER:
         changes.append(("reordered", len(made), f"from {order}"))
     finite = np.isfinite(made).all(1)
     for frame, box in enumerate(made):

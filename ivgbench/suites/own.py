@@ -7,7 +7,7 @@ travels along as metadata (`split` names the block of a table that the case stan
     fox-1,A red fox crosses a snowy field,red fox,0,0.05,0.4,0.35,0.8
     fox-1,,,23,0.65,0.4,0.95,0.8
 
-JSON and YAML are a list of cases, or a mapping of `frames`, `name`, `description` and `cases`; JSONL is a case per line.
+JSON and YAML are a list of cases, or a mapping of `frames`, `name`, `description` and `cases`; JSONL is a case a line.
 A case's own `subject` and `keyframes` stand for a list of one subject:
 
     frames: 24
@@ -73,9 +73,7 @@ def make(file: Path, name: str | None = None, frames: int | None = None) -> Suit
     if FORMATS[file.suffix.lower()] == "csv":
         records = _cases_of_rows(records)
     tracks = [_case(record) for record in records]
-    name = name or text_of(about.get("name", file.stem), f"{file}: name")
-    if not ID_PATTERN.fullmatch(name) or ".." in name:
-        raise UserError(f"{file}: a suite cannot be called {name!r}: letters, digits, '.', '_', '-' only; give --name")
+    name = check_name(name if name is not None else text_of(about.get("name", file.stem), f"{file}: name"), f"{file}")
     frames = _frames(frames, about, tracks, f"{file}")
     cases: dict[str, Case] = {}
     for where, case, subjects in tracks:
@@ -86,6 +84,13 @@ def make(file: Path, name: str | None = None, frames: int | None = None) -> Suit
         cases[case.id] = case
     description = about.get("description", f"made from {file.name}")
     return Suite(name, frames, tuple(cases.values()), text_of(description, f"{file}: description"))
+
+
+def check_name(name: str, where: str) -> str:
+    """A suite's name, which becomes a file's; UserError when it cannot."""
+    if not ID_PATTERN.fullmatch(name) or ".." in name:
+        raise UserError(f"{where}: a suite cannot be called {name!r}: letters, digits, '.', '_', '-' only; give --name")
+    return name
 
 
 def _frames(frames: int | None, about: Mapping[str, Any], tracks: list[Any], where: str) -> int:
@@ -220,7 +225,8 @@ def _cases_of_rows(rows: list[Record]) -> list[Record]:
     for where, row in rows:
         if not row["case"]:
             raise UserError(f"{where}: field 'case' is empty: which case is this keyframe of?")
-        first, case = cases.setdefault(row["case"], Record(where, {"case": row["case"], "subjects": [], "metadata": {}}))
+        begun = {"case": row["case"], "subjects": [], "metadata": {}}
+        first, case = cases.setdefault(row["case"], Record(where, begun))
         extra = {key: item for key, item in row.items() if key and key not in _COLUMNS and item}
         for fields, told in ((case, {"prompt": row["prompt"]} if row["prompt"] else {}), (case["metadata"], extra)):
             for key, item in told.items():

@@ -13,7 +13,7 @@ from typing import Any
 
 from ivgbench.cases import Case, Subject, Suite
 from ivgbench.errors import UserError
-from ivgbench.suites.imports import Import, Rejected, mend
+from ivgbench.suites.imports import Import, Rejected, check_order, mend
 from ivgbench.suites.records import read as read_records
 from ivgbench.suites.records import text_of
 
@@ -31,7 +31,7 @@ def read(kind: str, file: Path, frames: int, name: str | None = None, order: str
     Raises:
         UserError: not such a file, or no record of it can be used.
     """
-    order = order or ORDERS[kind]
+    order = check_order(order or ORDERS[kind])
     made = Import()
     for where, record in read_records(file)[1]:
         made.records += 1
@@ -42,9 +42,7 @@ def read(kind: str, file: Path, frames: int, name: str | None = None, order: str
             prompt, phrase = (text_of(record.get(key, ""), key) for key in ("caption", "subject"))
             about = {"rule": kind, "order": order}
             made.take(where, Case(case, prompt, (Subject(phrase.lower(), track),), about), frames, changes)
-        except Rejected as reason:
-            made.reject(where, case, reason)
-        except UserError as reason:
+        except (Rejected, UserError) as reason:
             made.reject(where, case, reason)
     about = f"{ABOUT[kind]} boxes released with Peekaboo, read as {order}, resampled to {frames} frames"
     return made.suite(name or kind, frames, about), made

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -121,13 +122,14 @@ def _single(config: dict[str, Any], frames: int) -> tuple[str, Subject, list[Cha
         raise Rejected("it has no keyframes: the release draws such a config's boxes at random, without a seed")
     if not isinstance(keys, list) or not keys or not all(isinstance(one, dict) for one in keys):
         raise Rejected("keyframe must be a list of frame, bbox_ratios and prompt")
-    prompts = [text_of(one["prompt"], "a keyframe's prompt") for one in [*keys, config] if one.get("prompt") is not None]
+    told = [one["prompt"] for one in [*keys, config] if one.get("prompt") is not None]
+    prompts = [text_of(prompt, "a keyframe's prompt") for prompt in told]
     if not prompts:
         raise Rejected("none of its keyframes has a prompt")
     if len(set(prompts)) > 1:
         raise Rejected(f"its prompt changes from {prompts[0]!r} to {prompts[-1]!r}; a case has one prompt")
     at = [whole(one.get("frame"), "a keyframe's frame") for one in keys]
-    if at[0] != 0 or any(second <= first for first, second in zip(at, at[1:], strict=False)):
+    if at[0] != 0 or any(second <= first for first, second in pairwise(at)):
         raise Rejected(f"its keyframes must begin at frame 0 and go on in order, got {at}")
     if at[-1] > MAX_FRAMES:
         raise Rejected(f"its last keyframe is at {at[-1]}, beyond {MAX_FRAMES}")
@@ -137,12 +139,12 @@ def _single(config: dict[str, Any], frames: int) -> tuple[str, Subject, list[Cha
         ratios.append(box)
         clipped += [frame] if changes else []
     track = boxes.interpolate(dict(zip(at, ratios, strict=True)), at[-1] + 1)
-    told: list[Change] = [("clipped", len(clipped), f"keyframes {', '.join(map(str, clipped))}")] if clipped else []
+    cut: list[Change] = [("clipped", len(clipped), f"keyframes {', '.join(map(str, clipped))}")] if clipped else []
     if at[-1] == frames:
-        told.append(("cut", 1, f"its last keyframe, at {frames}, is one beyond the clip"))
+        cut.append(("cut", 1, f"its last keyframe, at {frames}, is one beyond the clip"))
         track = track[:frames]
     track, changes = mend(track.tolist(), frames)
-    return prompts[0], Subject(_phrase(prompts[0], config.get("token_inds")), track), told + changes
+    return prompts[0], Subject(_phrase(prompts[0], config.get("token_inds")), track), cut + changes
 
 
 def _key_box(value: Any, frame: int) -> tuple[np.ndarray, list[Change]]:
