@@ -260,9 +260,8 @@ def origins(several: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 
 def is_pocket(manifest: Mapping[str, Any]) -> bool:
     """Whether the pocket lab made the clips, or judged them: its numbers are always labelled."""
-    return any(
-        spell(one.get(name)).startswith("pocket") for one in runs_of(manifest) for name in ("backbone", "detector")
-    )
+    models = [one.get(name) for one in runs_of(manifest) for name in ("backbone", "detector")]
+    return any(spell(model).startswith("pocket") for model in models)
 
 
 def spell(value: Any) -> str:

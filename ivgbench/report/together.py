@@ -1,12 +1,14 @@
 """Several runs in one table: as one run, if their rows can be compared, else refused with what differs.
 
-They can where the same models judged the same cases: equal detector, CLIP and version of the metrics, equal suites by
-their checksums, and in every split that two runs have, equal cases. A run need not have every split.
+They can where the same models judged the same cases: equal detector, CLIP and version of the metrics, suites of equal
+checksums, and in every split that two runs have, equal cases. A run need not have every split, but at least one suite
+of the first run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any, NoReturn
 
 from ivgbench.errors import UserError
@@ -40,12 +42,13 @@ def joined(manifests: Sequence[Manifest], entries: list[Row]) -> Manifest:
 
 def check(manifests: Sequence[Manifest]) -> None:
     """Raises UserError where two of the runs cannot stand in one table."""
-    for place, first in enumerate(manifests):
-        for second in manifests[place + 1 :]:
-            _check_pair(first, second, has_common_suite_with=manifests[0])
+    for first, second in combinations(manifests, 2):
+        _check_pair(first, second, may_be_apart=first is not manifests[0])
 
 
-def _check_pair(first: Manifest, second: Manifest, has_common_suite_with: Manifest) -> None:
+def _check_pair(first: Manifest, second: Manifest, may_be_apart: bool) -> None:
+    """may_be_apart: they need have no suite in common, since both are compared with the first run."""
+
     def refuse(why: str) -> NoReturn:
         raise UserError(f"runs {first['run']!r} and {second['run']!r} cannot stand in one table: {why}")
 
@@ -57,13 +60,9 @@ def _check_pair(first: Manifest, second: Manifest, has_common_suite_with: Manife
     for suite in mine.keys() & other.keys():
         if mine[suite] != other[suite]:
             refuse(f"the suite {suite!r} differs (sha256 {mine[suite][:12]}, {other[suite][:12]})")
-    base = {entry["suite"] for entry in has_common_suite_with["jobs"]}
-    here = {entry["suite"] for entry in second["jobs"]}
-    if not base & here:
-        raise UserError(
-            f"runs {has_common_suite_with['run']!r} and {second['run']!r} cannot stand in one table: they have no suite "
-            f"in common ({', '.join(sorted(base))}; {', '.join(sorted(here))})"
-        )
+    asked = [sorted({entry["suite"] for entry in run["jobs"]}) for run in (first, second)]
+    if not may_be_apart and not set(asked[0]) & set(asked[1]):
+        refuse(f"they have no suite in common ({'; '.join(map(', '.join, asked))})")
     cases, others = (_by(run, ("split",), ("suite", "case")) for run in (first, second))
     for split in cases.keys() & others.keys():
         if cases[split] != others[split]:

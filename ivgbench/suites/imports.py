@@ -88,7 +88,7 @@ class Import:
         for kind in _KINDS:
             mine = [note for note in self.notes if note.what == kind]
             frames = sum(note.frames for note in mine)
-            parts.append(f"{kind} {len(mine)}{f' ({frames} frames)' if frames else ''}")
+            parts.append(f"{kind} {len({note.record for note in mine})}{f' ({frames} frames)' if frames else ''}")
         return ", ".join(parts)
 
     def write(self, path: Path) -> None:
