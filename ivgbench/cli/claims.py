@@ -51,7 +51,7 @@ def claims(
     lab, store = Lab(device), Store(runs)
     plan = make_plan(run, lab)
     if on is not None:
-        asked = replace(asked, run=on).about({job.label for job in plan.jobs})
+        asked = replace(asked, run=on).about({entry.label for entry in plan.entries})
     log(f"run {run.name}: {len(plan.jobs)} clips in all")
     engine = LocalEngine(lab.default_workers() if workers is None else workers)
     # First the recordings, which bring their clips along.

@@ -71,7 +71,7 @@ def plan_command(
     device = None if chosen is None else estimates.gpu(chosen)
     plan = make_plan(spec, lab, dry=True)
     store = Store(runs)
-    done = {job for job in {job.id for job in plan.jobs} if store.intact(job)}
+    done = {job.id for job in plan.jobs if store.intact(job.id)}
     rows = estimates.rows(plan, done, lab.costs(spec), device)
     header, lines = ["method", "jobs", "done", "evaluations", "backward"], []
     for row in [*rows, estimates.total(rows)]:

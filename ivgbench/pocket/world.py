@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+#: Raised when a pixel of a scene changes; a test pins hashes of drawn clips. Reference rows are named by it.
+WORLD_VERSION = 1
 FRAMES, HEIGHT, WIDTH = 8, 48, 80
 
 #: sRGB, 0..255. A clip shifts every channel by up to COLOUR_JITTER.

@@ -76,10 +76,12 @@ class Row(NamedTuple):
 
 def rows(plan: Plan, done: set[str], cost_of: Callable[[Job], Cost], device: Gpu | None) -> list[Row]:
     """A row per method, in the plan's order. Jobs of equal length and number of subjects cost the same."""
-    unique = {job.id: job for job in plan.jobs}
-    found = []
-    for label in dict.fromkeys(job.label for job in plan.jobs):
-        mine = [job for job in unique.values() if job.label == label]
+    found, counted = [], set()
+    for label in dict.fromkeys(entry.label for entry in plan.entries):
+        # A clip that several rows show is made, and counted, once.
+        mine = {entry.job.id: entry.job for entry in plan.entries if entry.label == label}
+        mine = [job for job in mine.values() if job.id not in counted]
+        counted |= {job.id for job in mine}
         costs: dict[tuple[int | None, int], Cost] = {}
         row = Row(label, len(mine), sum(job.id in done for job in mine), 0, 0, 0.0, 0, 0)
         for job in mine:

@@ -10,7 +10,7 @@ from ivgbench.cases import Case, Suite
 from ivgbench.errors import UserError
 from ivgbench.runs import references as reference_sets
 from ivgbench.runs import video as videos
-from ivgbench.runs.identity import EXTERNAL, Job
+from ivgbench.runs.identity import EXTERNAL, Entry, Job
 from ivgbench.runs.judging import with_judges
 from ivgbench.runs.lab import Facts
 from ivgbench.runs.matching import Matches, by_manifest, by_name, shown
@@ -43,6 +43,7 @@ def import_videos(
         UserError: no such folder, not one video in it that is named after a case, or judges that do not fit the suite.
     """
     found = _match(folder, manifest, suite)
+    seeds = found.samples()
     asked = RunSpec(
         "score",
         (MethodSpec(EXTERNAL, label=label),),
@@ -51,14 +52,15 @@ def import_videos(
         detector=detector,
         clip=clip,
         references=references,
-        seeds=tuple(found.samples()),
+        seeds=tuple(seeds),
     )
     asked = with_judges(asked, [suite])
     reference_sets.check(references)
-    jobs = tuple(_import(case, seed, found, suite, label, store) for case in suite.cases for seed in found.samples())
-    made_of = MethodSpec(EXTERNAL, {"videos": [job.weights for job in jobs]}, label)
+    entries = tuple(_import(case, seed, found, suite, label, store) for case in suite.cases for seed in seeds)
+    made_of = MethodSpec(EXTERNAL, {"videos": [entry.job.weights for entry in entries]}, label)
     spec = replace(asked, methods=(made_of,)).named_by_content("score")
-    return Plan(spec, Facts(EXTERNAL, "", 0, 0.0, suite.frames), {suite.name: suite}, jobs, tuple(found.notes()))
+    facts = Facts(EXTERNAL, "", 0, 0.0, suite.frames, None)
+    return Plan(spec, facts, {suite.name: suite}, entries, tuple(found.notes()))
 
 
 def _match(folder: Path | None, manifest: Path | None, suite: Suite) -> Matches:
@@ -81,7 +83,7 @@ def _match(folder: Path | None, manifest: Path | None, suite: Suite) -> Matches:
     return found
 
 
-def _import(case: Case, seed: int, found: Matches, suite: Suite, label: str, store: Store) -> Job:
+def _import(case: Case, seed: int, found: Matches, suite: Suite, label: str, store: Store) -> Entry:
     fault, clip = None, None
     paths = found.files.get((case.id, seed), [])
     if len(paths) == 1:
@@ -94,15 +96,14 @@ def _import(case: Case, seed: int, found: Matches, suite: Suite, label: str, sto
     else:
         name = f"{case.id}-{seed}" if seed else case.id
         fault = found.faults.get((case.id, seed), f"no video {name}.* in {found.source}")
-    pixels = "" if clip is None else videos.pixel_sha256(clip)
-    job = Job(
-        case, EXTERNAL, {}, 1, EXTERNAL, pixels, 0, 0.0, None, seed, "uint8",
-        label=label, suite=suite.name, split=split_of(suite, case),
-    )  # fmt: skip
+    # What could not be read is told apart by why: two systems that lack a case are two jobs, each with its reason.
+    pixels = f"none: {fault}" if clip is None else videos.pixel_sha256(clip)
+    job = Job(case, EXTERNAL, {}, {}, 1, EXTERNAL, pixels, None, 0, 0.0, None, seed, "uint8")
+    entry = Entry(job, suite.name, case, label, split_of(suite, case))
     if clip is None:
-        log(f"failed: {job.describe()}: {fault}")
+        log(f"failed: {entry.describe()}: {fault}")
         store.fail(job.id, fault, {"spec": job.identity()})
     else:
         facts: dict[str, Any] = {"spec": job.identity(), "nfe": None, "backward": None, "seconds": None}
         store.save_clip(job.id, clip, {**facts, "file": shown(paths[0])})
-    return job
+    return entry

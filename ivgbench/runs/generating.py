@@ -14,6 +14,7 @@ from ivgbench.runs.identity import GROUND_TRUTH, Job
 from ivgbench.runs.lab import Made
 from ivgbench.runs.progress import log, progress
 from ivgbench.runs.store import Store
+from ivgbench.runs.video import pixel_sha256
 
 
 class Generator:
@@ -27,7 +28,8 @@ class Generator:
     def make(self, jobs: Sequence[Job]) -> list[str | Failure]:
         """Makes the clips of a batch and stores them; for each its id, or why there is none.
 
-        A batch that fails (one bad case, or too little memory) is made again clip by clip.
+        A clip that is there as it was written is never replaced: scores stand on it. A batch that fails (one bad case,
+        or too little memory) is made again clip by clip.
         """
         if len(jobs) > 1:
             try:
@@ -49,6 +51,10 @@ class Generator:
         seconds = round((time.perf_counter() - started) / len(jobs), 4)
         about = {**self.about, **self.machine, "batch": len(jobs)}
         for job, clip in zip(jobs, made, strict=True):
+            if kept := self.store.intact(job.id):
+                if kept["pixel_sha256"] != pixel_sha256(clip.video):
+                    log(f"{job.describe()}: made again it has other pixels than the stored clip, which is kept")
+                continue
             facts = {"spec": job.identity(), "nfe": clip.nfe, "backward": clip.backward, "seconds": seconds}
             self.store.save_clip(job.id, clip.video, {**facts, "environment": about})
         return [job.id for job in jobs]

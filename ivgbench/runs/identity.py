@@ -1,4 +1,4 @@
-"""What a job is: everything that changes the pixels of one clip, and the hash of it that names the job's files."""
+"""What a run is made of: jobs, named by a hash of all that changes a clip's pixels, and entries that show them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ivgbench.cases import Case
 from ivgbench.files import digest
 
 #: Raised whenever the layout of `Job.identity` changes. Old jobs then simply have other ids; a test pins literal ids.
-IDENTITY_VERSION = 1
+IDENTITY_VERSION = 2
 #: Hex digits of an id: 80 bits, short enough for a folder's name.
 ID_DIGITS = 20
 #: The pseudo-method of the reference row: the asked scene itself, drawn by the pocket world instead of generated.
@@ -25,20 +25,24 @@ EXTERNAL = "external"
 class Job:
     """One clip to make: a case, a method with resolved options, a backbone, and the sampling settings.
 
-    method: canonical name. options: every field of the method's config, as plain data. version: the method's
-    algorithm version. backbone, weights: name and content hash (for pseudo-methods, of what draws or brought the clip).
+    method: canonical name. options: every field of the method's config, as plain data; changed: those that differ from
+    their defaults. version: the method's algorithm version, raised when its output or a default changes.
+    backbone, weights: name and content hash (for pseudo-methods, of what draws or brought the clip).
+    size: (height, width) of the frames in pixels; None: the denoiser's own, which its weights' hash stands for.
     scheduler: "ddim", "dpm", or None for the checkpoint's.
     lora: content hash of the adapter that is merged into the backbone, "" for none; lora_file: where it is.
-    source: what the backbone is loaded by (a name or folder). label, suite and split: how a run shows the job. These,
-    lora_file, and the case's id and metadata, change no pixel.
+    source: what the backbone is loaded by (a name or folder). It, lora_file, and the case's id and metadata change no
+    pixel.
     """
 
     case: Case
     method: str
     options: dict[str, Any]
+    changed: dict[str, Any]
     version: int
     backbone: str
     weights: str
+    size: tuple[int, int] | None
     steps: int
     guidance_scale: float
     scheduler: str | None
@@ -49,9 +53,6 @@ class Job:
     lora: str = ""
     lora_file: str = ""
     source: str = ""
-    label: str = ""
-    suite: str = ""
-    split: str = ""
 
     def identity(self) -> dict[str, Any]:
         """Plain data of everything that changes pixels. Device, engine, workers and batch size are not in it."""
@@ -61,10 +62,12 @@ class Job:
             "identity_version": IDENTITY_VERSION,
             "case": self.case.content(),
             "method": self.method,
-            "options": self.options,
+            # Without those at their default: an option that is new tomorrow renews no id of today.
+            "options": self.changed,
             "version": self.version,
             "backbone": self.backbone,
             "weights": self.weights,
+            "size": self.size,
             "steps": self.steps,
             "guidance_scale": float(self.guidance_scale),
             "scheduler": self.scheduler,
@@ -81,15 +84,37 @@ class Job:
 
     def describe(self) -> str:
         """For messages: what a person calls this job."""
-        return f"{self.label or self.method}, case {self.case.id}, seed {self.seed} ({self.id})"
+        return f"{self.method}, case {self.case.id}, seed {self.seed} ({self.id})"
 
-    def entry(self) -> dict[str, Any]:
-        """The job's row of a run's manifest."""
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A row of a run: the job that makes its clip, and how the run shows it. Several rows may show one job.
+
+    suite: its name. case: as it stands in that suite. label: the method's name in tables.
+    """
+
+    job: Job
+    suite: str
+    case: Case
+    label: str
+    split: str
+
+    @property
+    def seed(self) -> int:
+        return self.job.seed
+
+    def describe(self) -> str:
+        """For messages: what a person calls this row."""
+        return f"{self.label}, suite {self.suite}, case {self.case.id}, seed {self.seed} ({self.job.id})"
+
+    def record(self) -> dict[str, Any]:
+        """The row as a run's manifest keeps it."""
         return {
-            "job": self.id,
-            "method": self.method,
-            "label": self.label or self.method,
-            "options": self.options,
+            "job": self.job.id,
+            "method": self.job.method,
+            "label": self.label,
+            "options": self.job.options,
             "suite": self.suite,
             "split": self.split,
             "case": self.case.id,

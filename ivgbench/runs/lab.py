@@ -16,7 +16,6 @@ import numpy as np
 
 from ivgbench.cases import Case
 from ivgbench.errors import UserError
-from ivgbench.files import digest
 from ivgbench.registry import DETECTORS, FRAME_ENCODERS, METHODS, VIDEO_ENCODERS, Registry
 from ivgbench.runs.identity import GROUND_TRUTH, Job
 from ivgbench.runs.spec import RunSpec
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 class Facts(NamedTuple):
     """What a plan needs to know of the backbone before any work: name, hash of its files, defaults.
 
+    size: (height, width) of its frames in pixels; None: the denoiser's own.
     revision: the commit of the hub repository that it was fetched from, if it was.
     """
 
@@ -36,14 +36,16 @@ class Facts(NamedTuple):
     steps: int
     guidance_scale: float
     frames: int | None
+    size: tuple[int, int] | None
     revision: str | None = None
 
 
 class Resolved(NamedTuple):
-    """A method with all its options spelled out."""
+    """A method with all its options spelled out, and those again that differ from their defaults."""
 
     method: str
     options: dict[str, Any]
+    changed: dict[str, Any]
     version: int
 
 
@@ -101,7 +103,9 @@ class Lab:
             if needed or preset.hub_id is None:
                 raise
             weights = ""
-        return Facts(name, weights, preset.steps, preset.guidance, preset.frames, sources.revision(spec.backbone))
+        size = None if preset.height is None else (preset.height, preset.width)
+        revision = sources.revision(spec.backbone)
+        return Facts(name, weights, preset.steps, preset.guidance, preset.frames, size, revision)
 
     def costs(self, spec: RunSpec) -> Callable[[Job], Cost]:
         """A function: job -> what its clip costs, without weights; see `ivgbench.generator.cost`."""
@@ -129,7 +133,9 @@ class Lab:
         from ivgbench.generator.methods.base import resolve
 
         config = resolve(name, options)
-        return Resolved(name, dataclasses.asdict(config), config.version)
+        values, defaults = dataclasses.asdict(config), dataclasses.asdict(resolve(name))
+        changed = {key: value for key, value in values.items() if value != defaults[key]}
+        return Resolved(name, values, changed, config.version)
 
     def backbone(self, name: str, dtype: str, lora: str = "") -> Any:
         """Loads a backbone. `lora`: a file of adapters, "" for none."""
@@ -158,12 +164,10 @@ class Lab:
         return [Made(np.asarray(clip.video), clip.nfe, clip.backward) for clip in clips]
 
     def ground_truth_hash(self) -> str:
-        """Content hash of the code that draws the reference row: it has no weights, so its source stands for it."""
-        from inspect import getsource
+        """What stands for the weights of the world that draws the reference row: the version of its pixels."""
+        from ivgbench.pocket.world import WORLD_VERSION
 
-        from ivgbench.pocket import reference, world
-
-        return digest([getsource(reference), getsource(world)])
+        return f"world-{WORLD_VERSION}"
 
     def ground_truth(self, case: Case, seed: int) -> Made:
         """The asked scene drawn by the pocket world; it evaluates no network."""
@@ -223,9 +227,8 @@ def _settings(job: Job) -> dict[str, Any]:
     }
 
 
-def ground_truth_job(lab: Any, case: Case, seed: int, suite: str, split: str) -> Job:
+def ground_truth_job(lab: Any, case: Case, seed: int) -> Job:
     """The reference row's job of a case. It depends on no sampling setting, so it is shared by all runs."""
     return Job(
-        case, GROUND_TRUTH, {}, 1, "pocket-world", lab.ground_truth_hash(), 0, 0.0, None, seed, "uint8",
-        label=GROUND_TRUTH, suite=suite, split=split,
-    )  # fmt: skip
+        case, GROUND_TRUTH, {}, {}, 1, "pocket-world", lab.ground_truth_hash(), None, 0, 0.0, None, seed, "uint8"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from ivgbench.cases import Suite
 from ivgbench.errors import UserError
 from ivgbench.runs import scoring
 from ivgbench.runs.engines import Failure, failure_of
-from ivgbench.runs.identity import Job
+from ivgbench.runs.identity import Entry, Job
 from ivgbench.runs.planning import Plan
 from ivgbench.runs.progress import log, progress
 from ivgbench.runs.scoring import Judges
@@ -52,16 +53,22 @@ class Observer:
 
 
 def measure(
-    plan: Plan, judges: Judges, store: Store, lab: Any, engine: Any, jobs: list[Job], done: dict[str, dict[str, Any]]
+    plan: Plan,
+    judges: Judges,
+    store: Store,
+    lab: Any,
+    engine: Any,
+    entries: Sequence[Entry],
+    done: dict[str, dict[str, Any]],
 ) -> int:
-    """Detections, features and scores of the jobs that are `done`: id -> sidecar.
+    """Detections and features of the jobs that are `done` (id -> sidecar), and the scores of their entries.
 
     Returns how many clips and texts had to be looked at.
     """
-    by_id = {job.id: job for job in jobs}
+    jobs = {entry.job.id: entry.job for entry in entries}
     texts = {case.prompt for suite in plan.suites.values() for case in suite.cases}
     unread = [text for text in sorted(texts) if store.arrays(judges.clip, scoring.text_key(text)) is None]
-    looks = [look for look in (_to_look(store, judges, by_id[job], facts) for job, facts in done.items()) if look]
+    looks = [look for look in (_to_look(store, judges, jobs[job], facts) for job, facts in done.items()) if look]
     items = [*unread, *looks]
     start = partial(Observer, store, lab, plan.spec.detector, plan.spec.clip)
     unseen: dict[str, Failure] = {}
@@ -73,8 +80,10 @@ def measure(
                     raise UserError(f"the CLIP model cannot read the prompt {item!r}: {outcome.reason}")
                 unseen[item.job] = outcome
             advance()
-    for job in done:
-        _score(store, judges, by_id[job], plan.suites[by_id[job].suite], done[job], unseen.get(job))
+    # A job has a score in each suite that asks for it: captions are shuffled within a suite.
+    asked = {(entry.job.id, entry.suite): entry for entry in entries if entry.job.id in done}
+    for (job, suite), entry in asked.items():
+        _score(store, judges, entry, plan.suites[suite], done[job], unseen.get(job))
     return len(items)
 
 
@@ -90,16 +99,19 @@ def _to_look(store: Store, judges: Judges, job: Job, facts: dict[str, Any]) -> L
     return Look(job.id, phrases, embed) if phrases or embed else None
 
 
-def _score(store: Store, judges: Judges, job: Job, suite: Suite, facts: dict[str, Any], unseen: Failure | None) -> None:
+def _score(
+    store: Store, judges: Judges, entry: Entry, suite: Suite, facts: dict[str, Any], unseen: Failure | None
+) -> None:
     """Writes a job's score file, or into it why there is no score. Always anew: it is cheap, and never out of date."""
-    score, facts_of_score = scoring.score_id(job.id, judges, suite), {"job": job.id, **judges._asdict()}
+    job, score = entry.job, scoring.score_id(entry.job.id, judges, suite)
+    pixels, facts_of_score = facts["pixel_sha256"], {"job": job.id, **judges._asdict()}
     if unseen is None:
         try:
             values = scoring.score_job(store, judges, job.case, suite, facts)
         except (UserError, LookupError, ValueError) as fault:
             unseen = failure_of(fault)
         else:
-            store.save_score(score, values, facts_of_score)
+            store.save_score(score, pixels, values, facts_of_score)
             return
-    log(f"failed: {job.describe()}: {unseen.reason}")
-    store.fail_score(score, unseen.reason, {**facts_of_score, "trace": unseen.trace})
+    log(f"failed: {entry.describe()}: {unseen.reason}")
+    store.fail_score(score, pixels, unseen.reason, {**facts_of_score, "trace": unseen.trace})

@@ -9,7 +9,7 @@ from ivgbench.cases import Case, Suite
 from ivgbench.errors import UserError
 from ivgbench.files import file_sha256
 from ivgbench.runs import references
-from ivgbench.runs.identity import Job
+from ivgbench.runs.identity import GROUND_TRUTH, Entry, Job
 from ivgbench.runs.judging import with_judges
 from ivgbench.runs.lab import Facts, ground_truth_job
 from ivgbench.runs.spec import MethodSpec, RunSpec
@@ -19,14 +19,19 @@ from ivgbench.suites import load_suite, stand_in
 class Plan(NamedTuple):
     """A spec spelled out. `suites` by name, whole (scores shuffle captions over all of a suite's cases).
 
-    notes: what of a dry plan stands for something that is not on this machine.
+    entries: the run's rows. notes: what of a dry plan stands for something that is not on this machine.
     """
 
     spec: RunSpec
     facts: Facts
     suites: dict[str, Suite]
-    jobs: tuple[Job, ...]
+    entries: tuple[Entry, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """What the entries point at, each once: the clips to make."""
+        return tuple({entry.job.id: entry.job for entry in self.entries}.values())
 
 
 def split_of(suite: Suite, case: Case) -> str:
@@ -35,7 +40,7 @@ def split_of(suite: Suite, case: Case) -> str:
 
 
 def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
-    """Resolves every name and default of a spec, and lists its jobs. Users' mistakes surface here, before any work.
+    """Resolves every name and default of a spec, and lists its rows. Users' mistakes surface here, before any work.
 
     Case by case, all methods of a case next to each other: a run that is stopped early has compared what it has.
 
@@ -65,33 +70,29 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
         if not Path(spec.lora).is_file():
             raise UserError(f"run {spec.name!r}: there is no file {spec.lora} (lora)")
         lora = file_sha256(Path(spec.lora))
-    jobs = []
+    entries = []
     for suite in suites.values():
         for case in suite.cases[: spec.cases]:
             for seed in spec.seeds:
                 split = split_of(suite, case)
                 if spec.ground_truth:
-                    jobs.append(ground_truth_job(lab, case, seed, suite.name, split))
+                    job = ground_truth_job(lab, case, seed)
+                    entries.append(Entry(job, suite.name, case, GROUND_TRUTH, split))
                 for one, resolved in methods:
-                    jobs.append(
-                        Job(
-                            case=case,
-                            method=resolved.method,
-                            options=resolved.options,
-                            version=resolved.version,
-                            backbone=facts.backbone,
-                            weights=facts.weights,
-                            seed=seed,
-                            **_sampling(spec, one, facts),
-                            lora=lora,
-                            lora_file=spec.lora,
-                            source=spec.backbone,
-                            label=one.label or resolved.method,
-                            suite=suite.name,
-                            split=split,
-                        )
+                    job = Job(
+                        case=case,
+                        **resolved._asdict(),
+                        backbone=facts.backbone,
+                        weights=facts.weights,
+                        size=facts.size,
+                        seed=seed,
+                        **_sampling(spec, one, facts),
+                        lora=lora,
+                        lora_file=spec.lora,
+                        source=spec.backbone,
                     )
-    return Plan(spec, facts, suites, tuple(jobs), tuple(notes))
+                    entries.append(Entry(job, suite.name, case, one.label or resolved.method, split))
+    return Plan(spec, facts, suites, tuple(entries), tuple(notes))
 
 
 def _sampling(spec: RunSpec, one: MethodSpec, facts: Facts) -> dict[str, Any]:
@@ -110,6 +111,4 @@ def shard_of(jobs: tuple[Job, ...], shard: str | None) -> tuple[Job, ...]:
     index, slash, count = shard.partition("/")
     if not (slash and index.isdigit() and count.isdigit() and int(index) < int(count)):
         raise UserError(f"--shard {shard!r}: write i/n with i from 0 to n-1, e.g. 0/2 and 1/2")
-    unique = list({job.id: job for job in jobs}.values())
-    mine = {job.id for job in unique[int(index) :: int(count)]}
-    return tuple(job for job in jobs if job.id in mine)
+    return jobs[int(index) :: int(count)]

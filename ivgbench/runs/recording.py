@@ -13,7 +13,7 @@ import numpy as np
 from ivgbench.errors import UserError
 from ivgbench.runs import generating
 from ivgbench.runs.environment import environment
-from ivgbench.runs.identity import Job
+from ivgbench.runs.identity import Entry, Job
 from ivgbench.runs.lab import Lab, Made
 from ivgbench.runs.planning import Plan
 from ivgbench.runs.spec import MethodSpec
@@ -24,6 +24,7 @@ KIND = "activations-1"
 #: The rows that are compared; Mask Normalization is the only difference between the second and the third.
 BASELINE, MASKED, NORMALISED = "plain", "masks-alone", "mask-norm"
 ROWS = (MethodSpec(BASELINE), MethodSpec("peekaboo", {"scope": "paper"}, MASKED), MethodSpec(NORMALISED))
+LABELS = frozenset(row.label or row.method for row in ROWS)
 #: Options that rows with masks must share.
 MASKS = ("scope", "without", "bind", "frozen_steps")
 #: The layers and their outputs, as `Recorder` names them; a recording keeps the outputs' quantiles at these levels.
@@ -58,15 +59,15 @@ class RecordingLab(Lab):
 class Activations(NamedTuple):
     """Recordings of the cases that all rows have, in one order.
 
-    variance: row -> [cases, steps]; frozen_steps: how many steps the masks are on; cases: (split, case, seed) of each;
-    quantiles: [cases, 2, 3, levels] of Mask Normalization's row: the `OUTPUTS` of the `LAYERS` at `LEVELS`, at the
-    last step with masks; NaN for a layer that is not normalised.
+    variance: row -> [cases, steps]; frozen_steps: how many steps the masks are on; cases: (split, suite, case, seed)
+    of each; quantiles: [cases, 2, 3, levels] of Mask Normalization's row: the `OUTPUTS` of the `LAYERS` at `LEVELS`,
+    at the last step with masks; NaN for a layer that is not normalised.
     """
 
     variance: dict[str, np.ndarray]
     quantiles: np.ndarray
     frozen_steps: int
-    cases: tuple[tuple[str, str, int], ...]
+    cases: tuple[tuple[str, str, str, int], ...]
 
     def relative(self, row: str) -> np.ndarray:
         """A row's variance in units of the baseline's on the same case and step, [cases, steps]."""
@@ -75,7 +76,7 @@ class Activations(NamedTuple):
 
 def in_plan(plan: Plan) -> bool:
     """Whether a plan has all the rows that are recorded."""
-    return {row.label or row.method for row in ROWS} <= {job.label for job in plan.jobs}
+    return {entry.label for entry in plan.entries} >= LABELS
 
 
 def record(plan: Plan, store: Store, engine: Any, device: str) -> Activations:
@@ -87,27 +88,28 @@ def record(plan: Plan, store: Store, engine: Any, device: str) -> Activations:
     if not in_plan(plan):
         rows = ", ".join(row.label or row.method for row in ROWS)
         raise UserError(f"run {plan.spec.name!r} lacks rows that activations are compared by: {rows}")
-    jobs = list({job.id: job for job in plan.jobs if job.label in {row.label or row.method for row in ROWS}}.values())
-    if len({str([job.options[name] for name in MASKS]) for job in jobs if job.label != BASELINE}) > 1:
+    entries = [entry for entry in plan.entries if entry.label in LABELS]
+    if len({str([entry.job.options[name] for name in MASKS]) for entry in entries if entry.label != BASELINE}) > 1:
         raise UserError(
             f"run {plan.spec.name!r}: {MASKED} and {NORMALISED} are compared under the same masks; give both rows the "
             f"same {', '.join(MASKS)}"
         )
+    jobs = list({entry.job.id: entry.job for entry in entries}.values())
     missing = [job for job in jobs if store.arrays(KIND, job.id) is None]
     generating.generate(store, RecordingLab(store, device), engine, missing, len(jobs), environment())
-    return read(jobs, store)
+    return read(entries, store)
 
 
-def read(jobs: list[Job], store: Store) -> Activations:
-    """The recordings of jobs that are all there."""
-    found: dict[str, dict[tuple[str, str, int], dict[str, np.ndarray]]] = {}
-    for job in jobs:
-        arrays = store.arrays(KIND, job.id)
+def read(entries: list[Entry], store: Store) -> Activations:
+    """The recordings of a plan's compared rows; all are there."""
+    found: dict[str, dict[tuple[str, str, str, int], dict[str, np.ndarray]]] = {}
+    for entry in entries:
+        arrays = store.arrays(KIND, entry.job.id)
         if arrays is None:
-            raise UserError(f"no activations of {job.describe()}: {store.failure(job.id) or 'not recorded'}")
-        found.setdefault(job.label, {})[job.split, job.case.id, job.seed] = arrays
+            raise UserError(f"no activations of {entry.describe()}: {store.failure(entry.job.id) or 'not recorded'}")
+        found.setdefault(entry.label, {})[entry.split, entry.suite, entry.case.id, entry.seed] = arrays
     keys = tuple(sorted(found[BASELINE]))
     variance = {label: np.stack([mine[key]["variance"] for key in keys]) for label, mine in found.items()}
     quantiles = np.stack([found[NORMALISED][key]["quantiles"] for key in keys])
-    frozen = next(job.options["frozen_steps"] for job in jobs if job.label == NORMALISED)
+    frozen = next(entry.job.options["frozen_steps"] for entry in entries if entry.label == NORMALISED)
     return Activations(variance, quantiles, frozen, keys)

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from ivgbench.runs import generating, measuring, scoring, sets
 from ivgbench.runs.clip_store import each_done
 from ivgbench.runs.environment import environment
-from ivgbench.runs.identity import EXTERNAL, Job
+from ivgbench.runs.identity import EXTERNAL, Entry, Job
 from ivgbench.runs.planning import Plan
 from ivgbench.runs.progress import log
 from ivgbench.runs.scoring import Judges
-from ivgbench.runs.store import Store
+from ivgbench.runs.store import SCORE_VERSION, Store
 
 
 class Outcome(NamedTuple):
@@ -36,33 +36,40 @@ def run(
         UserError: a model cannot be loaded, or something of the user's is wrong before any work.
         DiskFull, StartFailed: see `engines`. What was finished before is kept.
     """
-    mine = list({job.id: job for job in (plan.jobs if jobs is None else jobs)}.values())
+    mine = list(plan.jobs if jobs is None else jobs)
+    ids = [job.id for job in mine]
+    entries = [entry for entry in plan.entries if entry.job.id in set(ids)]
     clip = lab.clip(plan.spec.clip)
     judges = Judges(lab.detector(plan.spec.detector).id, clip.id, clip.squashed().id)
     write_manifest(plan, judges, store)
-    done = each_done(store, [job.id for job in mine], log)
+    done = each_done(store, ids, log)
     # Another system's clips cannot be made here: they are there or have failed.
     open_jobs = [job for job in mine if job.id not in done and job.method != EXTERNAL]
     made = generating.generate(store, lab, engine, open_jobs, len(mine), environment(), batch_size)
-    done = each_done(store, [job.id for job in mine], log)
-    looked = measuring.measure(plan, judges, store, lab, engine, mine, done)
+    done = each_done(store, ids, log)
+    looked = measuring.measure(plan, judges, store, lab, engine, entries, done)
     if plan.spec.references:
         looked += sets.measure(plan, store, lab, engine)
-    failed = {job.id for job in mine if _failed(store, judges, plan, job)}
-    missing = {job.id for job in mine} - done.keys() - failed
+    failed = {entry.job.id for entry in entries if _failed(store, judges, plan, entry, done.get(entry.job.id))}
+    missing = set(ids) - done.keys() - failed
     if not (made or looked or failed or missing):
         log(f"nothing to do: all {len(mine)} jobs are done")
     return Outcome(plan.spec.name, len(mine), made, len(failed), len(missing))
 
 
-def _failed(store: Store, judges: Judges, plan: Plan, job: Job) -> bool:
-    score = scoring.score_id(job.id, judges, plan.suites[job.suite])
-    return store.failure(job.id) is not None or store.score_failure(score) is not None
+def _failed(store: Store, judges: Judges, plan: Plan, entry: Entry, facts: dict[str, Any] | None) -> bool:
+    if facts is None:
+        return store.failure(entry.job.id) is not None
+    score = scoring.score_id(entry.job.id, judges, plan.suites[entry.suite])
+    return store.score_failure(score, facts["pixel_sha256"]) is not None
 
 
 def write_manifest(plan: Plan, judges: Judges, store: Store) -> None:
     """What the run is made of, before any work: an unfinished run is then known to be unfinished."""
-    entries = [{**job.entry(), "score": scoring.score_id(job.id, judges, plan.suites[job.suite])} for job in plan.jobs]
+    entries = [
+        {**entry.record(), "score": scoring.score_id(entry.job.id, judges, plan.suites[entry.suite])}
+        for entry in plan.entries
+    ]
     manifest = {
         "jobs": entries,
         "backbone": {
@@ -72,6 +79,7 @@ def write_manifest(plan: Plan, judges: Judges, store: Store) -> None:
         },
         "detector": judges.detector,
         "clip": judges.clip,
+        "metrics": SCORE_VERSION,
         "suites": {suite.name: suite.sha256 for suite in plan.suites.values()},
         "environment": environment(),
     }

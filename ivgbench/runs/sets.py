@@ -21,7 +21,7 @@ from ivgbench.metrics.kid import cubic
 from ivgbench.runs import references
 from ivgbench.runs.clip_store import each_done
 from ivgbench.runs.engines import Failure
-from ivgbench.runs.identity import FLOOR, Job
+from ivgbench.runs.identity import FLOOR, Entry
 from ivgbench.runs.planning import Plan
 from ivgbench.runs.progress import log, progress
 from ivgbench.runs.references import Video
@@ -72,7 +72,7 @@ def measure(plan: Plan, store: Store, lab: Any, engine: Any) -> int:
     Raises:
         UserError: a reference that is not there, or a video that cannot be read.
     """
-    clips = _clips(plan.jobs, store)
+    clips = _clips(plan.entries, store)
     count = min(map(len, clips.values()), default=0)
     if count < 2:
         log("FID, KID and JEDi wait until every method has clips of at least 2 cases")
@@ -95,13 +95,13 @@ def measure(plan: Plan, store: Store, lab: Any, engine: Any) -> int:
     against = list({one.against: one for one in todo})
     list(_each(engine, "references", start, Comparer.prepare, [(keys, e) for keys in against for e in encoders]))
     known |= {row["content"]: row for row in _each(engine, "sets", start, Comparer.compare, todo)}
-    expected = len({(job.suite, job.case.id, job.seed) for job in plan.jobs})
+    expected = max(len({one.job.id for one in plan.entries if one.label == label}) for label, _ in clips)
     rows = []
     for one in comparisons:
         about = {"reference": one.reference, "label": one.label, "method": one.method, "n_expected": expected}
         about |= {
             "against": digest(one.against),
-            "jobs": jobs_digest(job.id for job in plan.jobs),
+            "jobs": jobs_digest(entry.job.id for entry in plan.entries),
             "encoders": {f"{e.of} {e.name}": e.id for e in encoders},
         }
         rows.append({**known[one.content(encoders)], **about})
@@ -114,21 +114,25 @@ def jobs_digest(ids: Iterable[str]) -> str:
     return digest(sorted(ids))
 
 
-def _clips(jobs: Sequence[Job], store: Store) -> dict[tuple[str, str], list[tuple[str, str]]]:
-    """(label, method) -> (key, job id) of its clips, of the cases that all have; empty while some are to be made."""
-    done = each_done(store, list({job.id for job in jobs}), log)
-    if any(job.id not in done and store.failure(job.id) is None for job in jobs):
+def _clips(entries: Sequence[Entry], store: Store) -> dict[tuple[str, str], list[tuple[str, str]]]:
+    """(label, method) -> (key, job id) of its clips, of the cases that all have; empty while some are to be made.
+
+    A clip that stands in two suites counts once.
+    """
+    ids = {entry.job.id for entry in entries}
+    done = each_done(store, list(ids), log)
+    if any(job not in done and store.failure(job) is None for job in ids):
         return {}
     cases: dict[tuple, set[str]] = {}
-    for job in jobs:
-        if job.id in done:
-            cases.setdefault((job.suite, job.case.id, job.seed), set()).add(job.label)
-    labels = {job.label for job in jobs}
-    found: dict[tuple[str, str], list[tuple[str, str]]] = {(job.label, job.method): [] for job in jobs}
-    for job in jobs:
-        if cases.get((job.suite, job.case.id, job.seed)) == labels:
-            found[job.label, job.method].append((done[job.id]["pixel_sha256"], job.id))
-    return found
+    for entry in entries:
+        if entry.job.id in done:
+            cases.setdefault((entry.suite, entry.case.id, entry.seed), set()).add(entry.label)
+    labels = {entry.label for entry in entries}
+    found: dict[tuple[str, str], dict[str, str]] = {(entry.label, entry.job.method): {} for entry in entries}
+    for entry in entries:
+        if cases.get((entry.suite, entry.case.id, entry.seed)) == labels:
+            found[entry.label, entry.job.method][entry.job.id] = done[entry.job.id]["pixel_sha256"]
+    return {row: [(key, job) for job, key in clips.items()] for row, clips in found.items()}
 
 
 def _encoders(plan: Plan, lab: Any) -> list[Encoder]:

@@ -4,7 +4,7 @@
     ROOT/jobs/<job>/sidecar.json     written last: what was asked, hashes, cost, environment
     ROOT/jobs/<job>/failed.json      why there is no clip; the next run tries again
     ROOT/cache/<model>/<key>.npz     detections and features, keyed by the model's id and the clip's pixels
-    ROOT/scores/<score>.json         metrics of one job under one set of judges, or why it has none
+    ROOT/scores/<score>.json         metrics of a job's pixels in a suite under a set of judges, or why it has none
     ROOT/sets/<run>.json             metrics of whole sets: a row per method and reference
     ROOT/manifests/<run>.json        which jobs a run is made of
 
@@ -29,7 +29,7 @@ from ivgbench.files import digest, write_atomic, write_json
 from ivgbench.runs.clip_store import ClipStore
 
 #: Raised when the meaning of a score file changes.
-SCORE_VERSION = 1
+SCORE_VERSION = 2
 #: Raised when the layout of a row of set metrics changes.
 SET_VERSION = 1
 
@@ -58,33 +58,35 @@ class Store(ClipStore):
 
     # ---- scores
 
-    def save_score(self, score: str, values: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-        """Stores a job's metrics. Values that are not finite become null: undefined, never 0."""
-        record = {**facts, "metrics": _finite(values), "score_version": SCORE_VERSION}
-        write_json(self._score_path(score), record)
+    def save_score(self, score: str, pixels: str, values: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        """Stores the metrics of a clip whose pixels have the hash `pixels`: they are no other clip's.
 
-    def fail_score(self, score: str, reason: str, facts: Mapping[str, Any]) -> None:
-        """Records why a job's clip has no metrics. The next run with these judges tries again."""
-        write_json(self._score_path(score), {**facts, "reason": reason, "score_version": SCORE_VERSION})
+        Values that are not finite become null: undefined, never 0.
+        """
+        write_json(self._score_path(score), {**facts, **_made_from(pixels), "metrics": _finite(values)})
 
-    def score(self, score: str) -> dict[str, float | None] | None:
-        """Metrics of a job by their names, or None when it is not scored (or the file is damaged)."""
-        metrics = self._score_record(score).get("metrics")
+    def fail_score(self, score: str, pixels: str, reason: str, facts: Mapping[str, Any]) -> None:
+        """Records why a clip has no metrics. The next run with these judges tries again."""
+        write_json(self._score_path(score), {**facts, **_made_from(pixels), "reason": reason})
+
+    def score(self, score: str, pixels: str) -> dict[str, float | None] | None:
+        """Metrics of a clip by their names, or None when these pixels are not scored (or the file is damaged)."""
+        metrics = self._score_record(score, pixels).get("metrics")
         return dict(metrics) if isinstance(metrics, dict) else None
 
-    def score_failure(self, score: str) -> str | None:
-        """Why the last attempt at scoring a job failed, on one line; None when there was no failure."""
-        reason = self._score_record(score).get("reason")
+    def score_failure(self, score: str, pixels: str) -> str | None:
+        """Why the last attempt at scoring these pixels failed, on one line; None when there was no failure."""
+        reason = self._score_record(score, pixels).get("reason")
         return None if reason is None else " ".join(str(reason).split())
 
     def _score_path(self, score: str) -> Path:
         return self.root / "scores" / f"{score}.json"
 
-    def _score_record(self, score: str) -> dict[str, Any]:
+    def _score_record(self, score: str, pixels: str) -> dict[str, Any]:
         try:
             record = json.loads(self._score_path(score).read_text(encoding="utf-8"))
-            return record if record["score_version"] == SCORE_VERSION else {}
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return record if record.items() >= _made_from(pixels).items() else {}
+        except (FileNotFoundError, ValueError, AttributeError):
             return {}
 
     def save_set_rows(self, run: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -144,10 +146,10 @@ class Store(ClipStore):
     def load_rows(self, run: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """A run's results in long form, and its manifest.
 
-        One row per job and metric: job, method, label, suite, split, case, seed, metric, value, status. The status is
+        One row per entry and metric: job, method, label, suite, split, case, seed, metric, value, status. The status is
         "ok"; "undefined" (value None: the metric has no value here, e.g. a distance without a detection); one row with
         metric "failed" and status "failed: why"; or one row with metric "missing" and status "missing" (not made, or
-        not scored yet).
+        these pixels are not scored yet).
         """
         manifest = self.manifest(run)
         rows = []
@@ -158,13 +160,22 @@ class Store(ClipStore):
         return rows, manifest
 
     def _outcome(self, entry: Mapping[str, Any]) -> list[tuple[str, float | None, str]]:
-        values = self.score(entry["score"])
-        reason = self.failure(entry["job"]) or (self.score_failure(entry["score"]) if values is None else None)
+        facts, values = self.intact(entry["job"]), None
+        if facts is None:
+            reason = self.failure(entry["job"])
+        else:
+            values = self.score(entry["score"], facts["pixel_sha256"])
+            reason = self.score_failure(entry["score"], facts["pixel_sha256"])
         if reason:
             return [("failed", None, f"failed: {reason}")]
-        if values is None or not self.intact(entry["job"]):
+        if values is None:
             return [("missing", None, "missing")]
         return [(name, value, "undefined" if value is None else "ok") for name, value in values.items()]
+
+
+def _made_from(pixels: str) -> dict[str, Any]:
+    """What a score is valid for, and for nothing else."""
+    return {"pixel_sha256": pixels, "score_version": SCORE_VERSION}
 
 
 def _finite(value: Any) -> Any:

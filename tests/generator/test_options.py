@@ -53,6 +53,33 @@ def test_wrong_options_are_refused(method, options, message):
         resolve(method, options)
 
 
+MASKS = {"frozen_steps": 4, "scope": "paper", "without": None, "bind": "all-words"}
+MASK_NORM = {**MASKS, "norm_self": True, "norm_cross": True}
+ID = {**MASK_NORM, "gamma": 0.1, "inner_steps": 1, "window": None}
+PINNED = {
+    ("plain", 1): {},
+    ("peekaboo", 1): {**MASKS, "scope": "official"},
+    ("trailblazer", 1): {
+        "spatial_steps": 5, "temporal_steps": 5, "spatial_strengthen": 0.1, "spatial_weaken": 0.001,
+        "temporal_strengthen": 0.1, "temporal_weaken": 0.001, "trailing_length": 15, "token_indices": None,
+        "temporal_gate": "official", "integration_steps": 20, "integration_region": "official",
+    },
+    ("mask-norm", 1): MASK_NORM,
+    ("mask-norm-id", 1): ID,
+    ("mask-norm-tid", 1): {
+        **ID, "kappa": 0.1, "c_g": None, "gradient": "detached", "guided_steps": "all", "crop_grid": "mean",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "version"), PINNED)
+def test_defaults_belong_to_a_version(name, version):
+    # A job's id leaves out options at their default. A new option is added here with the default that changes no
+    # pixel; a default that changes raises the method's version, and is a new line.
+    config = resolve(name)
+    assert config.version == version and dataclasses.asdict(config) == PINNED[name, version]
+
+
 NAMES = {
     "peekaboo": "frozen_steps scope bind",
     "trailblazer": "spatial_steps temporal_steps spatial_strengthen spatial_weaken temporal_strengthen temporal_weaken "

@@ -80,6 +80,6 @@ def stored(tmp_path_factory):
         features[job] = rng.normal(size=(8, 3)) + (entry["label"] == "plain")
         store.save_arrays(manifest["clip"], pixels, {"frames": features[job]})
         values = {row["metric"]: row["value"] for row in rows if row["job"] == job}
-        store.save_score(entry["score"], values, {})
+        store.save_score(entry["score"], pixels, values, {})
     store.save_manifest("table1", manifest)
     return store, rows, manifest, features

@@ -22,10 +22,10 @@ def store(make_run, tmp_path):
     rows, manifest = make_run(["plain", "mask-norm"], cases=3, seeds=(0,))
     for entry in manifest["jobs"]:
         asked = {"prompt": EVIL, "subjects": [{"boxes": [[0.25, 0.25, 0.75, 0.75]] * 2}]}
-        store.save_clip(entry["job"], np.zeros((2, *SIZE, 3), np.uint8), {"spec": {"case": asked}})
+        clip = store.save_clip(entry["job"], np.zeros((2, *SIZE, 3), np.uint8), {"spec": {"case": asked}})
         entry["score"] = f"{entry['job']}-score"
         values = {row["metric"]: row["value"] for row in rows if row["job"] == entry["job"]}
-        store.save_score(entry["score"], values, {})
+        store.save_score(entry["score"], clip["pixel_sha256"], values, {})
     manifest |= {"suites": {"s": "ab" * 32}, "environment": {"torch": "9.9", "ray": None}}
     store.save_manifest("table1", manifest)
     return store
@@ -105,7 +105,7 @@ def test_the_same_results_give_the_same_page(store, tmp_path):
 
 def test_a_partial_run_says_what_is_missing(store, tmp_path):
     job, lost = store.manifest("table1")["jobs"][:2]
-    store.fail_score(job["score"], "no such <phrase>", {})
+    store.fail_score(job["score"], store.sidecar(job["job"])["pixel_sha256"], "no such <phrase>", {})
     store.video_path(lost["job"]).write_bytes(b"scribble")
     with pytest.raises(UserError, match="is partial"):
         written(store, tmp_path)

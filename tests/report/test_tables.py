@@ -256,8 +256,8 @@ def test_table_reads_the_store(tmp_path, make_run):
     for job in manifest["jobs"]:
         job["score"] = f"{job['job']}-judged"
         values = {row["metric"]: row["value"] for row in rows if row["job"] == job["job"]}
-        store.save_score(job["score"], values, {})
-        store.save_clip(job["job"], clip, {"seconds": 1.0})
+        pixels = store.save_clip(job["job"], clip, {"seconds": 1.0})["pixel_sha256"]
+        store.save_score(job["score"], pixels, values, {})
     store.save_manifest("table1", manifest)
     frame = table(1, runs=tmp_path)
     assert frame["n_scored"].tolist() == [3] * 14
@@ -265,6 +265,7 @@ def test_table_reads_the_store(tmp_path, make_run):
     assert line_of(frame, "static", "peekaboo")["clip_sim"] == pytest.approx(expected)
     pd.testing.assert_frame_equal(table(1, runs=str(tmp_path), run="table1"), frame)
 
+    store.discard(manifest["jobs"][0]["job"])
     store.fail(manifest["jobs"][0]["job"], "out of memory", {})
     with pytest.raises(
         UserError, match="1 failed of 42 clips; first: plain, case case-00, seed 0: failed: out of memory"

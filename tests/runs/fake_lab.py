@@ -98,7 +98,7 @@ class FakeLab:
         return {"threads": 1, "device": "fake"}
 
     def facts(self, spec: object, needed: bool = True) -> Facts:
-        return Facts("pocket", self.weights, 3, 6.0, 8)
+        return Facts("pocket", self.weights, 3, 6.0, 8, (HEIGHT, WIDTH))
 
     def costs(self, spec: object) -> object:
         from ivgbench.generator.cost import Cost  # not for the worker processes, which import this file
@@ -106,12 +106,12 @@ class FakeLab:
         return lambda job: Cost(job.steps, 1, 10**12, (2**30, 2**30, 2**30), (2**31, 2**30))
 
     def resolve(self, method: str, options: dict) -> Resolved:
-        return Resolved(METHODS.canonical(method), {"shift": 0.0, **options}, 1)
+        return Resolved(METHODS.canonical(method), {"shift": 0.0, **options}, options, 1)
 
     def backbone(self, name: str, dtype: str, lora: str = "") -> str:
         return f"{name} in {dtype}"
 
-    def generate(self, backbone: str, job: object) -> Made:
+    def generate(self, backbone: str, job: object, callback: object = None) -> Made:
         self.note(job.case.id)
         how = self.broken.get(job.case.id)
         if how == "raise":

@@ -20,7 +20,7 @@ def cost(job):
 
 def test_rows_add_up_and_leave_out_what_is_done():
     plan = make_plan(SPEC, FakeLab(None))
-    done = {job.id for job in plan.jobs if job.method == "plain" and job.suite == "pocket-static"}
+    done = {one.job.id for one in plan.entries if one.label == "plain" and one.suite == "pocket-static"}
     device = Gpu("x", memory=4, half=100, single=10)
     truth, plain, tid = estimates.rows(plan, done, cost, device)
     hour = estimates.UTILISATION * 10e12 * 3600  # of operations in float32
@@ -39,7 +39,7 @@ def test_methods_of_other_precision_have_their_own_speed():
 
 def test_a_cost_is_asked_for_once_per_kind_of_job():
     asked = []
-    estimates.rows(make_plan(SPEC, FakeLab(None)), set(), lambda job: asked.append(job.label) or cost(job), None)
+    estimates.rows(make_plan(SPEC, FakeLab(None)), set(), lambda job: asked.append(job.method) or cost(job), None)
     assert asked == ["plain", "mask-norm-tid"]
 
 

@@ -27,7 +27,7 @@ def test_every_row_is_recorded_with_its_clip(recorded):
     plan, store, seen = recorded
     assert set(seen.variance) == {recording.BASELINE, recording.MASKED, recording.NORMALISED}
     assert all(values.shape == (1, 2) and (values > 0).all() for values in seen.variance.values())
-    assert seen.cases == (("static", "pocket-static-00", 0),)
+    assert seen.cases == (("static", "pocket-static", "pocket-static-00", 0),)
     assert all(store.sidecar(job.id)["nfe"] == 2 for job in plan.jobs)
 
 
@@ -49,9 +49,18 @@ def test_what_is_recorded_is_not_made_again(recorded):
     assert np.array_equal(again.quantiles, seen.quantiles)
 
 
+def test_a_recording_replaces_no_clip(recorded, tmp_path, capsys):
+    plan, store = recorded[0], Store(tmp_path)
+    job = plan.jobs[0]
+    black = store.save_clip(job.id, np.zeros((8, 48, 80, 3), np.uint8), {})
+    recording.record(plan, store, InlineEngine(), "cpu")
+    assert store.sidecar(job.id) == black
+    assert "other pixels than the stored clip, which is kept" in capsys.readouterr().err
+
+
 def test_a_missing_recording_is_named(recorded, tmp_path):
-    with pytest.raises(UserError, match="no activations of plain, case pocket-static-00"):
-        recording.read(list(recorded[0].jobs), Store(tmp_path))
+    with pytest.raises(UserError, match="no activations of plain, suite pocket-static, case pocket-static-00"):
+        recording.read(list(recorded[0].entries), Store(tmp_path))
 
 
 def test_a_layer_that_is_not_normalised_has_no_quantiles(tmp_path):

@@ -9,6 +9,7 @@ from fake_lab import FakeLab, InlineEngine, unit
 
 from ivgbench import load_suite
 from ivgbench.errors import UserError
+from ivgbench.report import table
 from ivgbench.runs import runner
 from ivgbench.runs.engines import DiskFull, LocalEngine
 from ivgbench.runs.external import import_videos
@@ -119,7 +120,7 @@ def test_batches_hold_what_can_be_made_together():
     made = batches(plan.jobs, 2)
     assert sorted(job.id for batch in made for job in batch) == sorted(job.id for job in plan.jobs)
     assert max(map(len, made)) == 2
-    assert all(len({job.label for job in batch}) == 1 for batch in made)
+    assert all(len({job.method for job in batch}) == 1 for batch in made)
     assert batches(plan.jobs, 1) == [[job] for job in plan.jobs]
     with pytest.raises(UserError, match="--batch-size must be at least 1"):
         batches(plan.jobs, 0)
@@ -223,6 +224,72 @@ def test_jobs_asked_for_twice_are_made_once(tmp_path):
     lab, store = FakeLab(tmp_path / "log"), Store(tmp_path)
     assert runner.run(make_plan(twins, lab), store, lab, InlineEngine()).total == 1
     assert {row["label"] for row in store.load_rows("r")[0]} == {"mask-norm-tid", "twin"}
+
+
+def test_a_case_in_two_suites_is_made_once_and_scored_in_both(tmp_path):
+    whole, half = load_suite("static"), tmp_path / "half.jsonl"
+    renamed = replace(whole.cases[0], id="first-again", metadata={"split": "own"})
+    type(whole)("half", 8, (renamed, *whole.cases[1:4])).save(half)
+    spec = RunSpec("r", (MethodSpec("tid"),), suites=("static", str(half)), cases=4, ground_truth=True)
+    lab, store = FakeLab(tmp_path / "log"), Store(tmp_path)
+    outcome = runner.run(make_plan(spec, lab), store, lab, InlineEngine())
+    assert outcome == ("r", 8, 8, 0, 0) and len(lab.made()) == 8
+    rows, manifest = store.load_rows("r")
+    assert len(manifest["jobs"]) == 16 and {row["status"] for row in rows} == {"ok"}
+    first, second = ([r for r in rows if r["case"] == case] for case in (FIRST, "first-again"))
+    assert {row["job"] for row in first} == {row["job"] for row in second}
+    assert {(row["suite"], row["split"]) for row in second} == {("half", "own")}
+    for name, equal in (("miou", True), ("clip_sim", True), ("clip_sim_shuffled", False)):
+        # The captions that are shuffled are those of the suite, and the suites are not the same.
+        one, two = (value(part, "mask-norm-tid", part[0]["case"], name) for part in (first, second))
+        assert (one == two) == equal
+    frame = table(1, tmp_path, "r")
+    assert frame["n_scored"].tolist() == frame["n_expected"].tolist() == [7, 7, 1, 1]
+
+
+def test_a_replaced_clip_has_no_score_until_it_is_scored(tmp_path):
+    lab, store = FakeLab(tmp_path / "log"), Store(tmp_path)
+    plan = make_plan(RunSpec("r", (MethodSpec("tid"),), suites=("static",), cases=1), lab)
+    runner.run(plan, store, lab, InlineEngine())
+    assert value(store.load_rows("r")[0], "mask-norm-tid", FIRST, "miou") > 0.8
+    facts = store.sidecar(plan.jobs[0].id)
+    store.save_clip(plan.jobs[0].id, np.zeros((8, 48, 80, 3), np.uint8), facts)
+    assert [row["status"] for row in store.load_rows("r")[0]] == ["missing"]
+    assert runner.run(plan, store, lab, InlineEngine()).made == 0
+    assert value(store.load_rows("r")[0], "mask-norm-tid", FIRST, "miou") == 0
+
+
+def test_frames_of_another_size_are_another_job(tmp_path):
+    class Square(FakeLab):
+        def facts(self, spec, needed=True):
+            return super().facts(spec, needed)._replace(size=(64, 64))
+
+    (wide,), (square,) = (
+        make_plan(RunSpec("r", (MethodSpec("tid"),), suites=("static",), cases=1), lab).jobs
+        for lab in (FakeLab(None), Square(None))
+    )
+    assert wide.id != square.id
+
+
+def test_systems_that_lack_a_case_keep_each_their_own_reason(tmp_path):
+    suite, store, lab = load_suite("static"), Store(tmp_path), FakeLab(tmp_path / "log")
+    suite = replace(suite, cases=suite.cases[:2])
+    names = {}
+    for system in ("a", "b"):
+        (tmp_path / system).mkdir()
+        clip = lab.draw(suite.cases[0], 0.0, 0).video
+        (tmp_path / system / f"{suite.cases[0].id}.mkv").write_bytes(encode(clip))
+    (tmp_path / "b" / f"{suite.cases[1].id}.mp4").write_text("no video")
+    for system in ("a", "b"):
+        plan = import_videos(tmp_path / system, suite, system, store)
+        assert runner.run(plan, store, lab, InlineEngine()).failed == 1
+        names[system] = plan.spec.name
+    reasons = {
+        system: [row["status"] for row in store.load_rows(run)[0] if row["metric"] == "failed"]
+        for system, run in names.items()
+    }
+    assert "no video" in reasons["a"][0] and "cannot read the video" not in reasons["a"][0]
+    assert "cannot read the video" in reasons["b"][0]
 
 
 def test_a_sidecar_tells_how_a_clip_was_made(tmp_path):

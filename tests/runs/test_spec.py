@@ -57,7 +57,8 @@ def test_the_papers_table_2_measures_the_clips_of_its_table_1():
 def test_the_baselines_run_as_their_repositories_do():
     spec = load_spec(BENCHMARKS / "official.toml")
     lab = FakeLab(None)
-    by_label = {job.label: job for job in make_plan(replace(spec, suites=("scenes-static",), cases=1), lab).jobs}
+    plan = make_plan(replace(spec, suites=("scenes-static",), cases=1), lab)
+    by_label = {entry.label: entry.job for entry in plan.entries}
     cli, imc, trail = (by_label[name] for name in ("peekaboo-cli", "peekaboo-imc", "trailblazer-metric"))
     assert (cli.steps, cli.options["frozen_steps"], cli.scheduler, cli.dtype) == (50, 2, None, "float32")
     assert (imc.steps, imc.options["frozen_steps"], imc.scheduler, imc.dtype) == (40, 4, None, "float32")

@@ -83,13 +83,13 @@ def test_rows_say_what_became_of_every_job(tmp_path, clip):
     jobs = ("ok", "bad", "none", "unscored", "unseen", "damaged", "gone")
     store.save_manifest("r", {"jobs": [entry(job, job) for job in jobs]})
     for job in ("ok", "unscored", "unseen", "damaged", "gone"):
-        store.save_clip(job, clip, {})
+        pixels = store.save_clip(job, clip, {})["pixel_sha256"]
     for job in ("ok", "damaged", "gone"):
-        store.save_score(f"{job}-x", {"miou": 0.5, "ap50": float("nan"), "nfe": 3}, {})
+        store.save_score(f"{job}-x", pixels, {"miou": 0.5, "ap50": float("nan"), "nfe": 3}, {})
     store.video_path("damaged").write_bytes(b"scribble")
     store.video_path("gone").unlink()
-    store.fail_score("unseen-x", "no such\nphrase", {})
-    store.fail_score("ok-y", "these judges are another run's", {})
+    store.fail_score("unseen-x", pixels, "no such\nphrase", {})
+    store.fail_score("ok-y", pixels, "these judges are another run's", {})
     store.fail("bad", "it\nbroke", {})
     rows, manifest = store.load_rows("r")
     assert manifest["run"] == "r"
@@ -104,9 +104,22 @@ def test_rows_say_what_became_of_every_job(tmp_path, clip):
         ("damaged", "missing", None, "missing"),
         ("gone", "missing", None, "missing"),
     ]
-    assert store.score("unseen-x") is None and store.score_failure("ok-x") is None
+    assert store.score("unseen-x", pixels) is None and store.score_failure("ok-x", pixels) is None
     keys = {"job", "method", "label", "suite", "split", "case", "seed", "metric", "value", "status"}
     assert all(row.keys() == keys for row in rows)
+
+
+def test_a_score_is_of_the_pixels_it_was_made_from(tmp_path, clip):
+    store = Store(tmp_path)
+    store.save_manifest("r", {"jobs": [entry("j"), entry("k")]})
+    for job in ("j", "k"):
+        pixels = store.save_clip(job, clip, {})["pixel_sha256"]
+    store.save_score("j-x", pixels, {"miou": 0.9}, {})
+    store.fail_score("k-x", pixels, "no such phrase", {})
+    assert [row["status"] for row in store.load_rows("r")[0]] == ["ok", "failed: no such phrase"]
+    for job in ("j", "k"):
+        store.save_clip(job, clip * 0, {})
+    assert [row["status"] for row in store.load_rows("r")[0]] == ["missing", "missing"]
 
 
 def test_a_clip_clears_its_old_failure(tmp_path, clip):
