@@ -124,7 +124,7 @@ def suites_import(
     report = path.with_suffix(".import.csv")
     made.write(report)
     print(f"{path}: {spell(suite)}")
-    print(made.counts())
+    print(f"{suite.description}: {made.counts()}")
     for note in made.rejected:
         print(f"rejected: {note.record}{f' ({note.case})' if note.case else ''}: {note.detail}")
     print(f"every change by record: {report}")

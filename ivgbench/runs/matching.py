@@ -125,6 +125,8 @@ def by_manifest(manifest: Path, suite: Suite, folder: Path | None = None) -> Mat
 def _inside(file: str, bases: list[Path], where: str) -> Path:
     """A data file's path below the first of some folders that has it; it cannot leave them."""
     parts = file.replace("\\", "/").split("/")
+    if any("\ud800" <= letter <= "\udfff" for letter in file):
+        raise UserError(f"{where}: {file!a} is no file's name")
     if parts[0] == "" or re.match(r"[A-Za-z]:/", "/".join(parts)) or ".." in parts or "\0" in file:
         raise UserError(f"{where}: the path {file!r} leaves the folder; name it from the manifest on, without '..'")
     paths = [base.joinpath(*parts) for base in bases]

@@ -97,7 +97,7 @@ class Import:
         writer = csv.writer(made, lineterminator="\n")
         writer.writerow(Note._fields)
         writer.writerows(self.notes)
-        write_text(path, made.getvalue())
+        write_text(path, made.getvalue().encode("utf-8", "backslashreplace").decode())
 
 
 def check_order(order: str) -> str:

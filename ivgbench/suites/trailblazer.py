@@ -54,11 +54,10 @@ def read(files: Iterable[Path], frames: int, name: str | None = None) -> tuple[S
             case = _id(file.stem) + (f"-{number_}" if len(configs) > 1 else "")
             try:
                 prompt, subjects, changes = _composition(config, file, frames)
-                about = {"rule": "trailblazer", "source": file.name}
-                made.take(where, Case(case, prompt, subjects, about), frames, changes)
+                made.take(where, Case(case, prompt, subjects, {"rule": "trailblazer"}), frames, changes)
             except (Rejected, UserError) as reason:
                 made.reject(where, case, reason)
-    return made.suite(name or "trailblazer", frames, f"TrailBlazer's configs, clips of {frames} frames"), made
+    return made.suite(name or "trailblazer", frames, f"TrailBlazer's configs, brought to {frames} frames"), made
 
 
 def _spread(files: Iterable[Path]) -> list[Path]:

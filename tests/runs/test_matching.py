@@ -199,6 +199,7 @@ def test_a_manifest_names_samples_and_what_it_leaves_out(tmp_path):
         ("case,file\nfox,/etc/passwd\n", "leaves the folder"),
         ("case,file\nfox,C:\\x.mp4\n", "leaves the folder"),
         ("case,file\nfox,\\\\server\\x.mp4\n", "leaves the folder"),
+        ('{"case": "fox", "file": "\\ud800.mp4"}', "m.jsonl:1: '\\ud800.mp4' is no file's name"),
         ("case,file\nfox,\n", "m.csv:2: a record has case and file"),
         ("case,path\nfox,x.mp4\n", "m.csv:2: a record has case and file"),
         ("case,file,sample\nfox,x.mp4,first\n", "m.csv:2: sample must be a number"),
@@ -206,7 +207,8 @@ def test_a_manifest_names_samples_and_what_it_leaves_out(tmp_path):
 )
 def test_a_manifest_that_leaves_its_folder_or_lacks_a_field_is_refused(tmp_path, text, words):
     with pytest.raises(UserError) as fault:
-        by_manifest(manifest(tmp_path, text), suite_of(fox="A fox runs"))
+        name = "m.jsonl" if text.startswith("{") else "m.csv"
+        by_manifest(manifest(tmp_path, text, name), suite_of(fox="A fox runs"))
     assert words in str(fault.value)
 
 

@@ -133,8 +133,9 @@ def test_ssv2_has_unequal_lengths_and_boxes_without_area(tmp_path):
     ("bad", "words"),
     [
         ("text", "it is no mapping with id, caption, subject and bboxes"),
-        (record(True, moving(2)), "id must be a text or a whole number, got True"),
+        (record(True, moving(2)), "id must be a text or a whole number, got bool"),
         (record(None, moving(2)), "id must be a text or a whole number"),
+        (record("a\ud800", moving(2)), "lone surrogate"),
         (record("../x", moving(2)), "id 'ssv2-../x' is not allowed"),
         (record("one", moving(2)), "the id 'ssv2-one' stands twice; the first one is kept"),
         (record(2, moving(2), caption="a bird"), "the phrase 'airplane' is not in the prompt 'a bird'"),
