@@ -13,7 +13,7 @@ from test_cli import refused, shell  # noqa: F401
 
 from ivgbench import load_suite, suites
 from ivgbench.cases import Suite
-from ivgbench.report import table
+from ivgbench.report import table, tables
 from ivgbench.runs import video
 
 CSV = """case,prompt,subject,frame,x0,y0,x1,y1
@@ -73,6 +73,7 @@ def test_samples_are_seeds(shell, tmp_path, few):  # noqa: F811
     (name,) = runs(tmp_path)
     line = table(1, run=name, allow_partial=True).iloc[0]
     assert (line["n_scored"], line["n_expected"], line["clip_sim_n"]) == (7, 8, 4)
+    assert "Seeds: 0, 1." in tables.build(1, run=name, allow_partial=True).notes[0]
 
 
 def test_one_label_for_two_systems_is_refused(shell, tmp_path, few):  # noqa: F811
