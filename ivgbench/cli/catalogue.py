@@ -64,7 +64,7 @@ def suites_make(
 
         fox-1,,,23,0.65,0.4,0.95,0.8
 
-    JSON and YAML: a list of {case, prompt, subject, keyframes: {FRAME: BOX, ...}}, a BOX being a list of x0, y0, x1, y1;
+    JSON and YAML: a list of {case, prompt, subject, keyframes: {FRAME: BOX, ...}}, a BOX is a list of x0, y0, x1, y1;
     of several subjects {case, prompt, subjects: a list of {subject, keyframes}}. JSONL: one case per line.
     """
     if source is not None:
