@@ -80,7 +80,9 @@ class Case:
 
 def _check_name(name: Any, what: str) -> None:
     if not isinstance(name, str) or not ID_PATTERN.fullmatch(name) or ".." in name:
-        raise UserError(f"{what} {short(name)} is not allowed; use letters, digits, '.', '_', '-' (it becomes a file name)")
+        raise UserError(
+            f"{what} {short(name)} is not allowed; use letters, digits, '.', '_', '-' (it becomes a file name)"
+        )
 
 
 def check_case(case: Case, where: str, frames: int | None = None) -> Case:
@@ -194,9 +196,7 @@ def load_suite_file(path: Path) -> Suite:
         UserError: missing, damaged or inconsistent file, with the line.
     """
     lines = numbered_lines(read_text(path, "the suite"))
-    records = [
-        (f"{path}:{number}", from_json(line, f"{path}:{number}: damaged suite file")) for number, line in lines
-    ]
+    records = [(f"{path}:{number}", from_json(line, f"{path}:{number}: damaged suite file")) for number, line in lines]
     where, header = records[0] if records else (f"{path}:1", None)
     _check_header(header, where)
     cases = [check_case(case_from_json(record, at), at, header["frames"]) for at, record in records[1:]]

@@ -1,4 +1,4 @@
-"""Text that comes from outside: files in UTF-8, their lines, JSON, arguments. What is broken is refused with its place."""
+"""Text from outside: UTF-8 files, their lines, JSON, arguments. What is broken is refused in one line, with its place."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
 
 def read_json(path: str | Path, what: str) -> Any:
     """The value of a JSON file. Raises UserError as `read_text` and `from_json` do."""
-    return from_json(read_text(path, what), f"{path}")
+    return from_json(read_text(path, what), f"{path}: cannot read {what}")
 
 
 def from_json(text: str, where: str) -> Any:
@@ -133,7 +133,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
     """Refuses command-line arguments whose bytes are no text: they cannot be stored, hashed or printed."""
     for one in arguments:
         if _SURROGATE.search(one):
-            raise UserError(f"the argument {ascii(one)} is not UTF-8; type it again, or rename the file")
+            raise UserError(f"the argument {one!a} is not UTF-8; type it again, or rename the file")
 
 
 def short(value: Any, length: int = 60) -> str:

@@ -14,6 +14,7 @@ import typer
 
 from ivgbench.cli import catalogue, claims, clip, fetch, runs, snapshot
 from ivgbench.errors import UserError
+from ivgbench.texts import check_arguments
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="""
 Benchmarks training-free, box-controlled video generation: makes the clips, measures them, prints the tables.
@@ -31,6 +32,7 @@ def in_one_line(task: Callable[[], object]) -> None:
     if debug:
         sys.argv.remove("--debug")
     try:
+        check_arguments(sys.argv[1:])
         task()
     except Exception as fault:
         told = _told(fault)

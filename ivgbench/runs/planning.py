@@ -91,6 +91,7 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
                             split=split,
                         )
                     )
+    lab.check(spec, jobs)
     return Plan(spec, facts, suites, tuple(jobs), tuple(notes))
 
 

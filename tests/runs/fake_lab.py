@@ -105,6 +105,9 @@ class FakeLab:
 
         return lambda job: Cost(job.steps, 1, 10**12, (2**30, 2**30, 2**30), (2**31, 2**30))
 
+    def check(self, spec: object, jobs: object) -> None:
+        pass
+
     def resolve(self, method: str, options: dict) -> Resolved:
         return Resolved(METHODS.canonical(method), {"shift": 0.0, **options}, 1)
 
