@@ -46,6 +46,8 @@ def generate(
     video.check_suffix(output)
     output.parent.mkdir(parents=True, exist_ok=True)  # before the minutes that a clip may take
     from ivgbench.generator import sources
+    from ivgbench.generator.foresight import Foresight
+    from ivgbench.generator.methods.base import resolve
 
     frames = sources.preset(backbone)[1].frames
     track = boxes.interpolate(_keyframes(box), frames)
@@ -54,14 +56,16 @@ def generate(
         "generate", (MethodSpec(name),), steps=steps, guidance_scale=guidance_scale, dtype=dtype or RunSpec.dtype
     )
     spec = with_options(asked, option)
+    options, wanted = spec.methods[0].options, None if scheduler == "checkpoint" else scheduler
+    Foresight(backbone).check(resolve(name, options), case, steps or sources.preset(backbone)[1].steps, wanted)
     loaded = Lab(device, offload).backbone(backbone, spec.dtype, str(lora or ""))
     from ivgbench.generator import generate as make
 
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task(name, total=None)
         clip = make(
-            loaded, case, method=name, method_options=spec.methods[0].options, steps=steps,
-            guidance_scale=guidance_scale, seed=seed, scheduler=None if scheduler == "checkpoint" else scheduler,
+            loaded, case, method=name, method_options=options, steps=steps,
+            guidance_scale=guidance_scale, seed=seed, scheduler=wanted,
             callback=lambda done, total: progress.update(task, completed=done, total=total),
         )  # fmt: skip
     video.save(output, clip.video)

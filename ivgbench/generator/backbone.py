@@ -33,7 +33,7 @@ class Backbone:
     Attributes:
         name: "pocket", "zeroscope", "modelscope", or the folder's name.
         device, dtype: of the weights and the latents.
-        reader: tokenizer, and how much of a text the text encoder reads.
+        reader, tokenizer: what the text encoder reads of a text.
         weights_hash: identity of the files it was loaded from.
         frames, height, width: default clip, in frames and pixels; other sizes work where the case gives them.
         latent_channels, latent_height, latent_width, vae_scale_factor: latents are [1,C,F,height/factor,width/factor].
@@ -55,6 +55,7 @@ class Backbone:
             keep_freed_memory()
         self.weights_hash = sources.weights_hash(folder)
         self.reader = Reader(folder)
+        self.tokenizer = self.reader.tokenizer
         self.text_encoder = _text_encoder(folder, dtype)
         self.unet = _diffusion_part(UNet3DConditionModel, folder, "unet", dtype)
         if lora is not None:

@@ -41,7 +41,7 @@ class Reader:
 
     def phrase_ids(self, text: str) -> list[int]:
         """Token ids of some words alone: BOS, words, EOS; no padding, never cut."""
-        return self.tokenizer(_composed(text))["input_ids"]
+        return self.tokenizer(_composed(text), verbose=False)["input_ids"]
 
     def places(self, text: str, phrase: str) -> list[range]:
         """Token positions of every place of a text where a phrase stands (`phrases.occurrences`), BOS at 0, never cut.
@@ -49,7 +49,7 @@ class Reader:
         A token that is partly the phrase's counts: in scripts without spaces a token may reach over its end.
         """
         text = _composed(text)
-        spans = self.tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
+        spans = self.tokenizer(text, return_offsets_mapping=True, verbose=False)["offset_mapping"]
         found = []
         for first, stop in occurrences(text, phrase):
             # The first and last token span nothing.

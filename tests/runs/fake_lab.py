@@ -58,6 +58,9 @@ class Clip:
     def embed_text(self, texts: list[str]) -> np.ndarray:
         return np.stack([unit(text) for text in texts])
 
+    def cuts(self, text: str) -> bool:
+        return len(text) > 77
+
 
 @dataclass
 class Encoder:
