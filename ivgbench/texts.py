@@ -1,4 +1,4 @@
-"""Text from outside: UTF-8 files, their lines, JSON, arguments. What is broken is refused in one line, with its place."""
+"""Text from outside: UTF-8 files, their lines, JSON, arguments. What is broken is refused with its place."""
 
 from __future__ import annotations
 

@@ -242,8 +242,8 @@ def _cut_captions(clips: pd.DataFrame) -> list[str]:
         return []
     cases = list(dict.fromkeys(cut["case"]))
     return [
-        f"{CUT} The prompts of {len(cases)} cases ({len(cut)} clips; the first is {cases[0]}) are longer than CLIP reads: "
-        "these CLIP-SIMs judge their beginning only."
+        f"{CUT} The prompts of {len(cases)} cases ({len(cut)} clips; the first is {cases[0]}) are longer than CLIP "
+        "reads: these CLIP-SIMs judge their beginning only."
     ]
 
 

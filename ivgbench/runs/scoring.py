@@ -77,7 +77,7 @@ def score_job(store: Store, judges: Judges, case: Case, suite: Suite, sidecar: d
         "clip_sim_squash": clip_sim.clip_sim(whole, texts[case.prompt]),
         "clip_sim_shuffled": clip_sim.shuffled(features, case.prompt, prompts, np.stack([texts[p] for p in prompts])),
     }
-    values["caption_cut"] = float(captions[case.prompt]["cut"])
+    values["caption_cut"] = float(captions[case.prompt].get("cut", 0))
     per_subject = []
     for subject in case.subjects:
         found = _cached(store, judges.detector, detection_key(pixels, subject.phrase))["boxes"]
