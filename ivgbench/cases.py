@@ -115,7 +115,7 @@ def check_case(case: Case, where: str, frames: int | None = None) -> Case:
         if len(subject.boxes) != expected:
             raise UserError(
                 f"{where}: case {case.id}: subject {subject.phrase!r} has {len(subject.boxes)} boxes "
-                f"for {expected} frames; give one box per frame"
+                f"for {short(expected)} frames; give one box per frame"
             )
     return case
 
