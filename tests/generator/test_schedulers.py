@@ -106,3 +106,12 @@ def test_steps_are_refused_before_any_work(case, make, tiny, monkeypatch):
     monkeypatch.setattr(tiny.unet, "forward", None)
     with pytest.raises(UserError, match="DDIMScheduler cannot make 1000 steps"):
         make(case, steps=1000)
+
+
+def test_numbers_that_are_not_finite_are_seen_beforehand():
+    class Broken(diffusers.DDIMScheduler):
+        def step(self, output, timestep, sample, **_):
+            return (sample * float("nan"),)
+
+    with pytest.raises(UserError, match="the scheduler Broken cannot make 4 steps here .latents are not finite at"):
+        schedulers.check(Broken(), 4)
