@@ -121,7 +121,7 @@ class Backbone:
 
     @torch.no_grad()
     def encode_prompt(self, texts: Sequence[str]) -> torch.Tensor:
-        """Last hidden states [N,L,C], padded or cut to the reader's length L (77); no text attention mask."""
+        """Last hidden states [N,L,C], padded or cut to the tokenizer's length L (77); no text attention mask."""
         self._bring("text_encoder")
         ids = torch.tensor([self.token_ids(text) for text in texts], device=self.device)
         return self.text_encoder(ids).last_hidden_state.to(self.dtype)

@@ -152,7 +152,7 @@ def _from_folder(folder: Path) -> tuple[torch.nn.Module, SimpleTokenizer, dict, 
                 f"the CLIP weights are incomplete: {file} is missing; reinstall ivgbench, or name another model"
             )
     try:
-        config = json.loads(files[0].read_text(encoding="utf-8"))
+        config = json.loads(files[0].read_text(encoding="utf-8-sig"))
         architecture, preprocess = (
             dict(config["model_cfg"]),
             merge_preprocess_dict(PreprocessCfg(), config["preprocess_cfg"]),

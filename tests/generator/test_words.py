@@ -203,6 +203,8 @@ def test_a_backbone_with_another_length_reads_so_far(tiny_folder, tmp_path, case
     assert bb.encode_prompt(["a dog"]).shape[1] == 12
     settings = dict(steps=1, output="latent", latents=torch.zeros(1, 4, 3, 8, 12))
     assert torch.isfinite(generate(bb, case, "tid", **settings).latents).all()
+    with pytest.raises(UserError, match="token_indices 12 is beyond the 12 tokens that are read"):
+        generate(bb, case, "trailblazer", {"token_indices": [12], "trailing_length": 0}, **settings)
     unread = Case("late", "a dog on the grass and a dog on the grass and a zebra", case.subjects)
     with pytest.raises(UserError, match="reads the first 10 tokens"):
         generate(bb, unread, "tid", **settings)

@@ -123,6 +123,8 @@ def edited_tokens(backbone: Backbone, clip: Clip, config: TrailBlazer) -> list[i
         subject = phrase_positions(backbone, clip.prompt, clip.phrases[0], config.words)
         last = len(backbone.phrase_ids(clip.prompt)) - 2
     length = len(backbone.token_ids(clip.prompt))
+    if subject and max(subject) >= length:
+        raise UserError(f"trailblazer: token_indices {max(subject)} is beyond the {length} tokens that are read")
     if last + config.trailing_length >= length:
         raise UserError(
             f"trailblazer: the prompt's {last} tokens and trailing_length {config.trailing_length} exceed "
