@@ -17,6 +17,7 @@ from ivgbench.cli import catalogue, claims, clip, fetch, runs, snapshot
 from ivgbench.cli.streams import steady
 from ivgbench.errors import UserError
 from ivgbench.extras import missing
+from ivgbench.texts import check_arguments
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="""
 Benchmarks training-free, box-controlled video generation: makes the clips, measures them, prints the tables.
@@ -39,6 +40,7 @@ def in_one_line(task: Callable[[], object]) -> None:
         sys.argv.remove("--debug")
     with steady():
         try:
+            check_arguments(sys.argv[1:])
             task()
         except typer.Abort:
             sys.exit(130)

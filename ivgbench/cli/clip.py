@@ -46,6 +46,8 @@ def generate(
     video.check_suffix(output)
     output.parent.mkdir(parents=True, exist_ok=True)  # before the minutes that a clip may take
     from ivgbench.generator import sources
+    from ivgbench.generator.foresight import Foresight
+    from ivgbench.generator.methods.base import resolve
 
     frames = sources.preset(backbone)[1].frames
     track = boxes.interpolate(_keyframes(box), frames)
@@ -55,15 +57,17 @@ def generate(
         dtype=dtype or RunSpec.dtype,
     )  # fmt: skip
     spec, lab = with_options(asked, option), Lab(device, offload)
-    lab.resolve(name, spec.methods[0].options)  # before the seconds that loading takes
+    options, wanted = spec.methods[0].options, None if scheduler == "checkpoint" else scheduler
+    # Before the seconds that loading takes.
+    Foresight(backbone).check(resolve(name, options), case, steps or sources.preset(backbone)[1].steps, wanted)
     loaded = lab.backbone(backbone, spec.dtype, str(lora or ""))
     from ivgbench.generator import generate as make
 
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task(name, total=None)
         clip = make(
-            loaded, case, method=name, method_options=spec.methods[0].options, steps=steps,
-            guidance_scale=guidance_scale, seed=seed, scheduler=None if scheduler == "checkpoint" else scheduler,
+            loaded, case, method=name, method_options=options, steps=steps,
+            guidance_scale=guidance_scale, seed=seed, scheduler=wanted,
             callback=lambda done, total: progress.update(task, completed=done, total=total),
         )  # fmt: skip
     video.save(output, clip.video)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from ivgbench.report import paper
-from ivgbench.report.tables import COLUMNS, Table, ranks
+from ivgbench.report.tables import COLUMNS, CUT, Table, ranks
 
 FLOOR_LABEL = "Other captions"
 UNDEFINED = "–"
@@ -55,6 +55,8 @@ def splits(table: Table, seconds: bool) -> list[Block]:
                 text = number(line[column.key], column.decimals)
                 if column.key == "coverage" and text != UNDEFINED:
                     text = f"{text} ({line['covered_clips']:g})"
+                if column.key == "clip_sim" and line["captions_cut"]:
+                    text = f"{text} {CUT}"
                 low, high = (number(line[f"{column.key}_{end}"], column.decimals) for end in ("low", "high"))
                 row.append(
                     Cell(text, None if UNDEFINED in (low, high) else (low, high), int(places[column.key][index]))

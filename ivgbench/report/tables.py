@@ -49,6 +49,8 @@ COLUMNS: tuple[Column, ...] = (
 COSTS = ("nfe", "backward", "seconds")
 #: Row metrics without which a clip is not scored.
 NEEDED = frozenset(name for column in COLUMNS for name in (column.value, *column.weight))
+#: Marks a CLIP-SIM with captions that CLIP reads the beginning of only.
+CUT = "†"
 #: Rows that are no method: they are not ranked.
 REFERENCES = (paper.GROUND_TRUTH, paper.FLOOR)
 _SPLITS = ["static", "dynamic"]
@@ -90,7 +92,8 @@ def table(
         metric `clip_sim` (100 x cosine), `coverage`, `miou`, `miou_all`, `ap50` (percent), `centroid_distance` (frame
         diagonals): the estimate, `_low` and `_high` (95 % bootstrap over cases, seeds averaged within a case) and `_n`
         (cases it stands on); `covered_clips`; `clip_sim_squash`, `clip_sim_shuffled` and `clip_sim_attained`; `nfe`,
-        `backward`, `seconds` per clip; `n_scored` and `n_expected` clips; `paper_clip_sim`, `paper_coverage` and
+        `backward`, `seconds` per clip; `captions_cut`: clips with a prompt that CLIP reads the beginning of only;
+        `n_scored` and `n_expected` clips; `paper_clip_sim`, `paper_coverage` and
         `paper_miou`.
     Raises:
         UserError: an unknown table or run, a partial run without allow_partial, or runs that cannot be compared.
@@ -181,6 +184,7 @@ def _measures(clips: pd.DataFrame) -> dict[str, float]:
     line["covered_clips"] = float(clips["covered"].sum())
     for name in ("clip_sim_squash", "clip_sim_shuffled", *COSTS):
         line[name] = float(clips[name].mean()) if name in clips else np.nan
+    line["captions_cut"] = float(clips["caption_cut"].sum()) if "caption_cut" in clips else 0.0
     return line
 
 
@@ -246,6 +250,7 @@ def _notes(manifest: Mapping[str, Any], clips: pd.DataFrame) -> tuple[str, ...]:
         "asked boxes drawn by the pocket world, its ceiling. Attained: (CLIP-SIM - own floor) / (ceiling - own floor).",
         "n: clips scored / expected. NFE: guided network evaluations per clip. s: seconds per clip, measured; all "
         "other columns repeat exactly.",
+        *_cut_captions(clips),
     )
 
 
@@ -256,6 +261,18 @@ def origins(several: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         labels = ", ".join(dict.fromkeys(entry["label"] for entry in one["jobs"]))
         parts.append(f"{one['run']} (backbone {spell(one.get('backbone'))}): {labels}")
     return (f"Runs: {'; '.join(parts)}.",) if parts else ()
+
+
+def _cut_captions(clips: pd.DataFrame) -> list[str]:
+    """What the mark means, if there is one."""
+    cut = clips[clips["caption_cut"] == 1] if "caption_cut" in clips else clips[:0]
+    if cut.empty:
+        return []
+    cases = list(dict.fromkeys(cut["case"]))
+    return [
+        f"{CUT} The prompts of {len(cases)} cases ({len(cut)} clips; the first is {cases[0]}) are longer than CLIP "
+        "reads: these CLIP-SIMs judge their beginning only."
+    ]
 
 
 def is_pocket(manifest: Mapping[str, Any]) -> bool:

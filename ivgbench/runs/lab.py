@@ -93,11 +93,14 @@ class Lab:
 
         name, preset = sources.preset(spec.backbone)
         try:
-            weights = sources.weights_hash(sources.locate(spec.backbone))
+            folder = sources.locate(spec.backbone)
         except UserError:
             if needed or preset.hub_id is None:
                 raise
             weights = ""
+        else:
+            sources.require_vae(folder)
+            weights = sources.weights_hash(folder)
         size = None if preset.height is None else (preset.height, preset.width)
         revision = sources.revision(spec.backbone)
         return Facts(name, weights, preset.steps, preset.guidance, preset.frames, size, revision)
@@ -121,6 +124,26 @@ class Lab:
             return costs[job.dtype].of(config, job.case, job.steps, job.guidance_scale)
 
         return cost
+
+    def check(self, spec: RunSpec, jobs: Sequence[Job]) -> None:
+        """Refuses jobs that cannot be made, by the backbone's small files alone; without them it says nothing.
+
+        Raises:
+            UserError: the first case whose subject is never read, or steps that the scheduler cannot make.
+        """
+        from ivgbench.generator import sources
+        from ivgbench.generator.foresight import Foresight
+        from ivgbench.generator.methods.base import resolve
+
+        try:
+            sources.locate(spec.backbone)
+        except UserError:
+            return
+        foresight = Foresight(spec.backbone)
+        for job in jobs:
+            if job.method != GROUND_TRUTH:
+                config = resolve(job.method, job.options)
+                foresight.check(config, job.case, job.steps, job.scheduler, job.prompt_suffix)
 
     def resolve(self, method: str, options: dict[str, Any]) -> Resolved:
         """Canonical name, every option with its value, algorithm version. UserError for unknown names and options."""

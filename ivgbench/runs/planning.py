@@ -92,7 +92,9 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
                         source=spec.backbone,
                     )
                     entries.append(Entry(job, suite.name, case, one.label or resolved.method, split))
-    return Plan(spec, facts, suites, tuple(entries), tuple(notes))
+    plan = Plan(spec, facts, suites, tuple(entries), tuple(notes))
+    lab.check(spec, plan.jobs)
+    return plan
 
 
 def _sampling(spec: RunSpec, one: MethodSpec, facts: Facts) -> dict[str, Any]:

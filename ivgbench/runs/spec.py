@@ -17,6 +17,7 @@ from ivgbench.files import digest
 from ivgbench.registry import METHODS
 from ivgbench.runs import spec_paths
 from ivgbench.runs.identity import FLOOR, GROUND_TRUTH
+from ivgbench.texts import read_text, short
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -67,9 +68,9 @@ def _is_plain(value: Any) -> bool:
 
 def _check_sampling(where: str, one: MethodSpec | RunSpec) -> None:
     if one.steps is not None and not 1 <= one.steps <= MAX_STEPS:
-        raise UserError(f"{where}: steps must be from 1 to {MAX_STEPS}, got {one.steps}")
-    if one.guidance_scale is not None and not 0 <= one.guidance_scale < math.inf:
-        raise UserError(f"{where}: guidance_scale must be a number from 0, got {one.guidance_scale}")
+        raise UserError(f"{where}: steps must be from 1 to {MAX_STEPS}, got {short(one.steps)}")
+    if one.guidance_scale is not None and not 0 <= one.guidance_scale <= sys.float_info.max:
+        raise UserError(f"{where}: guidance_scale must be a number from 0, got {short(one.guidance_scale)}")
     for what, value, known in (("scheduler", one.scheduler, SCHEDULERS), ("dtype", one.dtype, DTYPES)):
         if value is not None and value not in known:
             raise UserError(f"{where}: unknown {what} {value!r}; one of {', '.join(known)}")
@@ -159,12 +160,13 @@ def load_spec(path: Path) -> RunSpec:
     Raises:
         UserError: unreadable file, unknown or mistyped field, no name.
     """
+    text = read_text(path, "the run spec")
     try:
-        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as fault:
-        raise UserError(f"{path}: cannot read the run spec: {fault}") from None
-    except tomllib.TOMLDecodeError as fault:
+        data = tomllib.loads(text)
+    except ValueError as fault:  # TOMLDecodeError is one, a number of too many digits another
         raise UserError(f"{path}: not TOML: {fault}") from None
+    except RecursionError:
+        raise UserError(f"{path}: not a run spec: nested too deeply") from None
     check_fields(data, [f.name for f in fields(RunSpec)], f"{path}")
     if "name" not in data:
         raise UserError(f'{path}: the run has no name; add a line such as name = "{Path(path).stem}"')

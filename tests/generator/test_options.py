@@ -44,6 +44,14 @@ def test_integers_become_floats_where_a_float_is_meant():
         ("id", {"gamma": float("nan")}, "out of range"),
         ("id", {"window": [1, 2, 3]}, "list of 2"),
         ("id", {"window": [3, 2]}, "ends before it starts"),
+        ("id", {"gamma": 10**400}, "10000.* is out of range; use a value between 0 and 2"),
+        ("id", {"gamma": -(10**5000)}, "too long to print is out of range"),
+        ("tid", {"kappa": 10**400}, "out of range; use a value >= 0"),
+        ("tid", {"kappa": float("inf")}, "out of range"),
+        ("peekaboo", {"frozen_steps": 10**400}, "out of range"),
+        ("peekaboo", {"scope": "x" * 400}, "xxx... is not allowed"),
+        ("peekaboo", {"words": "words"}, "'official', 'place'"),
+        ("id", {"window": [0, 10**400]}, "out of range"),
         ("trailblazer", {"token_indices": [0]}, "between 1 and 76"),
         ("trailblazer", {"token_indices": "2"}, "expected a list, got"),
     ],
@@ -81,9 +89,9 @@ def test_defaults_belong_to_a_version(name, version):
 
 
 NAMES = {
-    "peekaboo": "frozen_steps scope bind",
+    "peekaboo": "frozen_steps scope bind words",
     "trailblazer": "spatial_steps temporal_steps spatial_strengthen spatial_weaken temporal_strengthen temporal_weaken "
-    "trailing_length token_indices temporal_gate",
+    "trailing_length token_indices temporal_gate words",
     "mask-norm": "frozen_steps scope norm_self norm_cross",
     "mask-norm-id": "frozen_steps scope norm_self norm_cross gamma inner_steps window",
     "mask-norm-tid": "frozen_steps scope norm_self norm_cross gamma inner_steps window kappa c_g gradient",

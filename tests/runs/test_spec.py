@@ -222,3 +222,38 @@ def test_options_on_the_command_line_are_toml_values():
     for wrong in ("gamma=0.1", "tid.gamma", "tid.=1", ".gamma=1"):
         with pytest.raises(UserError, match=r"METHOD\.FIELD=VALUE"):
             parse_option(wrong)
+
+
+def test_a_spec_may_begin_with_a_mark_and_end_lines_as_it_likes(tmp_path):
+    path = tmp_path / "x.toml"
+    path.write_text(GOOD)
+    plain = load_spec(path)
+    path.write_bytes(("\ufeff" + GOOD.replace("\n", "\r\n")).encode())
+    assert load_spec(path) == plain
+    path.write_text(GOOD.replace('"mine"', '"a\u2028b"'))
+    assert load_spec(path).methods[0].label == "a\u2028b"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (GOOD.encode("utf-16"), "cannot read the run spec: it is UTF-16"),
+        (GOOD.replace("mine", "caf\xe9").encode("latin-1"), "x.toml:4: cannot read the run spec: byte 0xe9"),
+        (f"x = {'[' * 5000}".encode(), "x.toml: "),
+        (f"steps = {'9' * 5000}".encode(), "x.toml: not TOML"),
+        (f'name = "x"\nguidance_scale = {"9" * 400}'.encode(), "guidance_scale must be a number from 0, got 99"),
+        (f'name = "x"\nsteps = {"9" * 400}'.encode(), "steps must be from 1 to 1000, got 99"),
+        (b'name = "\\ud800"', "x.toml: not TOML"),
+    ],
+)
+def test_a_file_that_is_no_spec_is_one_line(tmp_path, data, words):
+    path = tmp_path / "x.toml"
+    path.write_bytes(data + b"\nmethods = ['plain']\n" if b"name" in data and b"label" not in data else data)
+    with pytest.raises(UserError) as refused:
+        load_spec(path)
+    assert words in str(refused.value) and "\n" not in str(refused.value) and len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 5000, "nan nan"])
+def test_an_option_that_is_no_toml_is_a_text(value):
+    assert parse_option(f"tid.gamma={value}") == ("tid", "gamma", value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,12 @@ import torch
 
 from ivgbench.errors import UserError
 from ivgbench.generator.backbone import Backbone
+from ivgbench.generator.words import Reader
 from ivgbench.registry import METHODS
+from ivgbench.texts import short
+
+#: Of an option's number where nothing else limits it.
+LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +102,18 @@ class Method:
     version: ClassVar[int]
     batches: ClassVar[bool] = True
 
+    def check_words(self, reader: Reader, prompt: str, suffix: str, phrases: Sequence[str | None]) -> None:
+        """Refuses a subject whose words the method needs and the text encoder never reads. Here none are needed.
+
+        Called before any work, also where only the tokenizer is at hand. A phrase that is None or not in the prompt
+        is no mistake (see `rules`).
+
+        Args:
+            reader: the backbone's. prompt, suffix, phrases: as in `Clip`.
+        Raises:
+            UserError: with the phrase, and what to do.
+        """
+
     def start(self, setup: Setup) -> Run:
         """A run over the setup's clips. Raises UserError where the clips or the backbone do not allow the method."""
         raise NotImplementedError
@@ -141,21 +158,23 @@ def _checked(where: str, value: Any, hint: Any, limits: Mapping[str, Any]) -> An
         return _checked(where, value, inner, limits)
     if origin is Literal:
         if value not in arguments or isinstance(value, bool):
-            raise UserError(f"{where}: {value!r} is not allowed; use one of {', '.join(map(repr, arguments))}")
+            raise UserError(f"{where}: {short(value)} is not allowed; use one of {', '.join(map(repr, arguments))}")
         return value
     if origin is tuple:
         variadic = arguments[-1] is Ellipsis
         if not isinstance(value, (list, tuple)) or not (variadic or len(value) == len(arguments)):
-            raise UserError(f"{where}: expected a list{'' if variadic else f' of {len(arguments)}'}, got {value!r}")
+            raise UserError(
+                f"{where}: expected a list{'' if variadic else f' of {len(arguments)}'}, got {short(value)}"
+            )
         return tuple(_checked(where, one, arguments[0], limits) for one in value)
     # numpy and torch scalars are refused on purpose: a config must be plain data to be hashed.
     allowed = (int, float) if hint is float else (hint,)
     if not isinstance(value, allowed) or (isinstance(value, bool) and hint is not bool):
-        raise UserError(f"{where}: expected {hint.__name__}, got {value!r}")
-    value = hint(value)
+        raise UserError(f"{where}: expected {hint.__name__}, got {short(value)}")
     low, high = limits.get("low"), limits.get("high")
-    low, high = (-math.inf if low is None else low), (math.inf if high is None else high)
-    if hint in (int, float) and not (low <= value <= high and math.isfinite(value)):
-        spelled = f">= {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
-        raise UserError(f"{where}: {value!r} is out of range; use a value {spelled}")
-    return value
+    low, high = (-LARGEST if low is None else low), (LARGEST if high is None else high)
+    # Before it is converted: a whole number may be larger than any float. Written so that NaN is caught too.
+    if hint in (int, float) and not low <= value <= high:
+        spelled = f">= {low:g}" if high == LARGEST else f"between {low:g} and {high:g}"
+        raise UserError(f"{where}: {short(value)} is out of range; use a value {spelled}")
+    return hint(value)
