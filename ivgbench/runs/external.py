@@ -24,16 +24,14 @@ def import_videos(
     suite: Suite,
     label: str,
     store: Store,
-    detector: str | None = None,
-    clip: str | None = None,
-    references: tuple[str, ...] = (),
+    **judges: Any,
 ) -> Plan:
     """Copies a folder's videos (CASE_ID.mp4 and the like) into the store, and plans their run.
 
     A case without a readable video is a failed job with its reason, as anywhere else. What the videos cost is unknown.
 
     Args:
-        detector, clip, references: as in `RunSpec`.
+        judges: fields of `RunSpec` (detector, clip, references and their encoders).
     Raises:
         UserError: no such folder, not one video in it that is named after a case, or judges that do not fit the suite.
     """
@@ -46,17 +44,10 @@ def import_videos(
             f"--videos {folder}: no video is named after a case of {suite.name}, e.g. {suite.cases[0].id}.mp4 "
             f"(one of {', '.join(videos.SUFFIXES)})"
         )
-    asked = RunSpec(
-        "score",
-        (MethodSpec(EXTERNAL, label=label),),
-        EXTERNAL,
-        (suite.name,),
-        detector=detector,
-        clip=clip,
-        references=references,
+    asked = with_judges(
+        RunSpec("score", (MethodSpec(EXTERNAL, label=label),), EXTERNAL, (suite.name,), **judges), [suite]
     )
-    asked = with_judges(asked, [suite])
-    reference_sets.check(references)
+    reference_sets.check(asked.references)
     entries = tuple(_import(case, present[case.id], suite, label, store, folder) for case in suite.cases)
     made_of = MethodSpec(EXTERNAL, {"videos": [entry.job.weights for entry in entries]}, label)
     spec = replace(asked, methods=(made_of,)).named_by_content("score")

@@ -12,8 +12,8 @@ from typing import Any
 from ivgbench.errors import UserError
 from ivgbench.files import digest
 from ivgbench.registry import METHODS
+from ivgbench.runs import references
 from ivgbench.runs.identity import FLOOR, GROUND_TRUTH
-from ivgbench.runs.references import DRAWN
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -71,6 +71,7 @@ class RunSpec:
     references: what FID, KID and JEDi compare with: "world", "suite", or folders of videos; none: no such metrics.
     reference_videos, reference_seed: how many of each, and which. frame_encoders (FID, KID) and video_encoder (JEDi):
     names as in ivgbench.registry, with their files where they need some ("inception:FILE"); "clip" is the run's CLIP.
+    strict: refuses a reference of which a video cannot be read, instead of leaving the video out.
     """
 
     name: str
@@ -94,6 +95,7 @@ class RunSpec:
     reference_seed: int = 0
     frame_encoders: tuple[str, ...] | None = None
     video_encoder: str | None = None
+    strict: bool = False
 
     def __post_init__(self) -> None:
         where = f"run {self.name!r}"
@@ -126,7 +128,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "guidance_scale": (int, float), "scheduler": (str,), "negative_prompt": (str,), "prompt_suffix": (str,),
     "dtype": (str,), "detector": (str,), "clip": (str,), "suites": (list,), "seeds": (list,), "methods": (list,),
     "references": (list,), "reference_videos": (int,), "reference_seed": (int,), "frame_encoders": (list,),
-    "video_encoder": (str,), "lora": (str,),
+    "video_encoder": (str,), "lora": (str,), "strict": (bool,),
 }  # fmt: skip
 
 
@@ -154,7 +156,7 @@ def load_spec(path: Path) -> RunSpec:
     if "suites" in data:
         data["suites"] = tuple(str(base / item) if item.endswith(".jsonl") else item for item in data["suites"])
     if "references" in data:
-        data["references"] = tuple(item if item in DRAWN else str(base / item) for item in data["references"])
+        data["references"] = tuple(references.relative(item, base) for item in data["references"])
     if data.get("lora"):
         data["lora"] = str(base / data["lora"])
     data["seeds"] = tuple(_seed(item, path) for item in data.get("seeds", RunSpec.seeds))

@@ -17,9 +17,14 @@ from ivgbench.runs import containers, decoding
 SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".gif", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv")
 
 
+def is_named_video(path: Path) -> bool:
+    """Whether a path has the ending of a video, in any letter case; what begins with a dot is hidden, and is none."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
 def is_video(path: Path) -> bool:
-    """Whether a path is a file with the ending of a video, in any letter case."""
-    return path.suffix.lower() in SUFFIXES and path.is_file()
+    """Whether a path is a file that is named like a video."""
+    return is_named_video(path) and path.is_file()
 
 
 def pixel_sha256(video: np.ndarray) -> str:
