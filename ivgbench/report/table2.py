@@ -147,10 +147,8 @@ def _reference(row: Mapping[str, Any]) -> str:
     if not _has_videos(row):
         return f"statistics of {row['reference_frames']} frames"
     text = f"{row['reference_videos']} videos, {row['reference_frames']} frames"
-    for what, files in (("cannot be read and are left out", row.get("reference_unreadable")),
-                        ("are copies and counted once", row.get("reference_copies"))):  # fmt: skip
+    for what, files in (("not read", row.get("reference_unreadable")), ("copies", row.get("reference_copies"))):
         if files:
-            names = ", ".join(sorted(files)[:NAMED])
-            more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
-            text += f", {len(files)} files {what} ({names}{more})"
+            named = [*sorted(files)[:NAMED], *(["..."] if len(files) > NAMED else [])]
+            text += f", {what} and left out: {len(files)} ({', '.join(named)})"
     return text

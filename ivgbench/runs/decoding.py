@@ -91,7 +91,7 @@ def _stream(container: Any) -> Any:
 
     stream = container.streams.best("video")
     if stream is None or stream.disposition & Disposition.attached_pic:
-        raise NotShown(f"there is {'only sound' if container.streams.audio else 'no video'} in it")
+        raise NotShown("there is only sound in it, no video" if container.streams.audio else "there is no video in it")
     if stream.codec_context is None:
         raise NotShown("cannot read the video: it is in a format without a decoder here")
     return stream

@@ -108,22 +108,19 @@ def gather(source: str, name: str, floor: int, plan: Plan, store: Store, lab: An
     found = reference_folders.find(Path(source), order, total, store, lab, engine)
     for place, reason in found.unreadable.items():
         log(f"reference {name}: left out: {place}: {reason}")
-    if found.unreadable:
-        log(f"reference {name}: {len(found.unreadable)} files cannot be read and are left out")
     for place, first in found.copies.items():
-        log(f"reference {name}: counted once: {place} is a copy of {first}")
+        log(f"reference {name}: left out: {place} is a copy of {first}")
+    if found.unreadable or found.copies:
+        log(f"reference {name}: left out: {len(found.unreadable)} not read, {len(found.copies)} copies")
     if found.unreadable and spec.strict:
         place, reason = next(iter(found.unreadable.items()))
         raise UserError(
-            f"--reference {source}: {len(found.unreadable)} files cannot be read, and --strict leaves none out; "
-            f"the first is {place}: {reason}"
+            f"--reference {source}: {place}: {reason} ({len(found.unreadable)} such files; --strict leaves none out)"
         )
     if len(found.videos) < 2:
-        left = [f"{len(found.unreadable)} cannot be read"] * bool(found.unreadable)
-        left += [f"{len(found.copies)} are copies"] * bool(found.copies)
         raise UserError(
-            f"--reference {source}: {len(found.videos)} videos in it that count, at least 2 are needed "
-            f"({', '.join(left)})"
+            f"--reference {source}: at least 2 videos are needed, and it has {len(found.videos)} that can be read and "
+            f"is no copy (not read: {len(found.unreadable)}, copies: {len(found.copies)})"
         )
     chosen, spare = found.videos[: spec.reference_videos], found.videos[spec.reference_videos :]
     return ReferenceSet(
