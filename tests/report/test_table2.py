@@ -136,6 +136,7 @@ def test_values_of_v_jepa_2_do_not_go_by_the_published_name(put, tmp_path):
     rows = set_rows()
     for row in rows:
         row["metrics"]["video"] = {key.replace("jedi", "jedi_v2"): v for key, v in row["metrics"]["video"].items()}
+        row["encoders"] = {"frames clip": "clip-1", "frames denoiser": "den-1", "video vjepa2:folder": "vid-1"}
     built = tables.build(2, put(rows))
     assert "jedi" not in built.frame and built.frame["jedi_v2"].notna().all()
     ours, papers = printed(built, 120).split("not comparable")
