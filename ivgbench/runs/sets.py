@@ -143,8 +143,8 @@ def _comparisons(
     if not fitting:
         ids = ", ".join(one.id for one in encoders if one.of == "frames")
         raise UserError(
-            f"--reference {chosen.name}: its statistics are of the frame encoder {statistics.encoder}, and this run's "
-            f"is {ids}: features of different encoders cannot be compared"
+            f"--reference {chosen.name}: its statistics are of the frame encoder {statistics.encoder}, and this run "
+            f"has {ids}: features of different encoders cannot be compared"
         )
     against = (statistics.key,)
     for encoder in fitting:

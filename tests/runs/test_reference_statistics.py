@@ -51,7 +51,7 @@ def test_statistics_give_the_fid_of_the_videos(tmp_path, features, names):
 
 def test_statistics_of_another_encoder_are_refused_with_both_ids(tmp_path, features):
     path, good = save(tmp_path / "real.npz", features, "inception-1234"), fill(tmp_path / "good", 3, 4)
-    with pytest.raises(runner.NotCompared, match=r"frame encoder inception-1234, .* hash-clip-1, cells-cells"):
+    with pytest.raises(runner.NotCompared, match=r"encoder inception-1234, .* has hash-clip-1, cells-cells:"):
         run(tmp_path, path, good)
     assert {reference for reference, _ in rows(tmp_path)} == {"good"}
     wrong = save(tmp_path / "wrong.npz", features[:, :5])

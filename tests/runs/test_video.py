@@ -7,7 +7,7 @@ from made_videos import KINDS, made, moving, only_sound, turned
 
 from ivgbench.errors import UserError
 from ivgbench.runs import decoding
-from ivgbench.runs.video import decode, encode, is_video, pixel_sha256, save
+from ivgbench.runs.video import decode, decode_own, encode, is_video, pixel_sha256, save
 
 
 def refusal(data):
@@ -55,9 +55,15 @@ def test_two_streams_behind_each_other_are_one():
     assert len(decode(2 * made("h264.ts"))) == 16
 
 
-def test_what_is_stored_comes_back_bit_for_bit():
+def test_what_is_stored_comes_back_bit_for_bit(tmp_path):
     video = np.random.default_rng(0).integers(0, 256, (3, 50, 70, 3), dtype=np.uint8)
     assert np.array_equal(decode(encode(video)), video)
+    (tmp_path / "own.mkv").write_bytes(encode(video))
+    assert np.array_equal(decode_own(tmp_path / "own.mkv"), video)
+    (tmp_path / "own.mkv").write_bytes(b"no video")
+    for path in (tmp_path / "own.mkv", tmp_path / "none.mkv"):
+        with pytest.raises(UserError, match="cannot read the video"):
+            decode_own(path)
     assert pixel_sha256(decode(encode(video))) == pixel_sha256(video)
 
 
