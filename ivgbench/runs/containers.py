@@ -69,7 +69,9 @@ def _boxes(file: BinaryIO, total: int) -> str | None:
         file.seek(at)
         size, kind, head = _number(file, 4), file.read(4), 8
         if at + 8 > total:
-            return _short("a box", at + 8, total)
+            if size:
+                return _short("a box", at + 8, total)
+            break
         if kind not in BOXES:
             break
         if size == 1:
@@ -153,9 +155,11 @@ def _chunks(file: BinaryIO, total: int) -> str | None:
 def _objects(file: BinaryIO, total: int) -> str | None:
     """WMV (ASF): a name of 16 bytes and a size; header, frames, index."""
     at = 0
-    while at + 24 <= total:
+    while at < total:
         file.seek(at)
         name, size = file.read(16), _number(file, 8, "little")
+        if at + 24 > total and any(name):
+            return _short("a part of it", at + 24, total)
         if size < 24 or (name == ASF_DATA and size <= 50):  # padding, or frames as they came: a broadcast
             break
         if at + size > total:

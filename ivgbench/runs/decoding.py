@@ -22,6 +22,8 @@ CHECKERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 #: Beginnings of what is said as an error of streams that are shown as they were meant: a wrong flag that is put right,
 #: and a reference that is given back twice.
 HARMLESS = ("low_delay flag set incorrectly", "mmco: unref short failure")
+#: FFmpeg's mark of a stream that is a picture to show beside sound (AV_DISPOSITION_ATTACHED_PIC).
+COVER = 0x400
 #: Of a display matrix: what is still a quarter turn, about one degree.
 STRAIGHT = 0.0175
 
@@ -87,10 +89,9 @@ def _listening() -> Iterator[list[tuple[int, str, str]]]:
 
 def _stream(container: Any) -> Any:
     """The video that a player shows: a cover is none."""
-    from av.stream import Disposition
-
     stream = container.streams.best("video")
-    if stream is None or stream.disposition & Disposition.attached_pic:
+    # An older PyAV does not tell.
+    if stream is None or getattr(stream, "disposition", 0) & COVER:
         raise NotShown("there is only sound in it, no video" if container.streams.audio else "there is no video in it")
     if stream.codec_context is None:
         raise NotShown("cannot read the video: it is in a format without a decoder here")
@@ -134,7 +135,9 @@ def _checker(decoder: Any) -> Any | None:
 
 
 def _shown(frame: Any) -> np.ndarray:
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    from av.sidedata.sidedata import Type
+
+    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
     pixels = frame.to_ndarray(format="rgb24")
     return pixels if matrix is None else turned(pixels, struct.unpack("=9i", bytes(matrix)))
 

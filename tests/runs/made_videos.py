@@ -34,7 +34,7 @@ KINDS = {
     "prores.mov": ("mov", "prores_ks", "yuv422p10le", {}),
     "raw.avi": ("avi", "rawvideo", "bgr24", {}),
     "ffv1.mkv": ("matroska", "ffv1", "bgr0", {}),
-    "ffv1.avi": ("avi", "ffv1", "bgr0", {}),
+    "ffv1.avi": ("avi", "ffv1", "bgr0", {"level": "3", "slicecrc": "1"}),
 }
 
 

@@ -61,8 +61,17 @@ def test_a_missing_index_is_an_early_end():
 
 
 def test_what_stands_behind_the_end_is_no_fault():
-    for kind in ("h264.mp4", "h264.mkv", "h264.avi", "gif.gif"):
-        assert len(decode(made(kind) + bytes(1000))) == 8
+    for kind in ("h264.mp4", "h264.mkv", "h264.avi", "gif.gif", "wmv2.wmv"):
+        for more in (bytes(3), bytes(1000)):
+            assert len(decode(made(kind) + more)) == 8
+
+
+def test_a_cut_inside_the_head_of_a_part_is_seen():
+    for kind, part in (("h264.mp4", b"moov"), ("wmv2.wmv", bytes.fromhex("90080033"))):
+        data = made(kind)
+        at = data.rindex(part) - (4 if kind == "h264.mp4" else 0)
+        for length in (1, 5, 7):
+            assert "the file ends early" in containers.fault(io.BytesIO(data[: at + length]))
 
 
 def test_sizes_that_were_never_filled_in_say_nothing():
