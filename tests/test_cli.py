@@ -200,6 +200,28 @@ def test_videos_of_another_system(shell, tmp_path):
     assert "there is no such folder" in refused(shell("score", "--videos", "nobody", "--suite", "static"))
 
 
+def test_a_reference_that_fails_is_told_after_the_scores(shell, tmp_path):
+    for number, case in enumerate(load_suite("static").cases[:3]):
+        for folder, shift in (("theirs", 0.0), ("real", 0.1)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            data = video.encode(FakeLab(None).draw(case, shift, 0).video)
+            (tmp_path / folder / f"{case.id}.mkv").write_bytes(data[: len(data) // (1 + (number == 2))])
+    scored = ("score", "--videos", "theirs", "--suite", "static", "--reference", "real")
+    scored += ("--frame-encoder", "clip", "--frame-encoder", "denoiser", "--video-encoder", "pocket")
+    code, out, err = shell(*scored)
+    assert code == 1 and "2/48" in out and "left out: pocket-static-02.mkv: the file ends early" in err
+    code, out, err = shell(*scored, "--strict")
+    assert (
+        code == 2 and "2/48" in out and err.splitlines()[-1].startswith("ivgbench: --reference real: pocket-static-02")
+    )
+
+
+@pytest.mark.parametrize("option", ["--frame-encoder", "--video-encoder"])
+def test_an_encoder_that_is_none_is_refused_before_any_work(shell, tmp_path, option):
+    said = refused(shell("score", "--videos", tmp_path, "--suite", "static", option, "pokcet:file"))
+    assert "encoder 'pokcet'" in said and not (tmp_path / "results").exists()
+
+
 # ---- mistakes
 
 

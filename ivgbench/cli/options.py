@@ -69,7 +69,13 @@ Lora = Annotated[Path | None, typer.Option(help="Adapters for the backbone's den
 GroundTruth = Annotated[bool, typer.Option("--ground-truth", help="Add the reference row (pocket only).")]
 References = Annotated[
     list[str] | None,
-    typer.Option("--reference", help="FID, KID, JEDi against a folder of videos, or world or suite (pocket); repeat."),
+    typer.Option(
+        "--reference",
+        help="FID, KID, JEDi against a folder of videos, statistics (.npz, FID), or world or suite (pocket); repeat.",
+    ),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse a reference with a video that cannot be read, not leave it out.")
 ]
 ReferenceVideos = Annotated[int | None, typer.Option(help="How many videos of each reference (default: 400).")]
 Workers = Annotated[int | None, typer.Option(help="Processes (default: one per CPU; one on a GPU).")]
@@ -96,6 +102,7 @@ class Request:
     ground_truth: GroundTruth = False
     reference: References = None
     reference_videos: ReferenceVideos = None
+    strict: Strict = False
 
 
 def takes_request(command: Callable[..., None]) -> Callable[..., None]:

@@ -34,6 +34,7 @@ def spec_of(request: Request) -> RunSpec:
         "ground_truth": request.ground_truth or None,
         "references": tuple(request.reference) if request.reference else None,
         "reference_videos": request.reference_videos,
+        "strict": request.strict or None,
     }
     said = {name: value for name, value in said.items() if value is not None}
     if request.spec is not None:

@@ -17,6 +17,7 @@ from ivgbench.cli.options import (
     References,
     Request,
     Runs,
+    Strict,
     Workers,
     file,
     folder,
@@ -25,6 +26,7 @@ from ivgbench.cli.options import (
 )
 from ivgbench.cli.requests import spec_of
 from ivgbench.errors import UserError
+from ivgbench.registry import FRAME_ENCODERS, VIDEO_ENCODERS
 
 if TYPE_CHECKING:
     from ivgbench.runs.planning import Plan
@@ -100,6 +102,15 @@ def score(
     detector: Annotated[str | None, typer.Option(help="`ivgbench list detectors`. (default: by the suite)")] = None,
     clip: Annotated[str | None, typer.Option(help="pocket, or MODEL/WEIGHTS of open_clip. (default: by suite)")] = None,
     reference: References = None,
+    frame_encoder: Annotated[
+        list[str] | None,
+        typer.Option("--frame-encoder", help="Of FID and KID: clip, denoiser, inception or NAME:FILE; repeat."),
+    ] = None,
+    video_encoder: Annotated[
+        str | None,
+        typer.Option("--video-encoder", help="Of JEDi: pocket, vjepa:FILE,FILE or vjepa2. (default: by suite)"),
+    ] = None,
+    strict: Strict = False,
     workers: Workers = None,
     device: Device = "auto",
     runs: Runs = DEFAULT_RUNS,
@@ -117,7 +128,14 @@ def score(
     engine = _engine("local", workers, lab)
     asked, source = suite_files.load_suite(suite), videos or manifest
     label = label or ("" if source is None else source.resolve().stem if source == manifest else source.resolve().name)
-    plan = import_videos(videos, asked, label, Store(runs), detector, clip, tuple(reference or ()), manifest)
+    for name in frame_encoder or ():
+        if name != "clip":
+            FRAME_ENCODERS.canonical(name.partition(":")[0])
+    if video_encoder is not None:
+        VIDEO_ENCODERS.canonical(video_encoder.partition(":")[0])
+    judges = {"detector": detector, "clip": clip, "video_encoder": video_encoder, "strict": strict}
+    judges |= {"references": tuple(reference or ()), "frame_encoders": tuple(frame_encoder) if frame_encoder else None}
+    plan = import_videos(videos, asked, label, Store(runs), manifest, **judges)
     for note in plan.notes:
         print(f"ivgbench: {note}", file=sys.stderr)
     _work(plan, runs, lab, engine, plan.jobs)
@@ -222,7 +240,11 @@ def _work(plan: Plan, runs: Path, lab: Any, engine: Any, jobs: tuple[Any, ...], 
     from ivgbench.runs import runner
     from ivgbench.runs.store import Store
 
-    outcome = runner.run(plan, Store(runs), lab, engine, jobs, batch_size)
+    try:
+        outcome = runner.run(plan, Store(runs), lab, engine, jobs, batch_size)
+    except runner.NotCompared as fault:
+        _summary(plan, runs, fault.outcome)
+        raise
     _summary(plan, runs, outcome)
     if outcome.failed:
         sys.exit(1)

@@ -80,7 +80,7 @@ class ClipStore:
         facts = self.sidecar(job)
         if facts is None:
             raise Damaged(f"{self.video_path(job)} does not exist")
-        video = videos.decode(self.video_path(job))
+        video = videos.decode_own(self.video_path(job))
         if videos.pixel_sha256(video) != facts["pixel_sha256"]:
             raise Damaged(f"{self.video_path(job)} decodes to other pixels than were stored")
         return video

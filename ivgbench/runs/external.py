@@ -25,10 +25,8 @@ def import_videos(
     suite: Suite,
     label: str,
     store: Store,
-    detector: str | None = None,
-    clip: str | None = None,
-    references: tuple[str, ...] = (),
     manifest: Path | None = None,
+    **judges: Any,
 ) -> Plan:
     """Copies videos into the store, and plans their run; `matching` says which video is of which case.
 
@@ -38,24 +36,15 @@ def import_videos(
 
     Args:
         folder: of videos named after cases; may be None with a manifest. manifest: CSV or JSONL of case and file.
-        detector, clip, references: as in `RunSpec`.
+        judges: fields of `RunSpec` (detector, clip, references and their encoders).
     Raises:
         UserError: no such folder, not one video in it that is named after a case, or judges that do not fit the suite.
     """
     found = _match(folder, manifest, suite)
     seeds = found.samples()
-    asked = RunSpec(
-        "score",
-        (MethodSpec(EXTERNAL, label=label),),
-        EXTERNAL,
-        (suite.name,),
-        detector=detector,
-        clip=clip,
-        references=references,
-        seeds=tuple(seeds),
-    )
-    asked = with_judges(asked, [suite])
-    reference_sets.check(references)
+    method = MethodSpec(EXTERNAL, label=label)
+    asked = with_judges(RunSpec("score", (method,), EXTERNAL, (suite.name,), seeds=tuple(seeds), **judges), [suite])
+    reference_sets.check(asked.references)
     entries = tuple(_import(case, seed, found, suite, label, store) for case in suite.cases for seed in seeds)
     made_of = MethodSpec(EXTERNAL, {"videos": [entry.job.weights for entry in entries]}, label)
     spec = replace(asked, methods=(made_of,)).named_by_content("score")

@@ -87,6 +87,7 @@ class RunSpec:
     references: what FID, KID and JEDi compare with: "world", "suite", or folders of videos; none: no such metrics.
     reference_videos, reference_seed: how many of each, and which. frame_encoders (FID, KID) and video_encoder (JEDi):
     names as in ivgbench.registry, with their files where they need some ("inception:FILE"); "clip" is the run's CLIP.
+    strict: refuses a reference of which a video cannot be read, instead of leaving the video out.
     """
 
     name: str
@@ -110,6 +111,7 @@ class RunSpec:
     reference_seed: int = 0
     frame_encoders: tuple[str, ...] | None = None
     video_encoder: str | None = None
+    strict: bool = False
 
     def __post_init__(self) -> None:
         where = f"run {self.name!r}"
@@ -150,7 +152,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "guidance_scale": (int, float), "scheduler": (str,), "negative_prompt": (str,), "prompt_suffix": (str,),
     "dtype": (str,), "detector": (str,), "clip": (str,), "suites": (list,), "seeds": (list,), "methods": (list,),
     "references": (list,), "reference_videos": (int,), "reference_seed": (int,), "frame_encoders": (list,),
-    "video_encoder": (str,), "lora": (str,),
+    "video_encoder": (str,), "lora": (str,), "strict": (bool,),
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ivgbench.errors import UserError
 from ivgbench.files import write_atomic
+from ivgbench.runs import containers, decoding
 
 #: Any container that PyAV reads; these are the endings by which a folder's videos are told from its other files.
 SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".gif", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv")
@@ -20,9 +21,14 @@ SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".gif", ".m4v", ".mpg", ".m
 LONGEST = 4096
 
 
+def is_named_video(path: Path) -> bool:
+    """Whether a path has the ending of a video, in any letter case; what begins with a dot is hidden, and is none."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
 def is_video(path: Path) -> bool:
-    """Whether a path is a file with the ending of a video, in any letter case."""
-    return path.suffix.lower() in SUFFIXES and path.is_file()
+    """Whether a path is a file that is named like a video."""
+    return is_named_video(path) and path.is_file()
 
 
 def pixel_sha256(video: np.ndarray) -> str:
@@ -67,17 +73,41 @@ def encode(video: np.ndarray, lossless: bool = True, fps: int = 8) -> bytes:
 
 
 def decode(source: Path | bytes) -> np.ndarray:
-    """All frames of a video file, uint8 [F,H,W,3] RGB. UserError when it is missing, not a video, or empty."""
+    """All frames of a video file as a player shows them, uint8 [F,H,W,3] RGB.
+
+    Raises:
+        UserError: it is missing, no video, empty, damaged, shorter than it says, or its frame size changes.
+    """
+    name = "clip" if isinstance(source, bytes) else source
+    try:
+        with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
+            wrong = containers.fault(file)
+            frames, complaint = decoding.read(file if isinstance(source, bytes) else str(source))
+    except OSError as fault:
+        raise UserError(f"{name}: cannot read the video: {fault.strerror}") from None
+    except decoding.NotShown as fault:
+        raise UserError(f"{name}: {wrong or fault}") from None
+    if wrong:
+        raise UserError(f"{name}: {wrong}; {len(frames)} frames of it can be read")
+    if complaint:
+        raise UserError(f"{name}: the video is damaged: {complaint}")
+    if not frames:
+        raise UserError(f"{name}: the video has no frames")
+    return np.stack(frames)
+
+
+def decode_own(path: Path) -> np.ndarray:
+    """All frames of a file that `encode` made, uint8 [F,H,W,3]: on all cores, and nothing is looked for.
+
+    Whoever calls this knows what the pixels have to be. UserError when it cannot be read.
+    """
     import av
 
     try:
-        with av.open(io.BytesIO(source) if isinstance(source, bytes) else str(source)) as container:
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    except (OSError, av.FFmpegError, IndexError) as fault:
-        raise UserError(f"{'clip' if isinstance(source, bytes) else source}: cannot read the video: {fault}") from None
-    if not frames:
-        raise UserError(f"{'clip' if isinstance(source, bytes) else source}: the video has no frames")
-    return np.stack(frames)
+        with av.open(str(path)) as container:
+            return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+    except (OSError, ValueError, IndexError, av.FFmpegError) as fault:
+        raise UserError(f"{path}: cannot read the video: {' '.join(str(fault).split())}") from None
 
 
 def check_suffix(path: Path) -> str:
