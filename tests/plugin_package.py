@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from importlib import invalidate_caches
 from pathlib import Path
 
 #: A method that dims the first latents, and judges that look at brightness only.
@@ -86,6 +87,7 @@ def install(
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n", encoding="utf-8")
     lines = [line for group, one in points.items() for line in (f"[{group}]", *(f"{key} = {one[key]}" for key in one))]
     (about / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
+    invalidate_caches()  # a folder that has been looked into is not looked into again within a tick of its clock
     return folder
 
 
