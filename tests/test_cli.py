@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent / "runs"))
 from fake_lab import FakeLab
 
 from ivgbench import __version__, cli, load_suite, suites
-from ivgbench.runs import lab, video
+from ivgbench.runs import doctor, lab, video
 from ivgbench.runs.store import Store
 
 ROOT = Path(__file__).parents[1]
@@ -326,6 +326,13 @@ def test_what_there_is(shell, what, words):
 
 
 def test_the_doctor_says_what_is_here(shell):
-    code, out, _ = shell("doctor")
+    _, out, _ = shell("doctor")
     assert __version__ in out and f"{len(suites.names())} whole" in out and "exact" in out
-    assert code == (0 if "missing" not in out and "incomplete" not in out and "not installed" not in out else 1)
+
+
+@pytest.mark.parametrize(("remedy", "code"), [("", 0), ("mend it", 1)])
+def test_the_doctors_exit_code_says_whether_something_is_to_be_done(shell, monkeypatch, remedy, code):
+    found = [doctor.Finding("this", "fine"), doctor.Finding("that", "so so", remedy)]
+    monkeypatch.setattr(doctor, "examine", lambda runs: found)
+    told = shell("doctor")
+    assert told[0] == code and "so so" in told[1] and remedy in told[1]

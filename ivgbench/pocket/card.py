@@ -208,7 +208,8 @@ def main() -> None:
         "megabytes": sizes(WEIGHTS),
     }
     write_json(record, facts)
-    page = render(json.loads(record.read_text(encoding="utf-8")))  # in the record's order, so that it can be checked against it
+    # In the record's order, so that it can be checked against it.
+    page = render(json.loads(record.read_text(encoding="utf-8")))
     write_text(WEIGHTS / "MODEL_CARD.md", page)
     print(page)
 
