@@ -13,6 +13,7 @@ from ivgbench.cases import Suite
 from ivgbench.cli.options import DEFAULT_RUNS, Runs, print_json, print_table
 from ivgbench.errors import UserError
 from ivgbench.extras import missing
+from ivgbench.plugins import PluginFault
 from ivgbench.registry import DETECTORS, METHODS
 
 suites_app = typer.Typer(no_args_is_help=True, help="Suites: lists of prompts with boxes.")
@@ -172,7 +173,13 @@ def _method_options() -> list[list[str]]:
 
     from ivgbench.generator.methods.base import resolve
 
-    return [[f"{name}.{key}", repr(value)] for name in METHODS.names() for key, value in asdict(resolve(name)).items()]
+    rows = []
+    for name in METHODS.names():
+        try:
+            rows += [[f"{name}.{key}", repr(value)] for key, value in asdict(resolve(name)).items()]
+        except PluginFault as fault:  # one that is broken hides no other
+            rows.append([name, str(fault)])
+    return rows
 
 
 def _is_here(backbone: str) -> str:

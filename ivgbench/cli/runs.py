@@ -79,10 +79,10 @@ def plan_command(
     rows = estimates.rows(plan, done, lab.costs(spec), device)
     header, lines = ["method", "jobs", "done", "evaluations", "backward"], []
     for row in [*rows, estimates.total(rows)]:
-        lines.append([row.label, *map(str, row[1:5]), *(estimates.spelled(row, device) if device else [])])
+        lines.append([row.label, *estimates.counts(row), *(estimates.spelled(row, device) if device else [])])
     print_table([*header, *(["hours", "GB", "GB with --offload"] if device else [])], lines)
     print(f"run {spec.name}: {spec.backbone}, suites {', '.join(spec.suites)}")
-    for note in plan.notes:
+    for note in [*plan.notes, *(f"{row.label} is not counted: {row.uncounted}" for row in rows if row.uncounted)]:
         print(f"note: {note}")
     if device:
         print(estimates.caveat(device, {job.dtype for job in plan.jobs if job.method != GROUND_TRUTH}))

@@ -12,6 +12,7 @@ from ivgbench import suites
 from ivgbench.errors import UserError
 from ivgbench.extras import extra_of, is_there
 from ivgbench.generator import sources
+from ivgbench.registry import DETECTORS, FRAME_ENCODERS, METHODS, VIDEO_ENCODERS
 from ivgbench.runs import video
 from ivgbench.runs.environment import environment
 
@@ -48,7 +49,7 @@ def examine(runs: Path) -> list[Finding]:
         found = is_there(module)
         remedy = "" if found else f'pip install "ivgbench[{extra_of(module)}]"'
         findings.append(Finding(module, str(version) if found else "not installed", remedy))
-    return [*findings, _device(), _backbone(), _judges(), _suites(), _codec(), _disk(runs)]
+    return [*findings, _device(), _backbone(), _judges(), _suites(), _codec(), _disk(runs), *_plugins()]
 
 
 def _device() -> Finding:
@@ -95,3 +96,22 @@ def _disk(runs: Path) -> Finding:
     place = next(path for path in (runs.resolve(), *runs.resolve().parents) if path.exists())
     free = shutil.disk_usage(place).free / 2**30
     return Finding("disk", f"{free:.1f} GiB free at {place}", "" if free > 1 else "free some space")
+
+
+def _plugins() -> list[Finding]:
+    """What other packages add, each loaded once."""
+    found = []
+    if not find_spec("torch"):
+        return []
+    from ivgbench.generator.methods.base import resolve
+
+    for registry in (METHODS, DETECTORS, FRAME_ENCODERS, VIDEO_ENCODERS):
+        for name in registry.plugins():
+            what = f"plug-in: {registry.kind} {name}"
+            try:
+                resolve(name) if registry is METHODS else registry.get(name)
+                found.append(Finding(what, "can be imported"))
+            except UserError as fault:
+                found.append(Finding(what, "broken", str(fault)))
+        found += [Finding(f"plug-in: {registry.kind}", "left out", line) for line in registry.left_out()]
+    return found

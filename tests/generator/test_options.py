@@ -12,7 +12,7 @@ from ivgbench.generator.methods.base import resolve
 from ivgbench.registry import METHODS
 
 
-@pytest.mark.parametrize("name", METHODS.names())
+@pytest.mark.parametrize("name", METHODS.builtin())
 def test_every_config_is_plain_data_and_survives_json(name):
     config = resolve(name)
     assert config.name == name and isinstance(config.version, int)

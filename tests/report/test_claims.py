@@ -105,7 +105,7 @@ def test_a_run_with_other_rows_is_judged_by_the_claims_about_them():
 
 @pytest.mark.parametrize("name", ["CLAIMS.md", "CLAIMS-paper-settings.md"])
 def test_the_readme_quotes_the_verdicts(name):
-    texts = ((ROOT / one).read_text() for one in ("README.md", f"results/{name}"))
+    texts = ((ROOT / one).read_text(encoding="utf-8") for one in ("README.md", f"results/{name}"))
     readme, verdicts = (" ".join(re.sub("^>", "", text, flags=re.MULTILINE).split()) for text in texts)
     (summary,) = re.findall(r"Of \d+ claims .*(?= \| Claim \|)", verdicts)
     assert summary in readme

@@ -67,7 +67,7 @@ class Page(HTMLParser):
 
 def written(store, tmp_path, **options):
     path = html.report(store.root, None, tmp_path / "page.html", **options)
-    return path, Page(path.read_text())
+    return path, Page(path.read_text(encoding="utf-8"))
 
 
 def test_every_cell_of_the_table_is_there(store, tmp_path):

@@ -102,9 +102,9 @@ def test_every_output_has_both_references_both_encoders_and_the_paper(put, tmp_p
     built = tables.build(2, put(set_rows()))
     files = render.write(built, tmp_path / "out")
     assert [path.name for path in files] == ["table2.csv", "table2.md", "table2.tex"]
-    assert files[0].read_text().count("\n") == 21
-    markdown = files[1].read_text()
-    for text in (markdown, files[2].read_text(), printed(built, 120)):
+    assert files[0].read_text(encoding="utf-8").count("\n") == 21
+    markdown = files[1].read_text(encoding="utf-8")
+    for text in (markdown, files[2].read_text(encoding="utf-8"), printed(built, 120)):
         assert "Against world" in text and "Against animals" in text and "pocket lab" in text
         assert text.index("Reference again") < text.index("not comparable in absolute value")
         assert "131.19" in text.split("not comparable")[1] and "1.34" in text.split("not comparable")[1]

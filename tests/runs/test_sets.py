@@ -94,7 +94,7 @@ def without_jobs(rows):
 def test_workers_shards_and_order_change_nothing(finished, tmp_path):
     expected = without_jobs(Store(finished).set_rows("r"))
     root = tmp_path / "shards"
-    run(root, engine=LocalEngine(2), shard="1/2")
+    run(root, shard="1/2")
     assert Store(root).set_rows("r") == []
     run(root, engine=LocalEngine(2), shard="0/2")
     assert without_jobs(Store(root).set_rows("r")) == expected

@@ -20,7 +20,7 @@ def test_the_benchmark_spec_is_table_1_of_all_methods():
     spec = load_spec(BENCHMARKS / "pocket.toml")
     assert (spec.name, spec.backbone, spec.suites, spec.seeds) == ("table1", "pocket", ("static", "dynamic"), (0,))
     assert spec.ground_truth and spec.scheduler == "ddim"
-    assert [one.method for one in spec.methods] == METHODS.names()
+    assert [one.method for one in spec.methods] == METHODS.builtin()
 
 
 @pytest.mark.parametrize("name", ["table1", "table2"])
@@ -36,7 +36,7 @@ def test_the_papers_tables_have_every_value_pinned(name):
         assert all(getattr(config, name) is None for name in free), (one.method, free)
         assert one.options == {key: value for key, value in asdict(config).items() if key in one.options}
     assert all(one.options["frozen_steps"] == 4 for one in spec.methods if "frozen_steps" in one.options)
-    assert {METHODS.canonical(one.method) for one in spec.methods} == set(METHODS.names())
+    assert {METHODS.canonical(one.method) for one in spec.methods} == set(METHODS.builtin())
 
 
 def test_table_2_makes_no_clip_that_table_1_has_not():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 import sys
 import types
 import typing
@@ -15,8 +16,10 @@ import numpy as np
 import torch
 
 from ivgbench.errors import UserError
+from ivgbench.files import canonical_json
 from ivgbench.generator.backbone import Backbone
 from ivgbench.generator.words import Reader
+from ivgbench.plugins import PluginFault, broken
 from ivgbench.registry import METHODS
 from ivgbench.texts import short
 
@@ -134,9 +137,12 @@ def resolve(name: str, options: Mapping[str, Any] | None = None) -> Method:
 
     Raises:
         UserError: unknown method or option ("did you mean"), or a value of the wrong type or out of range.
+        PluginFault: what a package offers as a method is none.
     """
     canonical = METHODS.canonical(name)
     cls = METHODS.get(canonical)
+    if canonical in METHODS.plugins():
+        _check_plugin(canonical, cls)
     hints = typing.get_type_hints(cls)
     fields = {one.name: one for one in dataclasses.fields(cls)}
     values = {}
@@ -147,6 +153,23 @@ def resolve(name: str, options: Mapping[str, Any] | None = None) -> Method:
             raise UserError(f"method {canonical!r} has no option {key!r}; {known}")
         values[key] = _checked(f"method {canonical!r}, option {key!r}", value, hints[key], fields[key].metadata)
     return cls(**values)
+
+
+def _check_plugin(name: str, cls: Any) -> None:
+    """A stranger's class keeps the contract that the built-in methods keep, as far as can be seen without a run."""
+    what = METHODS.called(name)
+    if not (isinstance(cls, type) and issubclass(cls, Method)):
+        raise PluginFault(f"{what} is no method: it must be a class that derives from {Method.__module__}.Method")
+    own = [one for one, hint in inspect.get_annotations(cls).items() if "ClassVar" not in str(hint)]
+    if own and "__dataclass_fields__" not in vars(cls):
+        raise PluginFault(f"{what} has options, such as {own[0]!r}: write @dataclass(frozen=True) above the class")
+    if type(getattr(cls, "name", None)) is not str or type(getattr(cls, "version", None)) is not int:
+        raise PluginFault(f"{what} needs a name and a version, a whole number, as class variables")
+    try:
+        typing.get_type_hints(cls)
+        canonical_json(dataclasses.asdict(cls()))
+    except Exception as fault:  # a stranger's class can raise anything
+        raise broken(what, "must have options of plain data, each with a default", fault) from fault
 
 
 def _checked(where: str, value: Any, hint: Any, limits: Mapping[str, Any]) -> Any:
