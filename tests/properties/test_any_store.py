@@ -105,9 +105,10 @@ def test_intact_rows_are_read_beside_damaged_ones(world, kind, data):
     found, hit = world.by_job(rows), job_of(file)
     assert found.keys() == world.rows.keys()
     assert all(found[job] == world.rows[job] for job in found if job != hit)
-    for row in found[hit]:
-        assert row["value"] is None or isinstance(row["value"], int | float)
-        assert isinstance(row["status"], str) and len(row["status"].splitlines()) == 1
+    if found[hit] != world.rows[hit]:  # no number is another one
+        (row,) = found[hit]
+        assert row["value"] is None and row["status"].startswith(("missing", "failed: "))
+        assert len(row["status"].splitlines()) == 1
     frame = table(1, world.copy, "r", allow_partial=True)
     assert frame["n_scored"].sum() >= len(world.rows) - 1 and (frame["n_expected"] == 2).all()
     job = hit if (world.copy / "jobs" / hit).exists() else next(iter(world.rows))
@@ -176,4 +177,7 @@ def test_a_damaged_cache_is_no_cache(world, data):
     (path,) = [world.copy / file]
     store._cache_path = lambda model, key: path  # the ids of the models are not told by the folder's name
     arrays = store.arrays("any", "key")
-    assert arrays is None or all(isinstance(one, np.ndarray) for one in arrays.values())
+    if arrays is not None:
+        with np.load(world.root / file) as whole:
+            assert arrays.keys() == set(whole.files)
+            assert all(np.array_equal(arrays[name], whole[name], equal_nan=True) for name in whole.files)
