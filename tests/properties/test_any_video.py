@@ -27,10 +27,16 @@ def clip() -> np.ndarray:
     return made.astype(np.uint8)
 
 
+class Files(dict):
+    """(ending, codec) -> a small file. Shown by its size where a property fails."""
+
+    def __repr__(self) -> str:
+        return f"{len(self)} files"
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """(ending, codec) -> a small file."""
-    folder, made = tmp_path_factory.mktemp("videos"), {}
+    folder, made = tmp_path_factory.mktemp("videos"), Files()
     for suffix, codec, pixels in KINDS:
         path = folder / f"{codec}.{suffix}"
         with av.open(str(path), "w") as container:
