@@ -65,8 +65,8 @@ toml_values = st.recursive(
     max_leaves=5,
 )
 hard_toml = st.sampled_from(
-    [b"", b"\xef\xbb\xbfname = 'x'\nmethods = ['plain']", b"name = 'x'\r\nmethods = ['plain']\r\n", b"a = " + b"1" * 5000,
-     b"a = " + b"[" * 5000, b"[a]\n[a]", b"name = 1979-05-27", b"name = 'x'\ncases = 07:32:00", b"\x00", b"\xff",
+    [b"", b"\xef\xbb\xbfname = 'x'\nmethods = ['plain']", b"name = 'x'\r\nmethods = ['plain']\r\n",
+     b"a = " + b"1" * 5000, b"a = " + b"[" * 5000, b"[a]\n[a]", b"name = 1979-05-27", b"name = 'x'\ncases = 07:32:00", b"\x00", b"\xff",
      b"methods = 'plain'\nname = 'x'", b"a.b.c" + b".d" * 3000 + b" = 1", b"name = 'x'\nseeds = [" + b"1" * 5000 + b"]"]
 )  # fmt: skip
 
@@ -145,8 +145,11 @@ def test_claims_files(folder, data):
 NAMES = [*METHODS.names(), *METHODS.aliases()]
 FIELDS = sorted({one for name in METHODS.names() for one in dataclasses.asdict(resolve(name))})
 values = st.one_of(
-    toml_values, written, st.floats(0, 1), st.sampled_from(["official", "paper", "detached", "exact", "word", (0.1, 0.2)])
-)  # fmt: skip
+    toml_values,
+    written,
+    st.floats(0, 1),
+    st.sampled_from(["official", "paper", "place", "detached", "exact", "all-words", "all", (0.1, 0.2)]),
+)
 
 
 def sound_config(config) -> None:
@@ -179,7 +182,7 @@ def option_texts(draw):
 def test_option_texts(text):
     if (parts := answer(parse_option, text)) is None:
         return
-    name, field, value = parts
+    name, field, _ = parts
     assert name and field.isidentifier()
     spec = answer(with_options, RunSpec("r", tuple(MethodSpec(one) for one in METHODS.names())), [text])
     if spec is not None:
@@ -195,20 +198,28 @@ def test_numbers_are_numbers_however_they_are_written(text, method):
     )
 
 
+def perhaps(*values):
+    return st.one_of(st.none(), *values)
+
+
+def a_few(*values):
+    return perhaps(st.lists(st.one_of(*values), max_size=2))
+
+
 @holds_for(st.builds(
     Request,
-    method=st.one_of(st.none(), st.lists(st.sampled_from([*NAMES, "x"]), max_size=2)),
-    option=st.one_of(st.none(), st.lists(option_texts(), max_size=2)),
-    suite=st.one_of(st.none(), st.lists(st.one_of(st.sampled_from(["static", "dynamic"]), anything_written), max_size=2)),
-    cases=st.one_of(st.none(), st.integers(-1, 3)),
-    seeds=st.one_of(st.none(), st.integers(-1, 3)),
-    steps=st.one_of(st.none(), st.integers()),
-    guidance_scale=st.one_of(st.none(), st.floats()),
-    scheduler=st.one_of(st.none(), st.sampled_from(SCHEDULERS), anything_written),
-    dtype=st.one_of(st.none(), st.sampled_from(DTYPES), anything_written),
+    method=a_few(st.sampled_from([*NAMES, "x"])),
+    option=a_few(option_texts()),
+    suite=a_few(st.sampled_from(["static", "dynamic"]), anything_written),
+    cases=perhaps(st.integers(-1, 3)),
+    seeds=perhaps(st.integers(-1, 3)),
+    steps=perhaps(st.integers()),
+    guidance_scale=perhaps(st.floats()),
+    scheduler=perhaps(st.sampled_from(SCHEDULERS), anything_written),
+    dtype=perhaps(st.sampled_from(DTYPES), anything_written),
     ground_truth=st.booleans(),
-    reference=st.one_of(st.none(), st.lists(st.one_of(st.sampled_from(["world", "suite"]), anything_written), max_size=2)),
-    reference_videos=st.one_of(st.none(), st.integers(-1, 5)),
+    reference=a_few(st.sampled_from(["world", "suite"]), anything_written),
+    reference_videos=perhaps(st.integers(-1, 5)),
 ), dear=4)  # fmt: skip
 def test_any_request_of_the_command_line(folder, request_):
     spec = answer(spec_of, request_)
