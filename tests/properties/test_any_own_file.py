@@ -77,7 +77,8 @@ def named(suffix: str, contents):
 
 hard_yaml = st.sampled_from(
     [b"", b"a: &a [*a]", b"a: !!python/object:os.system x", b"[" * 5000, b"- " * 3000, b"a: 2020-13-45", b"\t- x",
-     b"a: 1\na: 2", b"&x {<<: *x}", b"cases: .nan", b"? [a]\n: b", b"x: " + b"1" * 5000, b"%YAML 9.9\n---\n", b"\xef\xbb\xbfframes: 2", b"\xff"]
+     b"a: 1\na: 2", b"&x {<<: *x}", b"cases: .nan", b"? [a]\n: b", b"x: " + b"1" * 5000,
+     b"%YAML 9.9\n---\n", b"\xef\xbb\xbfframes: 2", b"\xff"]
 )  # fmt: skip
 written_rows = st.text(st.characters(codec="utf-8", exclude_characters=',\n"'), max_size=10)
 numbers_written = st.sampled_from(["-1", "1e999", "nan", "0,5", "1" * 5000, "2", ".5", "1_0", "٣", "3.0", "0x2", ""])

@@ -66,7 +66,8 @@ toml_values = st.recursive(
 )
 hard_toml = st.sampled_from(
     [b"", b"\xef\xbb\xbfname = 'x'\nmethods = ['plain']", b"name = 'x'\r\nmethods = ['plain']\r\n",
-     b"a = " + b"1" * 5000, b"a = " + b"[" * 5000, b"[a]\n[a]", b"name = 1979-05-27", b"name = 'x'\ncases = 07:32:00", b"\x00", b"\xff",
+     b"a = " + b"1" * 5000, b"a = " + b"[" * 5000, b"[a]\n[a]", b"name = 1979-05-27", b"name = 'x'\ncases = 07:32:00",
+     b"\x00", b"\xff",
      b"methods = 'plain'\nname = 'x'", b"a.b.c" + b".d" * 3000 + b" = 1", b"name = 'x'\nseeds = [" + b"1" * 5000 + b"]"]
 )  # fmt: skip
 
