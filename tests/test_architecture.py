@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ivgbench"
 #: What each part may import, of the other parts. The parts of the ground floor may import each other.
-GROUND = {"boxes", "cases", "errors", "extras", "files", "hub", "phrases", "plugins", "registry", "texts"}
+GROUND = {"arrays", "boxes", "cases", "errors", "extras", "files", "hub", "phrases", "plugins", "registry", "texts"}
 ALLOWED = {
     "ground": set(),
     "world": set(),

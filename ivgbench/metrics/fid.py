@@ -87,7 +87,7 @@ def against(x: np.ndarray, reference: Gaussian) -> float:
     mean, centred = _centred(x)
     means, factors = mean - reference.mean, (centred, reference.root)
     apart = means @ means + sum(np.vdot(one, one) for one in factors)
-    return float(apart - 2 * _nuclear_norm(centred, reference.root))
+    return max(0.0, float(apart - 2 * _nuclear_norm(centred, reference.root)))  # equal sets: rounding goes both ways
 
 
 def _centred(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -101,7 +101,7 @@ def _disk(runs: Path) -> Finding:
 def _plugins() -> list[Finding]:
     """What other packages add, each loaded once."""
     found = []
-    if not find_spec("torch"):
+    if not is_there("torch"):
         return []
     from ivgbench.generator.methods.base import resolve
 

@@ -141,8 +141,8 @@ def _name_doubles(found: Matches) -> None:
 
 
 def shown(path: Path) -> str:
-    """A file's name that can be printed, whatever bytes it is made of."""
-    return path.name.encode("utf-8", "backslashreplace").decode()
+    """A file's name that can be printed on one line, whatever bytes it is made of."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in path.name)
 
 
 # ---- names

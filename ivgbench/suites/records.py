@@ -198,7 +198,8 @@ def _yaml(text: str, path: Path) -> list[Any]:
     except yaml.YAMLError as fault:
         mark = getattr(fault, "problem_mark", None)
         at = "" if mark is None else f":{mark.line + 1}"
-        raise UserError(f"{path}{at}: not YAML: {getattr(fault, 'problem', None) or fault}") from None
+        problem = " ".join(str(getattr(fault, "problem", None) or fault).split())
+        raise UserError(f"{path}{at}: not YAML: {problem}") from None
     except (RecursionError, ValueError, OverflowError, TypeError) as fault:  # too deep, or a date that does not exist
         raise UserError(f"{path}: not usable YAML: {fault}") from None
     return made
