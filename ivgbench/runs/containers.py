@@ -77,9 +77,7 @@ def _boxes(file: BinaryIO, total: int) -> str | None:
         if size == 1:
             size, head = _number(file, 8), 16
         seen.add(kind)
-        if size == 0:  # to the end of the file, wherever that is
-            break
-        if size < head:
+        if size < head:  # 0: to the end of the file, wherever that is
             break
         if at + size > total:
             return _short(f"its {kind.decode()} box", at + size, total)

@@ -52,6 +52,12 @@ def test_an_index_in_front_hides_nothing(tmp_path):
     assert len(decode(first)) == 12
     with pytest.raises(UserError, match="its mdat box goes on to byte"):
         decode(first[: -len(front) // 3])
+    # Frames up to the end of the file, as a stream writes them: what is missing is seen by the reader of the index.
+    at = first.index(b"mdat") - 4
+    streamed = first[:at] + bytes(4) + first[at + 4 :]
+    assert containers.fault(io.BytesIO(streamed)) is None and len(decode(streamed)) == 12
+    with pytest.raises(UserError, match="the video is damaged|cannot read the video"):
+        decode(streamed[: -len(front) // 3])
 
 
 def test_a_missing_index_is_an_early_end():

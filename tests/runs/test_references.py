@@ -30,8 +30,8 @@ def test_what_is_hidden_or_left_by_a_system_is_no_video(tmp_path):
 
 
 def test_linked_folders_count_once_and_loops_end(tmp_path):
-    folder, beside = fill(tmp_path / "real", 0), fill(tmp_path / "beside", 1, 2)
-    for name, target in {"there": beside, "again": beside, "loop": folder, "up": tmp_path}.items():
+    folder, beside, _ = fill(tmp_path / "real", 0), fill(tmp_path / "beside", 1, 2), fill(tmp_path / "above", 3)
+    for name, target in {"there": beside, "again": beside, "loop": folder, "a": folder, "up": tmp_path}.items():
         (folder / name).symlink_to(target)
     (folder / "linked.mkv").symlink_to(beside / "1.mkv")
     found = files(folder)
@@ -117,7 +117,7 @@ def test_a_video_that_cannot_be_embedded_costs_its_block_only(tmp_path, monkeypa
     fill(short, 0, 1)
     (short / "2.mkv").write_bytes(clip(2, frames=5))
     monkeypatch.setattr(FakeLab, "frame_encoder", lambda self, name, clip: FaultyEncoder(self.log.with_name("e"), name))
-    with pytest.raises(runner.NotCompared, match="cells: too short"):
+    with pytest.raises(runner.NotCompared, match=r"^c\w+: too short(; c\w+: too short)?$"):
         run(tmp_path, short, good)
     assert {reference for reference, _ in rows(tmp_path)} == {"good"}
 

@@ -186,6 +186,9 @@ def test_a_lost_packet_is_damage():
     video = [number for number, packet in enumerate(packets) if packet[1] & 31 == 1 and packet[2] == 0]
     gone = video[len(video) // 2]
     assert "damaged" in refusal(b"".join(packets[:gone] + packets[gone + 1 :]))
+    # One that the decoder does not miss.
+    packets[gone] = packets[gone][:3] + bytes([packets[gone][3] ^ 7]) + packets[gone][4:]
+    assert refusal(b"".join(packets)) == "clip: the video is damaged: mpegts: a part of the stream is missing"
 
 
 # ---- nothing to show
