@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from ivgbench.errors import UserError
 
 #: Modules that are not called like the package that brings them.
-PACKAGES = {"cv2": "opencv-python", "open_clip": "open_clip_torch", "PIL": "pillow"}
+PACKAGES = {"cv2": "opencv-python", "open_clip": "open_clip_torch", "PIL": "pillow", "yaml": "pyyaml"}
 
 
 class MissingPackage(UserError, ImportError):

@@ -31,7 +31,8 @@ def chosen(asked: str) -> str:
     if not count:
         raise UserError(f"--device {asked}: torch finds no GPU; use --device cpu")
     if int(asked.partition(":")[2] or 0) >= count:
-        raise UserError(f"--device {asked}: torch finds {count} GPU{'s' * (count > 1)}; use cuda:0 to cuda:{count - 1}")
+        told = "1 GPU; use cuda" if count == 1 else f"{count} GPUs; use cuda:0 to cuda:{count - 1}"
+        raise UserError(f"--device {asked}: torch finds {told}")
     return asked
 
 

@@ -22,6 +22,7 @@ def machine(monkeypatch, gpus=0, apple=False):
         ("cuda", 0, False, "torch finds no GPU; use --device cpu"),
         ("cuda:0", 0, False, "torch finds no GPU"),
         ("cuda:99", 2, False, "torch finds 2 GPUs; use cuda:0 to cuda:1"),
+        ("cuda:1", 1, False, "torch finds 1 GPU; use cuda"),
         ("mps", 2, False, "torch finds no Apple GPU"),
     ],
 )  # fmt: skip
