@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ivgbench.errors import UserError
-from ivgbench.metrics.kernel import features
+from ivgbench.metrics.kernel import LARGEST, features
 from ivgbench.metrics.stats import Interval
 
 #: Resamples of videos behind an interval. Each costs an FID, so there are fewer than for means.
@@ -60,15 +60,15 @@ def from_moments(mean: np.ndarray, covariance: np.ndarray) -> Gaussian:
     """The same from a mean [D] and an unbiased covariance [D,D] that were computed elsewhere, in float32 or better.
 
     Raises:
-        UserError: shapes that do not fit, values that are not finite, or no covariance: not symmetric, or negative
-            somewhere.
+        UserError: shapes that do not fit, values that are not finite or larger than those of any features, or no
+            covariance: not symmetric, or negative somewhere.
     """
     mean, covariance = np.asarray(mean, dtype=np.float64), np.asarray(covariance, dtype=np.float64)
     if mean.ndim != 1 or not len(mean) or covariance.shape != 2 * mean.shape:
         shapes = f"{list(mean.shape)} and {list(covariance.shape)}"
         raise UserError(f"a mean [D] and a covariance [D,D] are needed, got {shapes}")
-    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
-        raise UserError("the statistics hold values that are not finite")
+    if not ((np.abs(mean) <= LARGEST).all() and (np.abs(covariance) <= LARGEST**2).all()):  # NaN is caught too
+        raise UserError("the statistics hold values that are not finite, or too large")
     scale = np.abs(covariance).max()
     if np.abs(covariance - covariance.T).max() > SINGLE * scale:
         raise UserError("the covariance is not symmetric")
