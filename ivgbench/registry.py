@@ -10,6 +10,7 @@ from typing import Any
 
 from ivgbench import plugins
 from ivgbench.errors import UserError
+from ivgbench.extras import told
 
 log = logging.getLogger(__name__)
 
@@ -71,12 +72,17 @@ class Registry:
         raise UserError(f"unknown {self.kind} {name!r}; {hint}")
 
     def get(self, name: str) -> Any:
-        """The object behind a name or alias, imported now; PluginFault when a plug-in's cannot be."""
+        """The object behind a name or alias, imported now.
+
+        Raises:
+            UserError: MissingPackage names the extra of a package that lacks, PluginFault a plug-in that is broken.
+        """
         name = self.canonical(name)
         if name not in self._builtin:
             return plugins.load(self.kind, self._offered().usable[name])
         module, _, attribute = self._builtin[name].partition(":")
-        return getattr(import_module(module), attribute)
+        with told():
+            return getattr(import_module(module), attribute)
 
     def called(self, name: str) -> str:
         """A name in an error message; a plug-in's with its package."""

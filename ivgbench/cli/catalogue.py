@@ -10,8 +10,9 @@ import typer
 
 from ivgbench import suites as suite_files
 from ivgbench.cases import Suite
-from ivgbench.cli.options import DEFAULT_RUNS, Runs, print_table
+from ivgbench.cli.options import DEFAULT_RUNS, Runs, print_json, print_table
 from ivgbench.errors import UserError
+from ivgbench.extras import missing
 from ivgbench.plugins import PluginFault
 from ivgbench.registry import DETECTORS, METHODS
 
@@ -31,13 +32,11 @@ def suites_list() -> None:
 @suites_app.command("show")
 def suites_show(
     suite: Annotated[str, typer.Argument(help="A name or a .jsonl file.")],
-    cases: Annotated[int | None, typer.Option(help="Only the first N.")] = None,
+    cases: Annotated[int | None, typer.Option(help="Only the first N.", min=1)] = None,
 ) -> None:
     """A suite as JSON, one case per line."""
-    from ivgbench.files import canonical_json
-
     for case in suite_files.load_suite(suite).cases[:cases]:
-        print(canonical_json(case.to_json()))
+        print_json(case.to_json())
 
 
 @suites_app.command("make")
@@ -149,9 +148,10 @@ def list_command(
     """The methods, backbones, metrics or detectors there are."""
     if what == "methods":
         short = {name: alias for alias, name in METHODS.aliases().items()}
+        defaults = _method_options() if options else []
         print_table(["method", "alias"], [[name, short.get(name, "")] for name in METHODS.names()])
         if options:
-            print_table(["option", "default"], _method_options())
+            print_table(["option", "default"], defaults)
     elif what == "detectors":
         print_table(["detector"], [[name] for name in DETECTORS.names()])
     elif what == "metrics":
@@ -187,10 +187,10 @@ def _is_here(backbone: str) -> str:
 
     try:
         sources.locate(backbone)
+    except ImportError as fault:
+        return f"no: {missing(fault) or fault}"
     except UserError as fault:
         return f"no: ivgbench fetch {backbone}" if sources.preset(backbone)[1].hub_id else f"no: {fault}"
-    except ImportError as fault:
-        return f"no: {fault.name} is not installed (pip install 'ivgbench[gen]')"
     return "yes"
 
 

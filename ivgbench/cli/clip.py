@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ivgbench.cli.options import Device, Dtype, Guidance, Lora, Offload, Options, Steps
+from ivgbench.cli.options import Device, Dtype, Guidance, Lora, Offload, Options, Steps, file
 from ivgbench.cli.requests import with_options
 from ivgbench.errors import UserError
 from ivgbench.registry import METHODS
@@ -19,11 +19,11 @@ def generate(
     box: Annotated[
         list[str], typer.Option("--box", help="FRAME:x0,y0,x1,y1 in fractions of the frame; repeat. Linear between.")
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="A .mp4, or a .mkv with exact pixels.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .mp4, or a .mkv with exact pixels.", callback=file)],
     method: Annotated[str, typer.Option("--method", help="`ivgbench list methods`.")] = "tid",
     option: Options = None,
     backbone: Annotated[str, typer.Option(help="pocket, zeroscope, modelscope, or a folder.")] = "pocket",
-    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the noise.", min=0)] = 0,
     steps: Steps = None,
     guidance_scale: Guidance = None,
     scheduler: Annotated[Literal["ddim", "dpm", "checkpoint"], typer.Option(help="The sampler.")] = "ddim",
@@ -51,10 +51,12 @@ def generate(
     track = boxes.interpolate(_keyframes(box), frames)
     case = check_case(Case("clip", prompt, (Subject(subject, track),)), "generate")
     asked = RunSpec(
-        "generate", (MethodSpec(name),), steps=steps, guidance_scale=guidance_scale, dtype=dtype or RunSpec.dtype
-    )
-    spec = with_options(asked, option)
-    loaded = Lab(device, offload).backbone(backbone, spec.dtype, str(lora or ""))
+        "generate", (MethodSpec(name),), backbone, steps=steps, guidance_scale=guidance_scale,
+        dtype=dtype or RunSpec.dtype,
+    )  # fmt: skip
+    spec, lab = with_options(asked, option), Lab(device, offload)
+    lab.resolve(name, spec.methods[0].options)  # before the seconds that loading takes
+    loaded = lab.backbone(backbone, spec.dtype, str(lora or ""))
     from ivgbench.generator import generate as make
 
     with Progress(console=Console(stderr=True)) as progress:

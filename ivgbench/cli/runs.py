@@ -18,6 +18,8 @@ from ivgbench.cli.options import (
     Request,
     Runs,
     Workers,
+    file,
+    folder,
     print_table,
     takes_request,
 )
@@ -67,7 +69,7 @@ def plan_command(
 
     # The pocket lab is for CPUs: what it would take on a GPU is told when asked for.
     spec, lab = spec_of(request), Lab("cpu")
-    chosen = gpu or (None if spec.backbone == "pocket" else "a100-80gb")
+    chosen = gpu if gpu is not None else (None if spec.backbone == "pocket" else "a100-80gb")
     device = None if chosen is None else estimates.gpu(chosen)
     plan = make_plan(spec, lab, dry=True)
     store = Store(runs)
@@ -111,13 +113,14 @@ def score(
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.store import Store
 
+    lab = Lab(device)
+    engine = _engine("local", workers, lab)
     asked, source = suite_files.load_suite(suite), videos or manifest
     label = label or ("" if source is None else source.resolve().stem if source == manifest else source.resolve().name)
     plan = import_videos(videos, asked, label, Store(runs), detector, clip, tuple(reference or ()), manifest)
     for note in plan.notes:
         print(f"ivgbench: {note}", file=sys.stderr)
-    lab = Lab(device)
-    _work(plan, runs, lab, _engine("local", workers, lab), plan.jobs)
+    _work(plan, runs, lab, engine, plan.jobs)
 
 
 def table(
@@ -127,22 +130,24 @@ def table(
         typer.Option("--run", help="Repeat for one table of several. (default: table1 or table2, or the only one)"),
     ] = None,
     allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Even with failed or missing jobs.")] = False,
-    out: Annotated[Path, typer.Option(help="Where the csv, Markdown and LaTeX files go.")] = Path("results/tables"),
+    out: Annotated[Path, typer.Option(help="Where the csv, Markdown and LaTeX files go.", callback=folder)] = Path(
+        "results/tables"
+    ),
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """Print a table of the paper, computed from stored results, and write its files."""
     from ivgbench.report import render, tables
 
     built = tables.build(number, runs, run or None, allow_partial)
-    render.show(built)
     written = render.write(built, out)
+    render.show(built)
     print(f"ivgbench: written: {', '.join(map(str, written))}", file=sys.stderr)
 
 
 def report(
     run: Annotated[str | None, typer.Option("--run", help="(default: table1, or the only one)")] = None,
     allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Even with failed or missing jobs.")] = False,
-    out: Annotated[Path, typer.Option(help="The page.")] = Path("results/report.html"),
+    out: Annotated[Path, typer.Option(help="The page.", callback=file)] = Path("results/report.html"),
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """Write a run as one HTML page to send around: its tables, and clips of every method side by side."""
@@ -166,7 +171,9 @@ def figure(
         Path | None, typer.Option("--spec", help="2, 3: the run whose cases to record, instead of static and dynamic.")
     ] = None,
     cases: Annotated[int | None, typer.Option(help="2, 3: how many of each suite. (default: 8, or the spec's)")] = None,
-    out: Annotated[Path, typer.Option(help="Where the PNG, SVG and CSV files go.")] = Path("results/figures"),
+    out: Annotated[Path, typer.Option(help="Where the PNG, SVG and CSV files go.", callback=folder)] = Path(
+        "results/figures"
+    ),
     workers: Workers = None,
     device: Device = "auto",
     runs: Runs = DEFAULT_RUNS,
@@ -178,6 +185,7 @@ def figure(
         draw = {1: qualitative.figure1, 4: qualitative.figure4}[number]
         written = draw(runs, run, out, case)
     elif number in (2, 3):
+        from ivgbench.generator import sources
         from ivgbench.runs import recording
         from ivgbench.runs.engines import LocalEngine
         from ivgbench.runs.lab import Lab
@@ -186,9 +194,10 @@ def figure(
         from ivgbench.runs.store import Store
 
         lab = Lab(device)
-        asked = RunSpec("activations", recording.ROWS, backbone, cases=8) if spec is None else load_spec(spec)
-        plan = make_plan(asked if cases is None else replace(asked, cases=cases), lab)
         engine = LocalEngine(lab.default_workers() if workers is None else workers)
+        asked = RunSpec("activations", recording.ROWS, backbone, cases=8) if spec is None else load_spec(spec)
+        sources.locate(asked.backbone)
+        plan = make_plan(asked if cases is None else replace(asked, cases=cases), lab)
         seen = recording.record(plan, Store(runs), engine, device)
         title = f"{plan.facts.backbone}, mean of {len(seen.cases)} cases"
         written = {2: activations.figure2, 3: activations.figure3}[number](seen, out, title)
@@ -222,6 +231,7 @@ def _work(plan: Plan, runs: Path, lab: Any, engine: Any, jobs: tuple[Any, ...], 
 def _summary(plan: Plan, runs: Path, outcome: Outcome) -> None:
     """A line per method and split, then where everything is."""
     from ivgbench.report import tables
+    from ivgbench.report.layout import number
 
     rows = []
     try:
@@ -230,7 +240,7 @@ def _summary(plan: Plan, runs: Path, outcome: Outcome) -> None:
         print(f"ivgbench: {fault}", file=sys.stderr)
     else:
         for _, line in built.frame.iterrows():
-            numbers = [f"{line[key]:.{digits}f}" for key, digits in (("clip_sim", 2), ("coverage", 0), ("miou", 1))]
+            numbers = [number(line[key], digits) for key, digits in (("clip_sim", 2), ("coverage", 0), ("miou", 1))]
             rows.append([line["split"], line["label"], *numbers, f"{line['n_scored']}/{line['n_expected']}"])
     if rows:
         print_table(["split", "method", "CLIP-SIM", "CoV %", "mIoU %", "scored"], rows)

@@ -8,21 +8,15 @@ of the file; anything else is open.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ivgbench.errors import UserError
 from ivgbench.metrics import stats
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 class Metric(NamedTuple):
@@ -200,41 +194,3 @@ def _compare(claim: Claim, samples: Mapping[tuple[str, str], Sample], enough: in
             made = Comparison(split, rival, value, float(low), float(high), sample.cases, p_for, p_against, few)
             found.append(made)
     return found
-
-
-def load_claims(path: Path) -> ClaimsSpec:
-    """Reads a claims file. UserError for an unreadable file, an unknown or missing field, or a claim without rivals."""
-    try:
-        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
-        raise UserError(f"{path}: cannot read the claims: {fault}") from None
-    claims = tuple(
-        _made(Claim, one, f"{path}, claim {number + 1}") for number, one in enumerate(data.get("claims", []))
-    )
-    spec = _made(ClaimsSpec, {**data, "claims": claims}, str(path))
-    ids = [claim.id for claim in claims]
-    if twice := sorted({one for one in ids if ids.count(one) > 1}):
-        raise UserError(f"{path}: two claims have the id {twice[0]!r}")
-    for claim in claims:
-        if claim.metric not in METRICS:
-            raise UserError(f"{path}, claim {claim.id!r}: no metric {claim.metric!r}; known: {', '.join(METRICS)}")
-        if claim.direction not in ("higher", "lower") or not claim.than or not claim.splits:
-            raise UserError(f'{path}, claim {claim.id!r}: give direction "higher" or "lower", than and splits')
-    # Named relative to the file that names it.
-    return ClaimsSpec(**{**vars(spec), "run": Path(path).parent / spec.run})
-
-
-def _made(cls: Any, data: Any, where: str) -> Any:
-    """A dataclass from a TOML table; lists become tuples."""
-    if not isinstance(data, Mapping):
-        raise UserError(f"{where}: expected a table, got {data!r}")
-    known = {one.name: one for one in fields(cls)}
-    for key in data:
-        if key not in known:
-            raise UserError(f"{where}: unknown field {key!r}; known: {', '.join(known)}")
-    for name, one in known.items():
-        if name not in data and one.default is MISSING:
-            raise UserError(f"{where}: {name} is missing")
-        if name in data and str(one.type).startswith("tuple") and not isinstance(data[name], list | tuple):
-            raise UserError(f"{where}: {name} must be a list, got {data[name]!r}")
-    return cls(**{key: tuple(value) if isinstance(value, list | tuple) else value for key, value in data.items()})

@@ -18,6 +18,7 @@ from ivgbench.cases import Case
 from ivgbench.errors import UserError
 from ivgbench.plugins import PluginFault, broken
 from ivgbench.registry import DETECTORS, FRAME_ENCODERS, METHODS, VIDEO_ENCODERS, Registry
+from ivgbench.runs import devices
 from ivgbench.runs.identity import GROUND_TRUTH, Job
 from ivgbench.runs.spec import RunSpec
 
@@ -65,14 +66,8 @@ class Lab:
         self.requested, self.offload = device, offload
 
     def device(self) -> str:
-        """The device that "auto" means on this machine."""
-        import torch
-
-        if self.requested != "auto":
-            if self.requested.startswith("cuda") and not torch.cuda.is_available():
-                raise UserError(f"--device {self.requested}: torch finds no GPU; use --device cpu")
-            return self.requested
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        """The device that is meant, see `devices.chosen`."""
+        return devices.chosen(self.requested)
 
     def default_workers(self) -> int:
         """One worker per CPU; one in all on a GPU, where each would hold its own copy of the weights."""

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from ivgbench.cases import ID_PATTERN
 from ivgbench.errors import UserError
 from ivgbench.files import digest
 from ivgbench.registry import METHODS
+from ivgbench.runs import spec_paths
 from ivgbench.runs.identity import FLOOR, GROUND_TRUTH
-from ivgbench.runs.references import DRAWN
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -47,7 +50,19 @@ class MethodSpec:
     dtype: str | None = None
 
     def __post_init__(self) -> None:
-        _check_sampling(f"method {self.label or self.method!r}", self)
+        where = f"method {self.label or self.method!r}"
+        _check_sampling(where, self)
+        for name, value in self.options.items():
+            if not _is_plain(value):
+                kinds = "a finite number, a text, true, false or a list"
+                raise UserError(f"{where}: option {name!r} must be {kinds}, got {value!r}")
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value can be an option: finite, and of a kind that can be stored and compared."""
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _check_sampling(where: str, one: MethodSpec | RunSpec) -> None:
@@ -97,6 +112,10 @@ class RunSpec:
 
     def __post_init__(self) -> None:
         where = f"run {self.name!r}"
+        if not ID_PATTERN.fullmatch(self.name) or ".." in self.name:
+            raise UserError(
+                f"run name {self.name!r} is not allowed; use letters, digits, '.', '_', '-' (it becomes a file name)"
+            )
         if not self.methods and not self.ground_truth:
             raise UserError(f"{where}: no method; give at least one (`ivgbench list methods`)")
         if self.cases is not None and self.cases < 1:
@@ -104,6 +123,10 @@ class RunSpec:
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise UserError(f"{where}: seeds must be a list of different numbers, got {list(self.seeds)}")
         _check_sampling(where, self)
+        for what in ("backbone", "suites", "references", "detector", "clip", "frame_encoders", "video_encoder"):
+            value = getattr(self, what)
+            if value == "" or (isinstance(value, tuple) and "" in value):
+                raise UserError(f"{where}: {what} must not be empty; leave it out for the default")
         if self.reference_videos < 2 or self.reference_seed < 0:
             raise UserError(f"{where}: reference_videos must be at least 2 and reference_seed at least 0")
         if self.references and self.frame_encoders == ():
@@ -142,24 +165,20 @@ def load_spec(path: Path) -> RunSpec:
         raise UserError(f"{path}: cannot read the run spec: {fault}") from None
     except tomllib.TOMLDecodeError as fault:
         raise UserError(f"{path}: not TOML: {fault}") from None
-    _check_fields(data, [f.name for f in fields(RunSpec)], f"{path}")
+    check_fields(data, [f.name for f in fields(RunSpec)], f"{path}")
     if "name" not in data:
         raise UserError(f'{path}: the run has no name; add a line such as name = "{Path(path).stem}"')
     _check_kinds(data, f"{path}")
-    base = Path(path).parent
     for key in ("suites", "references", "frame_encoders"):
         if key in data:
             data[key] = tuple(_text(item, key, path) for item in data[key])
-    # A file is named relative to the spec that names it, not to wherever the command was typed.
-    if "suites" in data:
-        data["suites"] = tuple(str(base / item) if item.endswith(".jsonl") else item for item in data["suites"])
-    if "references" in data:
-        data["references"] = tuple(item if item in DRAWN else str(base / item) for item in data["references"])
-    if data.get("lora"):
-        data["lora"] = str(base / data["lora"])
+    data = spec_paths.beside(path, data)
     data["seeds"] = tuple(_seed(item, path) for item in data.get("seeds", RunSpec.seeds))
     data["methods"] = tuple(_method(item, path) for item in data.get("methods", []))
-    return RunSpec(**data)
+    try:
+        return RunSpec(**data)
+    except UserError as fault:
+        raise UserError(f"{path}: {fault}") from None
 
 
 def _text(item: Any, key: str, path: Path) -> str:
@@ -180,11 +199,14 @@ def _method(item: Any, path: Path) -> MethodSpec:
     if not isinstance(item, dict) or not isinstance(item.get("method"), str):
         raise UserError(f'{path}: a method is written [[methods]] with method = "NAME", got {item!r}')
     where = f"{path}, method {item['method']!r}"
-    _check_fields(item, [f.name for f in fields(MethodSpec)], where)
+    check_fields(item, [f.name for f in fields(MethodSpec)], where)
     if not isinstance(item.get("options", {}), dict) or not isinstance(item.get("label", ""), str):
         raise UserError(f"{where}: options is a table and label a text")
     _check_kinds({key: value for key, value in item.items() if key not in ("method", "options", "label")}, where)
-    return MethodSpec(**item)
+    try:
+        return MethodSpec(**item)
+    except UserError as fault:
+        raise UserError(f"{path}: {fault}") from None
 
 
 def _check_kinds(data: dict[str, Any], where: str) -> None:
@@ -193,7 +215,8 @@ def _check_kinds(data: dict[str, Any], where: str) -> None:
             raise UserError(f"{where}: {key} must be {' or '.join(k.__name__ for k in _KINDS[key])}, got {value!r}")
 
 
-def _check_fields(data: dict[str, Any], known: list[str], where: str) -> None:
+def check_fields(data: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    """UserError for a field that is not known, with the one that was probably meant."""
     for key in data:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
@@ -207,8 +230,33 @@ def parse_option(text: str) -> tuple[str, str, Any]:
     method, dot, option = name.strip().rpartition(".")
     if not equals or not dot or not method or not option.isidentifier():
         raise UserError(f"--option {text!r}: write METHOD.FIELD=VALUE, e.g. tid.gamma=0.1")
-    try:
-        parsed = tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    return method, option, parsed
+    return method, option, _value(value.strip(), text)
+
+
+def _value(written: str, text: str) -> Any:
+    """A value as TOML, with the numbers that TOML is too strict for (.1, 1., 007), or the text itself."""
+    outside = re.split(r"""("[^"]*"|'[^']*')""", written)
+    lenient = [part if at % 2 else _NUMBER.sub(_as_toml, part) for at, part in enumerate(outside)]
+    for attempt in (written, "".join(lenient)):
+        try:
+            parsed = tomllib.loads(f"value = {attempt}")
+        except tomllib.TOMLDecodeError:
+            continue
+        except (ValueError, RecursionError):
+            raise UserError(f"--option {text[:60]!r}...: the value is too long, or too deep, to be read") from None
+        if len(parsed) > 1:
+            raise UserError(f"--option {text!r}: give one value; repeat --option for another field")
+        return parsed["value"]
+    return written
+
+
+#: A decimal number as a person writes it, whole: nothing of a word or of a date.
+_NUMBER = re.compile(r"(?<![\w.:+-])([+-]?)(\d[\d_]*)?(?:\.(\d[\d_]*)?)?([eE][+-]?\d+)?(?![\w.:-])")
+
+
+def _as_toml(number: re.Match[str]) -> str:
+    sign, whole, fraction, exponent = number.groups(default="")
+    if not whole and not fraction:
+        return number[0]
+    whole = (whole.lstrip("0") if whole.strip("0_") else "") or "0"
+    return f"{sign}{whole}{f'.{fraction or 0}' if '.' in number[0] else ''}{exponent}"

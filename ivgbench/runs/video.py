@@ -16,6 +16,10 @@ from ivgbench.files import write_atomic
 SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".gif", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv")
 
 
+#: Pixels that a side of an enlarged clip has at most: players and H.264 end not far above.
+LONGEST = 4096
+
+
 def is_video(path: Path) -> bool:
     """Whether a path is a file with the ending of a video, in any letter case."""
     return path.suffix.lower() in SUFFIXES and path.is_file()
@@ -28,20 +32,27 @@ def pixel_sha256(video: np.ndarray) -> str:
 
 
 def enlarged(video: np.ndarray, short_side: int) -> np.ndarray:
-    """A clip [F,H,W,3] enlarged by a whole number, so that its short side has at least so many pixels; a copy."""
-    scale = max(1, -(-short_side // min(video.shape[1:3])))
+    """A clip [F,H,W,3] enlarged by a whole number, so that its short side has at least so many pixels; a copy.
+
+    The long side stays within LONGEST, so that a strip of pixels can still be shown.
+    """
+    height, width = video.shape[1:3]
+    scale = max(1, min(-(-short_side // min(height, width)), LONGEST // max(height, width)))
     return video.repeat(scale, 1).repeat(scale, 2)
 
 
 def encode(video: np.ndarray, lossless: bool = True, fps: int = 8) -> bytes:
     """A Matroska (FFV1, exact) or MP4 (H.264, for viewing) file of a clip uint8 [F,H,W,3].
 
-    The same clip gives the same bytes: one thread, no random ids in the container.
+    The same clip gives the same bytes: one thread, no random ids in the container. H.264 stores colours for 2x2 pixels
+    together: a side that is odd gets its last line of pixels twice, for viewing only.
     """
     import av
 
     if video.dtype != np.uint8 or video.ndim != 4 or video.shape[-1] != 3:
         raise ValueError(f"a clip is uint8 [F,H,W,3], got {video.dtype} {list(video.shape)}")
+    if not lossless:
+        video = np.pad(video, [(0, 0), (0, video.shape[1] % 2), (0, video.shape[2] % 2), (0, 0)], mode="edge")
     video = np.ascontiguousarray(video)
     buffer = io.BytesIO()
     name, codec, pixels = ("matroska", "ffv1", "bgr0") if lossless else ("mp4", "libx264", "yuv420p")

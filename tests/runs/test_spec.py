@@ -83,6 +83,76 @@ def test_reference_folders_are_relative_to_the_spec(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("field", "written", "read"),
+    [
+        # Names stay names.
+        ("suites", "static", "static"),
+        ("references", "suite", "suite"),
+        ("backbone", "zeroscope", "zeroscope"),
+        ("backbone", "owner/model", "owner/model"),
+        ("detector", "owlvit", "owlvit"),
+        ("detector", "owlvit:google/owlvit-base-patch32", "owlvit:google/owlvit-base-patch32"),
+        ("clip", "pocket", "pocket"),
+        ("clip", "ViT-B-16-quickgelu/openai", "ViT-B-16-quickgelu/openai"),
+        ("frame_encoders", "clip", "clip"),
+        ("frame_encoders", "inception", "inception"),
+        ("video_encoder", "vjepa2:facebook/vjepa2-vitl", "vjepa2:facebook/vjepa2-vitl"),
+        ("lora", "", ""),
+        # Files and folders lie beside the spec, there or not.
+        ("suites", "my.jsonl", "HERE/my.jsonl"),
+        ("suites", "sub/mine", "HERE/sub/mine"),
+        ("references", "videos", "HERE/videos"),
+        ("references", "../videos", "ABOVE/videos"),
+        ("references", "/data/videos", "/data/videos"),
+        ("backbone", "mine", "HERE/mine"),
+        ("backbone", "./mine", "HERE/mine"),
+        ("backbone", "folders/there", "HERE/folders/there"),
+        ("detector", "yolo-world:weights/world.pt", "yolo-world:HERE/weights/world.pt"),
+        ("detector", "yolo-world:weights/folder", "yolo-world:HERE/weights/folder"),
+        ("detector", "owlvit:folders/there", "owlvit:HERE/folders/there"),
+        ("detector", "pocket:mine", "pocket:HERE/mine"),
+        ("clip", "./mine", "HERE/mine"),
+        ("clip", "folders", "HERE/folders"),
+        ("clip", "ViT-B-16/weights/b16.pt", "ViT-B-16/HERE/weights/b16.pt"),
+        ("clip", "ViT-B-16/b16.pt", "ViT-B-16/HERE/b16.pt"),
+        ("clip", "ViT-B-16//data/b16.pt", "ViT-B-16//data/b16.pt"),
+        ("frame_encoders", "inception:i.pth", "inception:HERE/i.pth"),
+        ("frame_encoders", "denoiser:d", "denoiser:HERE/d"),
+        ("video_encoder", "vjepa:a.pth.tar,../b.tar", "vjepa:HERE/a.pth.tar,ABOVE/b.tar"),
+        ("video_encoder", "pocket:mine", "pocket:HERE/mine"),
+        ("video_encoder", "vjepa2:folders/there", "vjepa2:HERE/folders/there"),
+        ("lora", "a.safetensors", "HERE/a.safetensors"),
+    ],
+)
+def test_every_path_is_relative_to_the_spec_and_names_stay_names(tmp_path, monkeypatch, field, written, read):
+    here = tmp_path / "specs"
+    (here / "folders" / "there").mkdir(parents=True)
+    value = f'"{written}"' if isinstance(getattr(RunSpec, field), str | None) else f'["{written}"]'
+    value = f'["{written}"]' if field == "frame_encoders" else value
+    (here / "a.toml").write_text(f'name = "x"\n{field} = {value}\nmethods = ["plain"]\n')
+    expected = read.replace("HERE", str(here)).replace("ABOVE", str(tmp_path))
+    # The same from any folder, by any name of the file.
+    for folder, path in ((tmp_path, here / "a.toml"), (tmp_path, "specs/a.toml"), (here, "a.toml")):
+        monkeypatch.chdir(folder)
+        found = getattr(load_spec(Path(path)), field)
+        assert (found if isinstance(found, str) else found[0]) == expected
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../x", "x/y", "a..b", ".x", "ü", "x" * 121, "a\\n"])
+def test_a_run_name_that_is_no_file_name_is_refused(tmp_path, name):
+    with pytest.raises(UserError, match=r"run name .* is not allowed"):
+        RunSpec(name, (MethodSpec("plain"),))
+    (tmp_path / "a.toml").write_text(f'name = "{name}"\nmethods = ["plain"]\n')
+    with pytest.raises(UserError, match=r"a\.toml: run name .* is not allowed"):
+        load_spec(tmp_path / "a.toml")
+
+
+def test_a_name_that_gets_too_long_is_refused():
+    with pytest.raises(UserError, match="is not allowed"):
+        RunSpec("x" * 115, (MethodSpec("plain"),)).named_by_content("x" * 115)
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("name = ", "not TOML"),
@@ -136,6 +206,19 @@ def test_options_on_the_command_line_are_toml_values():
     assert parse_option("tid.gamma=0.1") == ("tid", "gamma", 0.1)
     assert parse_option("mask-norm-id.window=[0, 4]") == ("mask-norm-id", "window", [0, 4])
     assert parse_option("peekaboo.scope=paper") == ("peekaboo", "scope", "paper")
+    numbers = {".1": 0.1, "1.": 1.0, "+1": 1, "1e-1": 0.1, "1_000": 1000, "-.5": -0.5, "+.5e1": 5.0, "007": 7,
+               "00.5": 0.5, "[.1, 1.]": [0.1, 1.0], "-0": 0, "1.e3": 1000.0}  # fmt: skip
+    for written, value in numbers.items():
+        found = parse_option(f"tid.gamma={written}")[2]
+        assert found == value and type(found) is type(value)
+    for text in ("1.2.3", "1,5", "x.1", ".", "-", "v1.", "", "1 2", "1__0"):
+        assert parse_option(f"tid.gamma={text}")[2] == text
+    assert parse_option('tid.gamma=[".1", 1.]')[2] == [".1", 1.0]
+    for wrong in ("1" * 5000, "[" * 5000):
+        with pytest.raises(UserError, match="too long, or too deep"):
+            parse_option(f"tid.gamma={wrong}")
+    with pytest.raises(UserError, match="give one value"):
+        parse_option("tid.gamma=1\nother=2")
     for wrong in ("gamma=0.1", "tid.gamma", "tid.=1", ".gamma=1"):
         with pytest.raises(UserError, match=r"METHOD\.FIELD=VALUE"):
             parse_option(wrong)
