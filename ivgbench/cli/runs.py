@@ -87,8 +87,15 @@ def plan_command(
 
 
 def score(
-    videos: Annotated[Path, typer.Option("--videos", help="A folder of CASE_ID.mp4 (.mkv, .webm, .mov, .avi, .gif).")],
     suite: Annotated[str, typer.Option("--suite", help="The suite they were made for: a name or a .jsonl file.")],
+    videos: Annotated[
+        Path | None,
+        typer.Option("--videos", help="A folder of ID.mp4 or PROMPT.mp4; ID-0.mp4, ID-1.mp4 and so on for samples."),
+    ] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="For files called otherwise: CSV or JSONL of case, file, sample; paths are relative to it."),
+    ] = None,
     label: Annotated[str | None, typer.Option(help="The row's name (default: the folder's).")] = None,
     detector: Annotated[str | None, typer.Option(help="`ivgbench list detectors`. (default: by the suite)")] = None,
     clip: Annotated[str | None, typer.Option(help="pocket, or MODEL/WEIGHTS of open_clip. (default: by suite)")] = None,
@@ -106,12 +113,15 @@ def score(
     device: Device = "auto",
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
-    """Measure the videos of any other system as if they had been made here."""
+    """Measure the videos of any other system as if they had been made here.
+
+    A file is matched by a case's id or its whole prompt, with or without a sample's number (.mp4, .mkv, .webm, .mov,
+    .avi, .gif and others). Every file that is not used is named.
+    """
     from ivgbench.runs.external import import_videos
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.store import Store
 
-    asked, label = suite_files.load_suite(suite), label or videos.resolve().name
     for name in frame_encoder or ():
         if name != "clip":
             FRAME_ENCODERS.canonical(name.partition(":")[0])
@@ -119,14 +129,21 @@ def score(
         VIDEO_ENCODERS.canonical(video_encoder.partition(":")[0])
     judges = {"detector": detector, "clip": clip, "video_encoder": video_encoder, "strict": strict}
     judges |= {"references": tuple(reference or ()), "frame_encoders": tuple(frame_encoder) if frame_encoder else None}
-    plan = import_videos(videos, asked, label, Store(runs), **judges)
+    asked, source = suite_files.load_suite(suite), videos or manifest
+    label = label or ("" if source is None else source.resolve().stem if source == manifest else source.resolve().name)
+    plan = import_videos(videos, asked, label, Store(runs), manifest, **judges)
+    for note in plan.notes:
+        print(f"ivgbench: {note}", file=sys.stderr)
     lab = Lab(device)
     _work(plan, runs, lab, _engine("local", workers, lab), plan.jobs)
 
 
 def table(
     number: Annotated[int, typer.Argument(help="1 or 2, as in the paper.")],
-    run: Annotated[str | None, typer.Option("--run", help="(default: table1 or table2, or the only one)")] = None,
+    run: Annotated[
+        list[str] | None,
+        typer.Option("--run", help="Repeat for one table of several. (default: table1 or table2, or the only one)"),
+    ] = None,
     allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Even with failed or missing jobs.")] = False,
     out: Annotated[Path, typer.Option(help="Where the csv, Markdown and LaTeX files go.")] = Path("results/tables"),
     runs: Runs = DEFAULT_RUNS,
@@ -134,7 +151,7 @@ def table(
     """Print a table of the paper, computed from stored results, and write its files."""
     from ivgbench.report import render, tables
 
-    built = tables.build(number, runs, run, allow_partial)
+    built = tables.build(number, runs, run or None, allow_partial)
     render.show(built)
     written = render.write(built, out)
     print(f"ivgbench: written: {', '.join(map(str, written))}", file=sys.stderr)

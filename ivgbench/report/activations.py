@@ -36,7 +36,7 @@ def variance_table(seen: Activations) -> pd.DataFrame:
     Columns: row, step (from 1), masked (whether the masks are on), variance, variance_low, variance_high, error,
     error_low, error_high, cases. Seeds of a case are averaged first.
     """
-    keys = pd.MultiIndex.from_tuples([key[:2] for key in seen.cases])
+    keys = pd.MultiIndex.from_tuples([key[:3] for key in seen.cases])
     lines = []
     for row in STYLES:
         error = np.abs(seen.variance[row] - seen.variance[BASELINE])

@@ -68,7 +68,7 @@ def _of_cases(table: pd.DataFrame) -> Sample:
 def activation_samples(seen: Activations) -> dict[tuple[str, str], Sample]:
     """The three variance metrics on every split of the recordings."""
     frozen = seen.frozen_steps
-    keys = pd.MultiIndex.from_tuples([key[:2] for key in seen.cases], names=["split", "case"])
+    keys = pd.MultiIndex.from_tuples([key[:3] for key in seen.cases], names=["split", "suite", "case"])
     measures: dict[str, dict[str, np.ndarray]] = {}
     for row in seen.variance:
         relative = 100 * seen.relative(row)
@@ -78,7 +78,7 @@ def activation_samples(seen: Activations) -> dict[tuple[str, str], Sample]:
             measures.setdefault("variance_after", {})[row] = relative[:, frozen]
     found = {}
     for metric, rows in measures.items():
-        table = pd.DataFrame(rows, index=keys).groupby(level=["split", "case"]).mean()
+        table = pd.DataFrame(rows, index=keys).groupby(level=["split", "suite", "case"]).mean()
         for split in table.index.unique("split"):
             found[metric, split] = _of_cases(table.xs(split, level="split"))
     return found

@@ -13,7 +13,8 @@ from ivgbench.errors import UserError
 from ivgbench.metrics.fid import RESAMPLES
 from ivgbench.report import paper
 from ivgbench.report.clips import load_sets
-from ivgbench.report.tables import REFERENCES, Table, is_pocket, ordered, print_label, spell
+from ivgbench.report.tables import REFERENCES, Table, is_pocket, named, ordered, origins, print_label, spell
+from ivgbench.report.together import check, check_sets, joined, runs_of
 from ivgbench.runs.comparing import KID_FRAMES, KID_SUBSETS, jedi_name
 
 #: Below this many videos the biased values (FID, JEDi, KID over frames) say more about the number than the method.
@@ -31,7 +32,7 @@ NAMED = 5
 COUNTS = ("n_videos", "n_frames", "n_expected", "reference_videos", "reference_frames")
 
 
-def build(runs: str | Path, run: str | None, allow_partial: bool) -> Table:
+def build(runs: str | Path, run: str | Sequence[str] | None, allow_partial: bool) -> Table:
     """Table 2 of a run; `frame` has one row per reference, frame encoder and method, references' own rows last.
 
     Its columns: `reference`, `encoder`, `method`, `label`; `fid` with `_low` and `_high` (95 %, over videos); `kid` and
@@ -42,9 +43,9 @@ def build(runs: str | Path, run: str | None, allow_partial: bool) -> Table:
     `paper_kid_std`, `paper_jedi`. What is undefined is NaN.
 
     Raises:
-        UserError: no such metrics, or a partial run without allow_partial.
+        UserError: no such metrics, a partial run without allow_partial, or runs that cannot be compared.
     """
-    rows, manifest = load_sets(runs, run)
+    rows, manifest = _load(runs, named(run))
     name = manifest["run"]
     partial = _partial(rows)
     if partial and not allow_partial:
@@ -62,6 +63,19 @@ def build(runs: str | Path, run: str | None, allow_partial: bool) -> Table:
             frame[column] = frame[column].astype("Int64")
     title = f"Table 2. Unconditional evaluation{', pocket lab' if is_pocket(manifest) else ''}"
     return Table(2, title, name, frame, {}, _notes(rows, manifest), partial)
+
+
+def _load(runs: str | Path, names: Sequence[str | None]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Rows and manifest of a run, or of several as one."""
+    loaded = [load_sets(runs, name) for name in names]
+    if len(loaded) == 1:
+        return loaded[0]
+    manifests = [manifest for _, manifest in loaded]
+    check(manifests)
+    check_sets(loaded)
+    rows = {(row["reference"], row["label"]): row for one, _ in loaded for row in one}
+    entries = {(one["label"], one["job"]): one for manifest in manifests for one in manifest["jobs"]}
+    return list(rows.values()), joined(manifests, list(entries.values()))
 
 
 def _line(row: Mapping[str, Any], encoder: str) -> dict[str, Any]:
@@ -94,10 +108,13 @@ def _notes(rows: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any]) -> tu
     sets = {row["reference"]: _reference(row) for row in rows}
     frames = [values for row in rows for values in row["metrics"]["frames"].values()]
     sizes = sorted({values["kid_subset_size"] for values in frames if values.get("kid_subset_size")})
-    models = [f"backbone {spell(manifest['backbone'])}", *(f"{name}: {id}" for name, id in first["encoders"].items())]
+    several = runs_of(manifest) if len(runs_of(manifest)) > 1 else []
+    models = [] if several else [f"backbone {spell(manifest['backbone'])}"]
+    models += [f"{name}: {id}" for name, id in first["encoders"].items()]
     pocket = "The pocket lab is for relative statements about methods. " if is_pocket(manifest) else ""
     notes = [
         f"{pocket}Models: {'; '.join(models)}.",
+        *origins(several),
         f"Per method {first['n_videos']} videos, {first['n_frames']} frames: the same cases for all, static and "
         f"dynamic together. References: {'; '.join(f'{name}: {text}' for name, text in sets.items())}.",
         f"FID: brackets show how far it moves when the method's videos are drawn again ({RESAMPLES} resamples, their "

@@ -59,15 +59,15 @@ class RecordingLab(Lab):
 class Activations(NamedTuple):
     """Recordings of the cases that all rows have, in one order.
 
-    variance: row -> [cases, steps]; frozen_steps: how many steps the masks are on; cases: (suite, case, seed) of each;
-    quantiles: [cases, 2, 3, levels] of Mask Normalization's row: the `OUTPUTS` of the `LAYERS` at `LEVELS`, at the
-    last step with masks; NaN for a layer that is not normalised.
+    variance: row -> [cases, steps]; frozen_steps: how many steps the masks are on; cases: (split, suite, case, seed)
+    of each; quantiles: [cases, 2, 3, levels] of Mask Normalization's row: the `OUTPUTS` of the `LAYERS` at `LEVELS`,
+    at the last step with masks; NaN for a layer that is not normalised.
     """
 
     variance: dict[str, np.ndarray]
     quantiles: np.ndarray
     frozen_steps: int
-    cases: tuple[tuple[str, str, int], ...]
+    cases: tuple[tuple[str, str, str, int], ...]
 
     def relative(self, row: str) -> np.ndarray:
         """A row's variance in units of the baseline's on the same case and step, [cases, steps]."""
@@ -102,12 +102,12 @@ def record(plan: Plan, store: Store, engine: Any, device: str) -> Activations:
 
 def read(entries: list[Entry], store: Store) -> Activations:
     """The recordings of a plan's compared rows; all are there."""
-    found: dict[str, dict[tuple[str, str, int], dict[str, np.ndarray]]] = {}
+    found: dict[str, dict[tuple[str, str, str, int], dict[str, np.ndarray]]] = {}
     for entry in entries:
         arrays = store.arrays(KIND, entry.job.id)
         if arrays is None:
             raise UserError(f"no activations of {entry.describe()}: {store.failure(entry.job.id) or 'not recorded'}")
-        found.setdefault(entry.label, {})[entry.suite, entry.case.id, entry.seed] = arrays
+        found.setdefault(entry.label, {})[entry.split, entry.suite, entry.case.id, entry.seed] = arrays
     keys = tuple(sorted(found[BASELINE]))
     variance = {label: np.stack([mine[key]["variance"] for key in keys]) for label, mine in found.items()}
     quantiles = np.stack([found[NORMALISED][key]["quantiles"] for key in keys])

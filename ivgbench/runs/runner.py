@@ -13,7 +13,7 @@ from ivgbench.runs.identity import EXTERNAL, Entry, Job
 from ivgbench.runs.planning import Plan
 from ivgbench.runs.progress import log
 from ivgbench.runs.scoring import Judges
-from ivgbench.runs.store import Store
+from ivgbench.runs.store import SCORE_VERSION, Store
 
 
 class Outcome(NamedTuple):
@@ -96,6 +96,7 @@ def write_manifest(plan: Plan, judges: Judges, store: Store) -> None:
         },
         "detector": judges.detector,
         "clip": judges.clip,
+        "metrics": SCORE_VERSION,
         "suites": {suite.name: suite.sha256 for suite in plan.suites.values()},
         "environment": environment(),
     }

@@ -77,6 +77,7 @@ def measure(plan: Plan, store: Store, lab: Any, engine: Any) -> int:
     for one in comparisons:
         about = {"reference": one.reference, "label": one.label, "method": one.method, "n_expected": expected}
         about |= {
+            "against": digest(one.against),
             "jobs": jobs_digest(entry.job.id for entry in plan.entries),
             "encoders": {f"{e.of} {e.name}": e.id for e in encoders},
             "reference_unreadable": chosen[one.reference].unreadable,

@@ -15,7 +15,7 @@ def seen():
     variance = {BASELINE: base, MASKED: base * 0.5, NORMALISED: base + 0.1}
     quantiles = np.broadcast_to(np.stack([LEVELS, 2 * LEVELS, 2 * LEVELS]), (3, 2, 3, len(LEVELS)))
     # Two seeds of the first case: they count once together.
-    cases = (("static", "a", 0), ("static", "a", 1), ("static", "b", 0))
+    cases = (("static", "s", "a", 0), ("static", "s", "a", 1), ("static", "s", "b", 0))
     return Activations(variance, quantiles, 2, cases)
 
 

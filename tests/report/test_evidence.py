@@ -52,7 +52,7 @@ def test_fid_is_against_the_reference_rows_clips(stored, samples):
 def test_activation_metrics_by_hand():
     base = np.ones((4, 3)) * [[2.0], [3.0], [4.0], [5.0]]
     masked = base * [0.9, 0.8, 1.2]
-    cases = (("dynamic", "c", 0), ("static", "a", 0), ("static", "a", 1), ("static", "b", 0))
+    cases = (("dynamic", "d", "c", 0), ("static", "s", "a", 0), ("static", "s", "a", 1), ("static", "s", "b", 0))
     seen = Activations({BASELINE: base, MASKED: masked, NORMALISED: base}, np.zeros(0), 2, cases)
     found = evidence.activation_samples(seen)
     assert found["variance_masked", "static"].values[MASKED] == pytest.approx(85)

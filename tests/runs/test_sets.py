@@ -57,6 +57,8 @@ def test_a_row_per_method_and_reference(finished):
         assert (row["n_videos"], row["n_frames"], row["n_expected"]) == (6, 48, 6)
         assert (row["reference_videos"], row["reference_frames"]) == (10, 80)
         assert set(row["metrics"]["frames"]) == {"clip", "cells"}
+    # By this two runs know whether they were compared with the same videos.
+    assert len({(row["reference"], row["against"]) for row in rows}) == len({row["against"] for row in rows}) == 2
 
 
 def test_the_numbers_are_those_of_the_clips(finished):
