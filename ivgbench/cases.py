@@ -86,7 +86,8 @@ def _check_name(name: Any, what: str) -> None:
 
 
 def check_case(case: Case, where: str, frames: int | None = None) -> Case:
-    """Refuses what a user's typo would break: bad ids or splits, phrases not in the prompt, bad or missing boxes.
+    """Refuses what a user's typo would break: bad ids or splits, phrases not in the prompt, bad or missing boxes; and
+    metadata that no file could hold.
 
     Raises:
         UserError: with `where` (file and line, or the command's option) and what to change.
@@ -94,6 +95,10 @@ def check_case(case: Case, where: str, frames: int | None = None) -> Case:
     _check_name(case.id, f"{where}: id")
     if "split" in case.metadata:
         _check_name(case.metadata["split"], f"{where}: case {case.id}: split")
+    try:
+        canonical_json(case.metadata).encode()
+    except (TypeError, ValueError, RecursionError) as fault:
+        raise UserError(f"{where}: case {case.id}: metadata must be texts and finite numbers: {fault}") from None
     if not isinstance(case.prompt, str) or not spelling(case.prompt):
         raise UserError(f"{where}: case {case.id}: the prompt is empty")
     check_unicode(case.prompt, f"{where}: case {case.id}: the prompt")
@@ -177,7 +182,10 @@ class Suite:
         return digest([case.to_json() for case in self.cases])
 
     def save(self, path: Path) -> None:
-        """JSONL: a header line with name, frames and checksum, then a line per case."""
+        """JSONL: a header line with name, frames and checksum, then a line per case.
+
+        UserError for a header that could not be read again.
+        """
         header = {
             "suite": self.name,
             "frames": self.frames,
@@ -185,6 +193,8 @@ class Suite:
             "sha256": self.sha256,
             "description": self.description,
         }
+        _check_header(header, f"suite {self.name!r}")
+        check_unicode(self.description, f"suite {self.name!r}: the description")
         lines = [canonical_json(header), *(canonical_json(case.to_json()) for case in self.cases)]
         write_text(path, "\n".join(lines) + "\n")
 

@@ -89,10 +89,13 @@ def _import(case: Case, seed: int, found: Matches, suite: Suite, label: str, sto
     pixels = f"none: {fault}" if clip is None else videos.pixel_sha256(clip)
     job = Job(case, EXTERNAL, {}, {}, 1, EXTERNAL, pixels, None, 0, 0.0, None, seed, "uint8")
     entry = Entry(job, suite.name, case, label, split_of(suite, case))
-    if clip is None:
-        log(f"failed: {entry.describe()}: {fault}")
-        store.fail(job.id, fault, {"spec": job.identity()})
-    else:
+    if clip is not None:
         facts: dict[str, Any] = {"spec": job.identity(), "nfe": None, "backward": None, "seconds": None}
-        store.save_clip(job.id, clip, {**facts, "file": shown(paths[0])})
+        try:
+            store.save_clip(job.id, clip, {**facts, "file": shown(paths[0])})
+            return entry
+        except UserError as error:  # a size that cannot be stored
+            fault = f"{shown(paths[0])}: {error}"
+    log(f"failed: {entry.describe()}: {fault}")
+    store.fail(job.id, fault, {"spec": job.identity()})
     return entry

@@ -52,6 +52,9 @@ def encode(video: np.ndarray, lossless: bool = True, fps: int = 8) -> bytes:
 
     The same clip gives the same bytes: one thread, no random ids in the container. H.264 stores colours for 2x2 pixels
     together: a side that is odd gets its last line of pixels twice, for viewing only.
+
+    Raises:
+        UserError: a size that the codec cannot store: FFV1 none of one column of pixels.
     """
     import av
 
@@ -62,13 +65,17 @@ def encode(video: np.ndarray, lossless: bool = True, fps: int = 8) -> bytes:
     video = np.ascontiguousarray(video)
     buffer = io.BytesIO()
     name, codec, pixels = ("matroska", "ffv1", "bgr0") if lossless else ("mp4", "libx264", "yuv420p")
-    with av.open(buffer, "w", format=name, options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream(codec, rate=Fraction(fps))
-        stream.height, stream.width, stream.pix_fmt = video.shape[1], video.shape[2], pixels
-        stream.codec_context.thread_count = 1
-        for frame in video:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
+    try:
+        with av.open(buffer, "w", format=name, options={"fflags": "+bitexact"}) as container:
+            stream = container.add_stream(codec, rate=Fraction(fps))
+            stream.height, stream.width, stream.pix_fmt = video.shape[1], video.shape[2], pixels
+            stream.codec_context.thread_count = 1
+            for frame in video:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            container.mux(stream.encode())
+    except av.FFmpegError as fault:
+        size = f"{video.shape[2]}x{video.shape[1]}"
+        raise UserError(f"a clip of {size} pixels cannot be stored ({codec}: {fault.strerror})") from None
     return buffer.getvalue()
 
 

@@ -37,11 +37,11 @@ CLAIMS = {
 
 
 def toml(value: object) -> str:
-    """A TOML value. Dates are left to the texts."""
+    """A TOML value. Dates are left to the hard texts."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
-        return str(value) if math.isfinite(value) or isinstance(value, int) else repr(value)
+        return repr(value)
     if isinstance(value, list):
         return f"[{', '.join(map(toml, value))}]"
     if isinstance(value, dict):
