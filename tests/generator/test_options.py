@@ -69,8 +69,8 @@ PINNED = {
     ("peekaboo", 1): {**MASKS, "scope": "official"},
     ("trailblazer", 1): {
         "spatial_steps": 5, "temporal_steps": 5, "spatial_strengthen": 0.1, "spatial_weaken": 0.001,
-        "temporal_strengthen": 0.1, "temporal_weaken": 0.001, "trailing_length": 15, "token_indices": None, "words": "official",
-        "temporal_gate": "official", "integration_steps": 20, "integration_region": "official",
+        "temporal_strengthen": 0.1, "temporal_weaken": 0.001, "trailing_length": 15, "token_indices": None,
+        "words": "official", "temporal_gate": "official", "integration_steps": 20, "integration_region": "official",
     },
     ("mask-norm", 1): MASK_NORM,
     ("mask-norm-id", 1): ID,
