@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from ivgbench.cases import ID_PATTERN
 from ivgbench.errors import UserError
+from ivgbench.extras import MissingPackage
 
 
 class PluginFault(UserError):
@@ -64,6 +65,8 @@ def load(kind: str, point: EntryPoint) -> Any:
     """The object behind an entry point. PluginFault when it cannot be imported, whatever the reason."""
     try:
         return point.load()
+    except MissingPackage:  # one of ours: an extra brings it
+        raise
     except (Exception, SystemExit) as fault:  # a stranger's module can raise anything
         raise broken(called(kind, point), "cannot be imported", fault) from fault
 

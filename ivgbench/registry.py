@@ -75,8 +75,7 @@ class Registry:
         """The object behind a name or alias, imported now.
 
         Raises:
-            MissingPackage: it needs a package that is not installed; with the extra that brings it.
-            PluginFault: a plug-in's cannot be imported.
+            UserError: MissingPackage names the extra of a package that lacks, PluginFault a plug-in that is broken.
         """
         name = self.canonical(name)
         if name not in self._builtin:

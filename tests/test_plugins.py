@@ -33,7 +33,8 @@ def install(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(folder)
     for registry in (METHODS, DETECTORS, FRAME_ENCODERS, VIDEO_ENCODERS):
         monkeypatch.setattr(registry, "_found", None)
-
+    for name in ("lamp", "torch_light"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     yield partial(plugin_package.install, folder)
     for name in ("lamp", "torch_light"):
         sys.modules.pop(name, None)

@@ -126,8 +126,6 @@ def score(
 
     lab = Lab(device)
     engine = _engine("local", workers, lab)
-    asked, source = suite_files.load_suite(suite), videos or manifest
-    label = label or ("" if source is None else source.resolve().stem if source == manifest else source.resolve().name)
     for name in frame_encoder or ():
         if name != "clip":
             FRAME_ENCODERS.canonical(name.partition(":")[0])
@@ -135,6 +133,8 @@ def score(
         VIDEO_ENCODERS.canonical(video_encoder.partition(":")[0])
     judges = {"detector": detector, "clip": clip, "video_encoder": video_encoder, "strict": strict}
     judges |= {"references": tuple(reference or ()), "frame_encoders": tuple(frame_encoder) if frame_encoder else None}
+    asked, source = suite_files.load_suite(suite), videos or manifest
+    label = label or ("" if source is None else source.resolve().stem if source == manifest else source.resolve().name)
     plan = import_videos(videos, asked, label, Store(runs), manifest, **judges)
     for note in plan.notes:
         print(f"ivgbench: {note}", file=sys.stderr)

@@ -74,7 +74,7 @@ def _is_list(value: Any, of: Callable[[Any], bool], empty: bool = False) -> bool
     return isinstance(value, list) and (empty or bool(value)) and all(map(of, value))
 
 
-_TEXT = ("a text", _is_text)
+_TEXT = ("a text, not an empty one", _is_text)
 #: Field -> what it must be, in words and as a check.
 _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "run": ("the file name of a run spec", _is_text),

@@ -101,15 +101,15 @@ def _disk(runs: Path) -> Finding:
 def _plugins() -> list[Finding]:
     """What other packages add, each loaded once."""
     found = []
-    if not is_there("torch"):
-        return []
-    from ivgbench.generator.methods.base import resolve
-
     for registry in (METHODS, DETECTORS, FRAME_ENCODERS, VIDEO_ENCODERS):
         for name in registry.plugins():
             what = f"plug-in: {registry.kind} {name}"
             try:
-                resolve(name) if registry is METHODS else registry.get(name)
+                registry.get(name)
+                if registry is METHODS:
+                    from ivgbench.generator.methods.base import resolve
+
+                    resolve(name)
                 found.append(Finding(what, "can be imported"))
             except UserError as fault:
                 found.append(Finding(what, "broken", str(fault)))

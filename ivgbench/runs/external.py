@@ -42,8 +42,8 @@ def import_videos(
     """
     found = _match(folder, manifest, suite)
     seeds = found.samples()
-    method = MethodSpec(EXTERNAL, label=label)
-    asked = with_judges(RunSpec("score", (method,), EXTERNAL, (suite.name,), seeds=tuple(seeds), **judges), [suite])
+    row = MethodSpec(EXTERNAL, label=label)
+    asked = with_judges(RunSpec("score", (row,), EXTERNAL, (suite.name,), seeds=tuple(seeds), **judges), [suite])
     reference_sets.check(asked.references)
     entries = tuple(_import(case, seed, found, suite, label, store) for case in suite.cases for seed in seeds)
     made_of = MethodSpec(EXTERNAL, {"videos": [entry.job.weights for entry in entries]}, label)

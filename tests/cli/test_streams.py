@@ -9,6 +9,7 @@ import pytest
 from ivgbench import cli
 from ivgbench.cases import Case, Subject, Suite
 from ivgbench.cli import streams
+from ivgbench.report import render
 
 FILES = ["table1.csv", "table1.md", "table1.tex"]
 PROMPT = "a red star – über 空 \U0001f600"
@@ -88,3 +89,12 @@ def test_work_goes_on_behind_a_broken_stream(monkeypatch):
         cli.in_one_line(task)
     assert done == [0, 1, 2] and left.value.code == 1 and "could not be printed" in error.getvalue()
     assert isinstance(sys.stdout, Broken) and sys.stderr is error
+
+
+def test_files_are_written_before_anything_is_printed(monkeypatch, runs, tmp_path):
+    there = []
+    monkeypatch.setattr(render, "show", lambda table: there.extend(path.name for path in tmp_path.iterdir()))
+    monkeypatch.setattr(sys, "argv", ["ivgbench", "table", "1", "--runs", str(runs), "--out", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert sorted(there) == FILES

@@ -61,7 +61,7 @@ def test_wrong_options_are_refused(method, options, message):
         resolve(method, options)
 
 
-MASKS = {"frozen_steps": 4, "scope": "paper", "without": None, "bind": "all-words"}
+MASKS = {"frozen_steps": 4, "scope": "paper", "without": None, "bind": "all-words", "words": "official"}
 MASK_NORM = {**MASKS, "norm_self": True, "norm_cross": True}
 ID = {**MASK_NORM, "gamma": 0.1, "inner_steps": 1, "window": None}
 PINNED = {
@@ -70,7 +70,7 @@ PINNED = {
     ("trailblazer", 1): {
         "spatial_steps": 5, "temporal_steps": 5, "spatial_strengthen": 0.1, "spatial_weaken": 0.001,
         "temporal_strengthen": 0.1, "temporal_weaken": 0.001, "trailing_length": 15, "token_indices": None,
-        "temporal_gate": "official", "integration_steps": 20, "integration_region": "official",
+        "words": "official", "temporal_gate": "official", "integration_steps": 20, "integration_region": "official",
     },
     ("mask-norm", 1): MASK_NORM,
     ("mask-norm-id", 1): ID,

@@ -161,7 +161,7 @@ def test_a_whole_file_is_read_with_its_run_beside_it(tmp_path):
     [
         ("run = 'r.toml'\n[[claims]]\nid = 'x'\nmargn = 1", r"claim 1 \(x\): unknown field 'margn'; did you mean 'mar"),
         ("run = 'r.toml'\n[[claims]]\nid = 'x'", r"claim 1 \(x\): text is missing; it must be a text"),
-        ("run = 'r.toml'\n[[claims]]\nid = 3", "claim 1: id must be a text, got 3"),
+        ("run = 'r.toml'\n[[claims]]\nid = 3", "claim 1: id must be a text, not an empty one, got 3"),
         ("claims = []", "run is missing"),
         ("run = 'r.toml'", "there is no claim in it"),
         ("run = 3", "run must be the file name of a run spec, got 3"),

@@ -56,7 +56,7 @@ def test_an_index_in_front_hides_nothing(tmp_path):
     at = first.index(b"mdat") - 4
     streamed = first[:at] + bytes(4) + first[at + 4 :]
     assert containers.fault(io.BytesIO(streamed)) is None and len(decode(streamed)) == 12
-    with pytest.raises(UserError, match="the video is damaged|cannot read the video"):
+    with pytest.raises(UserError, match=r"the video is damaged|cannot read the video"):
         decode(streamed[: -len(front) // 3])
 
 

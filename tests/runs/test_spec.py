@@ -254,6 +254,12 @@ def test_a_file_that_is_no_spec_is_one_line(tmp_path, data, words):
     assert words in str(refused.value) and "\n" not in str(refused.value) and len(str(refused.value)) < 300
 
 
-@pytest.mark.parametrize("value", ["9" * 5000, "[" * 5000, "nan nan"])
-def test_an_option_that_is_no_toml_is_a_text(value):
-    assert parse_option(f"tid.gamma={value}") == ("tid", "gamma", value)
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 5000])
+def test_an_option_that_nothing_can_read_is_refused_in_one_short_line(value):
+    with pytest.raises(UserError, match="too long, or too deep") as refused:
+        parse_option(f"tid.gamma={value}")
+    assert len(str(refused.value)) < 200
+
+
+def test_an_option_that_is_no_toml_is_a_text():
+    assert parse_option("tid.gamma=nan nan") == ("tid", "gamma", "nan nan")
