@@ -46,7 +46,7 @@ def spec_of(request: Request) -> RunSpec:
 
 def with_options(spec: RunSpec, option: list[str] | None) -> RunSpec:
     """The spec with METHOD.FIELD=VALUE options put into all rows of their method."""
-    from ivgbench.runs.spec import parse_option
+    from ivgbench.runs.option_text import parse_option
 
     methods = list(spec.methods)
     for text in option or ():

@@ -9,8 +9,9 @@ from fake_lab import FakeLab
 from ivgbench.errors import UserError
 from ivgbench.generator.methods.base import resolve
 from ivgbench.registry import METHODS
+from ivgbench.runs.option_text import parse_option
 from ivgbench.runs.planning import make_plan
-from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec, parse_option
+from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 GOOD = 'name = "x"\n[[methods]]\nmethod = "tid"\nlabel = "mine"\noptions = { gamma = 0.2, window = [0, 4] }\n'
