@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,7 @@ def build(runs: str | Path, run: str | Sequence[str] | None, allow_partial: bool
         for encoder in ordered([name for row in rows for name in row["metrics"]["frames"]], []):
             lines += [_line(row, encoder) for row in rows if row["reference"] == reference]
     frame = pd.DataFrame(lines)
+    frame["encoder"] = frame["encoder"].map(_told(list(dict.fromkeys(frame["encoder"]))))
     for column in (*COUNTS, "kid_subset_size", "dimension"):
         if frame[column].isna().any():  # whole numbers stay whole numbers beside what is undefined
             frame[column] = frame[column].astype("Int64")
@@ -76,6 +77,15 @@ def _load(runs: str | Path, names: Sequence[str | None]) -> tuple[list[dict[str,
     rows = {(row["reference"], row["label"]): row for one, _ in loaded for row in one}
     entries = {(one["label"], one["job"]): one for manifest in manifests for one in manifest["jobs"]}
     return list(rows.values()), joined(manifests, list(entries.values()))
+
+
+def _told(encoders: Sequence[str]) -> dict[str, str]:
+    """Encoders in print: their files by name, not by place, wherever that tells them apart."""
+    short = {}
+    for name in encoders:
+        kind, colon, files = name.partition(":")
+        short[name] = f"{kind}{colon}{','.join(PurePath(file).name for file in files.split(','))}"
+    return {name: text if list(short.values()).count(text) == 1 else name for name, text in short.items()}
 
 
 def _line(row: Mapping[str, Any], encoder: str) -> dict[str, Any]:
@@ -110,7 +120,8 @@ def _notes(rows: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any]) -> tu
     sizes = sorted({values["kid_subset_size"] for values in frames if values.get("kid_subset_size")})
     several = runs_of(manifest) if len(runs_of(manifest)) > 1 else []
     models = [] if several else [f"backbone {spell(manifest['backbone'])}"]
-    models += [f"{name}: {id}" for name, id in first["encoders"].items()]
+    told = _told(list(first["encoders"]))
+    models += [f"{told[name]}: {id}" for name, id in first["encoders"].items()]
     pocket = "The pocket lab is for relative statements about methods. " if is_pocket(manifest) else ""
     notes = [
         f"{pocket}Models: {'; '.join(models)}.",

@@ -123,6 +123,10 @@ def _encoders(plan: Plan, lab: Any) -> tuple[Encoder, ...]:
     made = [Encoder("frames", name, lab.frame_encoder(name, spec.clip).id) for name in spec.frame_encoders]
     if spec.video_encoder is not None:
         made.append(Encoder("video", spec.video_encoder, lab.video_encoder(spec.video_encoder).id))
+    ids = [encoder.id for encoder in made]
+    if twice := [encoder.name for encoder in made if ids.count(encoder.id) > 1]:
+        # Features are kept by id: one would be taken for the other's.
+        raise UserError(f"run {spec.name!r}: the encoders {' and '.join(twice)} have one id; name each model once")
     return tuple(made)
 
 

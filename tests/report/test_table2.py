@@ -217,3 +217,17 @@ def test_a_lone_method_has_no_marks_and_equal_labels_stay_two_rows(put):
     for row in rows:
         row["label"] = {"plain": "Peekaboo"}.get(row["label"], row["label"])
     assert [row[0] for row in cells(tables.build(2, put(rows)))["Against world"]] == ["Method", "Peekaboo", "Peekaboo"]
+
+
+def test_encoders_are_told_by_their_files_names(put):
+    """A table that is sent around holds no path of a machine, unless nothing else tells two encoders apart."""
+    rows = set_rows()
+    for row in rows:
+        frames = row["metrics"]["frames"]
+        row["metrics"]["frames"] = {"inception:/home/me/w/a.pth": frames["clip"], "cells": frames["denoiser"]}
+        row["encoders"] = {"frames inception:/home/me/w/a.pth": "1", "frames cells": "2", "video vjepa:/x/b,/x/c": "3"}
+    built = tables.build(2, put(rows))
+    assert set(built.frame["encoder"]) == {"inception:a.pth", "cells"}
+    assert "/home" not in " ".join(built.notes) and "video vjepa:b,c: 3" in built.notes[1]
+    told = table2._told(["e:/a/w.pth", "e:/b/w.pth"])
+    assert told == {"e:/a/w.pth": "e:/a/w.pth", "e:/b/w.pth": "e:/b/w.pth"}

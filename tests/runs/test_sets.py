@@ -199,3 +199,8 @@ def test_v_jepa_2_has_a_metric_of_its_own():
     found = comparing.video_metrics(x, y, k, "jedi_v2")
     assert found["jedi_v2"] == jedi(x, y) and found["jedi_v2_unbiased"] == pytest.approx(jedi_unbiased(x, y))
     assert not any(key == "jedi" or key.startswith("jedi_unbiased") for key in found)
+
+
+def test_encoders_of_one_id_are_refused(tmp_path):
+    with pytest.raises(UserError, match="the encoders cells and cells have one id"):
+        run(tmp_path, replace(SPEC, frame_encoders=("cells", "cells")))
