@@ -1,5 +1,6 @@
 """FID, KID and JEDi of a run: the same cases for all, the same rows by any road, references that are checked."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
