@@ -24,7 +24,7 @@ def spec_of(request: Request) -> RunSpec:
     if request.spec is not None and request.method:
         raise UserError("give --spec or --method, not both: the spec lists its methods")
     if request.seeds is not None and not 1 <= request.seeds <= MAX_SEEDS:
-        raise UserError(f"--seeds must be from 1 to {MAX_SEEDS}, got {short(request.seeds)}")
+        raise UserError(f"--seeds must be at least 1 and at most {MAX_SEEDS}, got {short(request.seeds)}")
     said = {
         "backbone": request.backbone,
         "suites": tuple(request.suite) if request.suite else None,

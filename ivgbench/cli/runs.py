@@ -26,7 +26,6 @@ from ivgbench.cli.options import (
 )
 from ivgbench.cli.requests import spec_of
 from ivgbench.errors import UserError
-from ivgbench.registry import FRAME_ENCODERS, VIDEO_ENCODERS
 
 if TYPE_CHECKING:
     from ivgbench.runs.planning import Plan
@@ -121,16 +120,13 @@ def score(
     .avi, .gif and others). Every file that is not used is named.
     """
     from ivgbench.runs.external import import_videos
+    from ivgbench.runs.judging import check_encoders
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.store import Store
 
     lab = Lab(device)
     engine = _engine("local", workers, lab)
-    for name in frame_encoder or ():
-        if name != "clip":
-            FRAME_ENCODERS.canonical(name.partition(":")[0])
-    if video_encoder is not None:
-        VIDEO_ENCODERS.canonical(video_encoder.partition(":")[0])
+    check_encoders(frame_encoder, video_encoder)
     judges = {"detector": detector, "clip": clip, "video_encoder": video_encoder, "strict": strict}
     judges |= {"references": tuple(reference or ()), "frame_encoders": tuple(frame_encoder) if frame_encoder else None}
     asked, source = suite_files.load_suite(suite), videos or manifest

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -12,7 +11,6 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, UNet3DConditionModel
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
-from safetensors import SafetensorError
 from transformers import CLIPTextModel
 from transformers.utils import logging as transformers_logging
 
@@ -21,7 +19,7 @@ from ivgbench.generator import lora as adapters
 from ivgbench.generator import schedulers, sources
 from ivgbench.generator.allocator import keep_freed_memory
 from ivgbench.generator.words import Reader
-from ivgbench.texts import read_json, short
+from ivgbench.texts import short
 
 #: Frames decoded at a time: bounds the VAE's memory.
 DECODE_SLICE = 8
@@ -65,7 +63,7 @@ class Backbone:
         if not offload:
             for part in self._parts().values():
                 part.to(self.device)
-        self.scheduler_config = read_json(sources.scheduler_file(folder), "the scheduler's config")
+        self.scheduler_config = sources.read_config(sources.scheduler_file(folder))
 
         vae_config = self.vae.config if has_vae else None
         # Without a VAE the factor only names the pixel size of a latent cell; 8 is the family's.
@@ -199,7 +197,9 @@ def _load(cls: type, folder: Path, part: str, wanted: torch.dtype, **how: Any) -
         model, info = cls.from_pretrained(
             folder / part, use_safetensors=safe, local_files_only=True, output_loading_info=True, **how
         )
-    except (OSError, ValueError, RuntimeError, pickle.UnpicklingError, SafetensorError) as fault:
+    except ImportError:  # a package that is not installed
+        raise
+    except Exception as fault:  # damaged files and configs fail in any way
         line = (str(fault).splitlines() or [""])[0][:200]
         raise UserError(f"{weights}: cannot be loaded as {cls.__name__}: {type(fault).__name__}: {line}") from None
     if missing := info["missing_keys"]:

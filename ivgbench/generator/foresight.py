@@ -7,7 +7,6 @@ from ivgbench.errors import UserError
 from ivgbench.generator import schedulers, sources
 from ivgbench.generator.methods.base import Method
 from ivgbench.generator.words import Reader
-from ivgbench.texts import read_json
 
 
 class Foresight:
@@ -16,7 +15,7 @@ class Foresight:
     def __init__(self, source: str):
         folder = sources.locate(source)
         self.reader = Reader(folder)
-        self._config = read_json(sources.scheduler_file(folder), "the scheduler's config")
+        self._config = sources.read_config(sources.scheduler_file(folder))
         self._known: set[tuple] = set()
 
     def check(self, config: Method, case: Case, steps: int, scheduler: str | None, suffix: str = "") -> None:

@@ -18,8 +18,8 @@ from ivgbench.generator.backbone import Backbone
 from ivgbench.generator.methods.base import Clip
 from ivgbench.texts import check_unicode, short
 
-#: Of a whole number, more than anybody means: it is hashed as its digits, of which the interpreter writes some 4,000.
-MAX_BITS = 1024
+#: Of a whole number: it is hashed as its digits, of which the interpreter writes no more than 4,300.
+MAX_BITS = 14_000
 
 
 def tensor(values: Any, what: str) -> torch.Tensor:

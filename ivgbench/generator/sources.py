@@ -11,7 +11,7 @@ from typing import Any
 from ivgbench import hub
 from ivgbench.errors import UserError
 from ivgbench.files import digest, file_sha256
-from ivgbench.texts import read_json
+from ivgbench.texts import read_json, short
 
 #: Part of a backbone -> the files it needs besides weights.
 CONFIGS = {
@@ -118,6 +118,14 @@ def locate(source: str | Path) -> Path:
     return folder
 
 
+def read_config(file: Path) -> dict[str, Any]:
+    """One of a backbone's JSON files. UserError where it holds anything but an object."""
+    config = read_json(file, "a config")
+    if not isinstance(config, dict):
+        raise UserError(f"{file}: a config must be an object of names and values, got {short(config)}")
+    return config
+
+
 def scheduler_file(folder: Path) -> Path:
     """The checkpoint's scheduler_config.json."""
     return folder / "scheduler" / "scheduler_config.json"
@@ -199,14 +207,16 @@ def architecture(source: str) -> dict[str, dict[str, Any]]:
             raise
         return json.loads(SHIPPED_ARCHITECTURE.read_text(encoding="utf-8"))
     require_vae(folder)
-    return {part: read_json(folder / part / "config.json", "a config") for part in ("unet", "text_encoder", "vae")}
+    return {part: read_config(folder / part / "config.json") for part in ("unet", "text_encoder", "vae")}
 
 
 def frame_size(preset: Preset, unet: Mapping[str, Any], factor: int) -> tuple[int, int]:
     """(height, width) of a clip in pixels: the preset's, else the denoiser's sample size times the VAE's factor."""
-    sample = unet.get("sample_size")
-    height, width = (sample, sample) if isinstance(sample, int) or sample is None else sample
-    return preset.height or (height or 32) * factor, preset.width or (width or 32) * factor
+    sample = unet.get("sample_size") or 32
+    sides = [sample, sample] if isinstance(sample, int) else sample
+    if not isinstance(sides, list | tuple) or [type(side) for side in sides] != [int, int] or min(sides) < 1:
+        raise UserError(f"the denoiser's sample_size must be one or two whole numbers, got {short(sample)}")
+    return preset.height or sides[0] * factor, preset.width or sides[1] * factor
 
 
 def weights_hash(folder: Path) -> str:

@@ -9,8 +9,9 @@ from typing import Literal
 from transformers import CLIPTokenizerFast
 
 from ivgbench.errors import UserError
+from ivgbench.generator.sources import read_config
 from ivgbench.phrases import contains_phrase, occurrences
-from ivgbench.texts import read_json, short
+from ivgbench.texts import short
 
 #: How a method finds a subject's tokens. "official": as the releases do, by their ids, wherever the same ids stand:
 #: "a dog" has every "a" of the prompt, and a rare word those of its pieces that other words have too. "place": the
@@ -27,12 +28,24 @@ class Reader:
     """
 
     def __init__(self, folder: Path):
-        """`folder`: of the backbone, in diffusers format; its tokenizer's files and its text encoder's config count."""
-        self.tokenizer = CLIPTokenizerFast.from_pretrained(folder / "tokenizer", local_files_only=True)
-        config = read_json(folder / "text_encoder" / "config.json", "the text encoder's config")
-        places = config.get("max_position_embeddings", USUAL_LENGTH)
+        """`folder`: of the backbone, in diffusers format; its tokenizer's files and its text encoder's config count.
+
+        Raises:
+            UserError: one of these files cannot be used.
+        """
+        try:
+            self.tokenizer = CLIPTokenizerFast.from_pretrained(folder / "tokenizer", local_files_only=True)
+        except Exception as fault:  # damaged files fail in any way
+            why = f"{type(fault).__name__}: {(str(fault).splitlines() or [''])[0][:200]}"
+            raise UserError(f"{folder / 'tokenizer'}: its files are no tokenizer of CLIP: {why}") from None
+        file = folder / "text_encoder" / "config.json"
+        places = read_config(file).get("max_position_embeddings", USUAL_LENGTH)
         # A tokenizer that names no length has one of 10^30.
-        self.length: int = min(places, self.tokenizer.model_max_length)
+        lengths = {file: places, folder / "tokenizer": self.tokenizer.model_max_length}
+        for where, length in lengths.items():
+            if type(length) is not int or length < 3:
+                raise UserError(f"{where}: a text of {short(length)} tokens has no words; it must be at least 3")
+        self.length: int = min(lengths.values())
 
     def token_ids(self, text: str) -> list[int]:
         """Token ids of a prompt [L], padded or cut, BOS first."""

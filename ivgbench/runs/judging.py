@@ -8,6 +8,7 @@ from typing import Any
 
 from ivgbench.cases import Case, Suite, spelling
 from ivgbench.errors import UserError
+from ivgbench.registry import FRAME_ENCODERS, VIDEO_ENCODERS
 from ivgbench.runs.spec import RunSpec
 
 POCKET: dict[str, Any] = {
@@ -42,6 +43,15 @@ def with_judges(spec: RunSpec, suites: Iterable[Suite]) -> RunSpec:
             f"'red star': ask for another subject, or name another detector"
         )
     return spec
+
+
+def check_encoders(of_frames: Iterable[str] | None, of_videos: str | None) -> None:
+    """UserError for a name that no encoder has. They are loaded when all clips are there: hours after a slip."""
+    for name in of_frames or ():
+        if name != "clip":
+            FRAME_ENCODERS.canonical(name.partition(":")[0])
+    if of_videos is not None:
+        VIDEO_ENCODERS.canonical(of_videos.partition(":")[0])
 
 
 def _strange(cases: Iterable[Case]) -> tuple[str, str] | None:

@@ -20,6 +20,7 @@ from ivgbench.plugins import PluginFault, broken
 from ivgbench.registry import DETECTORS, FRAME_ENCODERS, METHODS, VIDEO_ENCODERS, Registry
 from ivgbench.runs import devices
 from ivgbench.runs.identity import GROUND_TRUTH, Job
+from ivgbench.runs.judging import check_encoders
 from ivgbench.runs.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -136,11 +137,13 @@ class Lab:
         return cost
 
     def check(self, spec: RunSpec, jobs: Sequence[Job]) -> None:
-        """Refuses jobs that cannot be made, by the backbone's small files alone; without them it says nothing.
+        """Refuses jobs that cannot be made, by the backbone's small files alone, and encoders that there are not.
 
         Raises:
-            UserError: the first case whose subject is never read, or steps that the scheduler cannot make.
+            UserError: an unknown encoder; and, where the files are here, the first case whose subject is never read,
+                or steps that the scheduler cannot make.
         """
+        check_encoders(spec.frame_encoders, spec.video_encoder)
         from ivgbench.generator import sources
         from ivgbench.generator.foresight import Foresight
         from ivgbench.generator.methods.base import resolve

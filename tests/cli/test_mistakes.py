@@ -76,7 +76,7 @@ def call(monkeypatch, capsys, tmp_path):
         ([*GENERATE, "--box", "0:nan,.2,.4,.6", "-o", "c.mp4"], "box of frame 0 is not finite"),
         ([*GENERATE, "--box", "0:.1,1e999,.4,.6", "-o", "c.mp4"], "box of frame 0 is not finite"),
         ([*GENERATE, *BOX, "-o", "c.mp4", "--seed", "-1"], "Invalid value for '--seed'"),
-        ([*RUN, "--seeds", "9" * 30], "--seeds must be from 1 to 10000, got 9999"),
+        ([*RUN, "--seeds", "9" * 30], "--seeds must be at least 1 and at most 10000, got 9999"),
         ([*GENERATE, "--box", f"{'9' * 400}:.1,.2,.4,.6", "-o", "c.mp4"], "999... is outside the clip's frames 0..7"),
         ([*RUN, "--option", "9" * 400], "999...: write METHOD.FIELD=VALUE"),
         # Nothing where something must be.

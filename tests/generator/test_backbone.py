@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from ivgbench import load_suite
 from ivgbench.errors import UserError
 from ivgbench.generator import Backbone, generate, sources
+from ivgbench.generator.foresight import Foresight
 
 
 @pytest.fixture(scope="module")
@@ -196,3 +197,36 @@ def test_planning_needs_no_torch():
 def test_a_dtype_is_one_of_torch(tiny_folder, dtype):
     with pytest.raises(UserError, match="dtype must be a floating-point dtype of torch"):
         Backbone.from_pretrained(tiny_folder, dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("text_encoder/config.json", "[]"),
+        ("text_encoder/config.json", '{"max_position_embeddings": "77"}'),
+        ("text_encoder/config.json", '{"max_position_embeddings": 2}'),
+        ("scheduler/scheduler_config.json", "null"),
+        ("tokenizer/vocab.json", "{"),
+        ("tokenizer/merges.txt", "\x00\xff"),
+        ("tokenizer/tokenizer_config.json", "[]"),
+        ("tokenizer/tokenizer_config.json", '{"model_max_length": "long"}'),
+        ("unet/config.json", "null"),
+    ],
+)
+def test_damaged_files_of_a_folder_are_one_line(tiny_folder, tmp_path, file, content):
+    folder = shutil.copytree(tiny_folder, tmp_path / "damaged")
+    (folder / file).write_bytes(content.encode("latin-1"))
+    with pytest.raises(UserError) as refused:
+        Backbone.from_pretrained(folder)
+    assert str(folder / file.split("/")[0]) in str(refused.value) and "\n" not in str(refused.value)
+    if not file.startswith("unet"):
+        with pytest.raises(UserError):
+            Foresight(str(folder))
+
+
+@pytest.mark.parametrize("size", ["x", [1], [1, 2, 3], [8, "x"], -1, 1.5])
+def test_a_sample_size_is_one_or_two_numbers(size):
+    with pytest.raises(UserError, match="sample_size must be"):
+        sources.frame_size(sources.Preset(), {"sample_size": size}, 8)
+    assert sources.frame_size(sources.Preset(), {"sample_size": [4, 5]}, 8) == (32, 40)
+    assert sources.frame_size(sources.Preset(), {}, 8) == (256, 256)

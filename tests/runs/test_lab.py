@@ -86,3 +86,12 @@ def test_encoders_that_cannot_be_are_one_line(name, words):
     with pytest.raises(UserError, match=words) as refused:
         Lab("cpu").video_encoder(name)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("dry", [False, True])
+@pytest.mark.parametrize("field", [{"frame_encoders": ("clip", "denoisr")}, {"video_encoder": "pokcet:file"}])
+def test_an_encoder_that_is_none_is_refused_in_planning(field, dry):
+    """Not when all clips are made."""
+    spec = RunSpec("r", (MethodSpec("plain"),), suites=("static",), cases=1, references=("world",), **field)
+    with pytest.raises(UserError, match=r"unknown (frame|video) encoder '\w+'; did you mean"):
+        make_plan(spec, Lab("cpu"), dry)
