@@ -68,7 +68,7 @@ def by_name(folder: Path, suite: Suite) -> Matches:
         elif path.is_dir():
             found.unused.append((shown(path), "a folder: only a manifest can name the files in it"))
         elif not videos.is_video(path):
-            found.unused.append((shown(path), "a broken link" if video else "no video by its ending"))
+            found.unused.append((shown(path), _no_file(path) if video else "no video by its ending"))
         elif not places:
             found.unused.append((shown(path), f"no case of {suite.name} is called so"))
         elif len(places) > 1:
@@ -131,6 +131,10 @@ def _inside(file: str, bases: list[Path], where: str) -> Path:
         raise UserError(f"{where}: the path {file!r} leaves the folder; name it from the manifest on, without '..'")
     paths = [base.joinpath(*parts) for base in bases]
     return next((path for path in paths if path.is_file()), paths[0])
+
+
+def _no_file(path: Path) -> str:
+    return "no file" if path.exists() else "a broken link"
 
 
 def _name_doubles(found: Matches) -> None:

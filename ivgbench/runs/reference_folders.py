@@ -21,8 +21,8 @@ from ivgbench.runs.store import Store
 
 #: Folders that systems put beside a user's own: archives of a Mac, indices of a network drive, what was thrown away.
 NO_FOLDERS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found")
-#: Raised when the same file gives other pixels.
-DECODED = "decoded-1"
+#: Raised when the same file gives other pixels, or is refused.
+DECODED = "decoded-2"
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,8 @@ class Reader:
 
     def read(self, path: Path) -> str:
         """The hash of a video's pixels; cached by the file's own. UserError where it cannot be read."""
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise UserError("it is no file that could be read")
         try:
             content = file_sha256(path)
         except OSError as fault:
