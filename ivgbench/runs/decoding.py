@@ -8,7 +8,6 @@ Where damage leaves a legal stream (some of it does, in HEVC, VP8, MJPEG and GIF
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager

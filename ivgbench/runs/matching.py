@@ -27,6 +27,8 @@ from ivgbench.runs import video as videos
 
 #: A name this long may be a prompt that was cut.
 CUT = 100
+#: A sample is often called by the seed it was made from.
+MAX_SAMPLE = 2**64 - 1
 _NUMBERED = re.compile(r"(.+)-(\d{1,4})", re.DOTALL)
 Place = tuple[str, int]
 
@@ -84,7 +86,7 @@ def by_name(folder: Path, suite: Suite) -> Matches:
 
 
 def by_manifest(manifest: Path, suite: Suite, folder: Path | None = None) -> Matches:
-    """The files that a CSV or JSONL file names: `case` (its id), `file`, and `sample` where a case has several.
+    """The files that a CSV or JSONL file names: `case` (its id), `file`, and `sample` (or `seed`) where it has several.
 
     A path is relative to the manifest, or to `folder` where it is not there, and stays within it. Videos of `folder`
     that the manifest does not name are told as not used.
@@ -105,8 +107,10 @@ def by_manifest(manifest: Path, suite: Suite, folder: Path | None = None) -> Mat
         if case in (None, "") or not isinstance(file, str) or not file.strip():
             raise UserError(f"{where}: a record has case and file (and sample, if a case has several)")
         case = str(case).strip()
-        number = record.get("sample")
+        number = record.get("sample", record.get("seed"))
         sample = 0 if number in (None, "") else records.whole(number, f"{where}: sample")
+        if sample > MAX_SAMPLE:
+            raise UserError(f"{where}: sample must be at most {MAX_SAMPLE}")
         path = _inside(file.strip(), [manifest.parent, *([] if folder is None else [folder])], where)
         named.add(path.resolve())
         if case not in ids:

@@ -81,6 +81,13 @@ def test_unreadable_files_are_left_out_named_and_counted(tmp_path, capsys):
     assert rows(tmp_path)["clean", "plain"]["metrics"] == row["metrics"]
 
 
+def test_a_pipe_is_not_waited_for(tmp_path):
+    folder = fill(tmp_path / "real", 0, 1)
+    os.mkfifo(folder / "pipe.mkv")
+    run(tmp_path, folder)
+    assert rows(tmp_path)["real", "plain"]["reference_unreadable"] == {"pipe.mkv": "it is no file that could be read"}
+
+
 def test_strict_refuses_after_everything_else_is_done(tmp_path):
     folder, good = fill(tmp_path / "real", 0, 1, 2), fill(tmp_path / "good", 3, 4)
     spoil(folder)

@@ -225,7 +225,9 @@ def test_a_picture_and_a_list_of_files_are_no_videos(tmp_path):
     assert "it is no video but a list of other files" in refusal(tmp_path / "list.mp4")
 
 
-@pytest.mark.parametrize("name", ["wolf:running.mp4", "http:wolf.mp4", "concat:a|b.mp4", "%03d.gif", "-x.mp4", "a\nb.mp4"])
+@pytest.mark.parametrize(
+    "name", ["wolf:running.mp4", "http:wolf.mp4", "concat:a|b.mp4", "%03d.gif", "-x.mp4", "a\nb.mp4"]
+)
 def test_a_file_may_be_called_anything(name, tmp_path, monkeypatch):
     """Names of prompts are often read from the folder that holds them: nothing stands before the colon then."""
     monkeypatch.chdir(tmp_path)
