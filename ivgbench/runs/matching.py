@@ -24,6 +24,7 @@ from typing import NamedTuple
 from ivgbench.cases import Suite
 from ivgbench.errors import UserError
 from ivgbench.runs import video as videos
+from ivgbench.texts import printable
 
 #: A name this long may be a prompt that was cut.
 CUT = 100
@@ -149,8 +150,7 @@ def _name_doubles(found: Matches) -> None:
 
 
 def shown(path: Path) -> str:
-    """A file's name that can be printed on one line, whatever bytes it is made of."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in path.name)
+    return printable(path.name)
 
 
 # ---- names

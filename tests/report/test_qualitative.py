@@ -90,6 +90,6 @@ def test_a_clip_that_is_not_there_is_told(store, tmp_path, how):
 def test_why_a_clip_is_not_there_is_told(store, tmp_path):
     store.discard("peekaboo-static-0")
     store.fail("peekaboo-static-0", "out of memory", {})
-    with pytest.raises(UserError, match="case static-0, in run 'table1'; failed: out of memory; another .* --case ID"):
+    with pytest.raises(UserError, match=r"case static-0, in run 'table1'; failed: out of memory; another .* --case ID"):
         figure4(store.root, None, tmp_path)
     figure4(store.root, None, tmp_path, "static-1")
