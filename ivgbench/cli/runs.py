@@ -254,6 +254,7 @@ def _summary(plan: Plan, runs: Path, outcome: Outcome) -> None:
     """A line per method and split, then where everything is."""
     from ivgbench.report import tables
     from ivgbench.report.layout import number
+    from ivgbench.runs.store import Store
 
     rows = []
     try:
@@ -269,6 +270,6 @@ def _summary(plan: Plan, runs: Path, outcome: Outcome) -> None:
     failed = f", {outcome.failed} failed" if outcome.failed else ""
     missing = f", {outcome.missing} missing" if outcome.missing else ""
     print(f"run {outcome.run}: {outcome.total} jobs, {outcome.made} clips made now{failed}{missing}")
-    numbers = (1, 2) if plan.spec.references else (1,)
+    numbers = (1, 2) if plan.spec.references and Store(runs).set_rows(outcome.run) else (1,)
     shown = " and ".join(f"ivgbench table {number} --run {outcome.run} --runs {runs}" for number in numbers)
     print(f"clips and scores: {runs}; to print them: {shown}")

@@ -67,7 +67,7 @@ def measure(plan: Plan, store: Store, lab: Any, engine: Any) -> int:
     todo = [one for one in todo if one.against not in failed]
     for one, outcome in _each(engine, "sets", start, Comparer.compare, todo):
         if isinstance(outcome, Failure):
-            failed[one] = outcome.reason
+            failed[one] = f"--reference {one.reference}: {outcome.reason}"
         else:
             known[outcome["content"]] = outcome
     faults += dict.fromkeys(failed.values())
