@@ -149,6 +149,9 @@ def figure(
         Path | None, typer.Option("--spec", help="2, 3: the run whose cases to record, instead of static and dynamic.")
     ] = None,
     cases: Annotated[int | None, typer.Option(help="2, 3: how many of each suite. (default: 8, or the spec's)")] = None,
+    block: Annotated[
+        int | None, typer.Option(help="2, 3: the decoder block to record. (default: the first with attention)")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where the PNG, SVG and CSV files go.")] = Path("results/figures"),
     workers: Workers = None,
     device: Device = "auto",
@@ -172,7 +175,7 @@ def figure(
         asked = RunSpec("activations", recording.ROWS, backbone, cases=8) if spec is None else load_spec(spec)
         plan = make_plan(asked if cases is None else replace(asked, cases=cases), lab)
         engine = LocalEngine(lab.default_workers() if workers is None else workers)
-        seen = recording.record(plan, Store(runs), engine, device)
+        seen = recording.record(plan, Store(runs), engine, device, block)
         title = f"{plan.facts.backbone}, mean of {len(seen.cases)} cases"
         written = {2: activations.figure2, 3: activations.figure3}[number](seen, out, title)
     else:

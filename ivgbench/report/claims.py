@@ -33,6 +33,8 @@ class Metric(NamedTuple):
     decimals: int
 
 
+#: Variances of the recorded tensors, in their order: the transformer's output, and its attentions' before projection.
+VARIANCES = {"variance": "activation", "self_variance": "self-attention's", "text_variance": "text attention's"}
 #: Metrics that a claim can be about. Variances are in percent of the unmasked model's on the same case and step.
 METRICS: dict[str, Metric] = {
     "miou_all": Metric("mIoU over all clips, %", "mIoU", 1),
@@ -40,14 +42,17 @@ METRICS: dict[str, Metric] = {
     "clip_sim": Metric("CLIP-SIM", "CLIP-SIM", 2),
     "fid": Metric("FID", "FID", 2),
     "kid": Metric("KID (pairs of different videos), %", "KID", 3),
-    "variance_masked": Metric("activation variance while masks are on, % of the baseline's", "variance", 2),
-    "variance_after": Metric(
-        "activation variance at the first step after the masks, % of the baseline's", "variance", 2
-    ),
-    "variance_error": Metric(
-        "error of the activation variance while masks are on, % of the baseline's", "variance error", 2
-    ),
 }
+for _name, _of in VARIANCES.items():
+    METRICS |= {
+        f"{_name}_masked": Metric(f"{_of} variance while masks are on, % of the baseline's", "variance", 2),
+        f"{_name}_after": Metric(
+            f"{_of} variance at the first step after the masks, % of the baseline's", "variance", 2
+        ),
+        f"{_name}_error": Metric(
+            f"error of the {_of} variance while masks are on, % of the baseline's", "variance error", 2
+        ),
+    }
 
 
 @dataclass(frozen=True)
