@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from ivgbench.cli import catalogue, claims, clip, fetch, runs, snapshot
+from ivgbench.cli import catalogue, claims, clip, fetch, runs, snapshot, study
 from ivgbench.errors import UserError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="""
@@ -72,6 +72,7 @@ app.command("claims")(claims.claims)
 app.command("generate")(clip.generate)
 app.add_typer(catalogue.suites_app, name="suites")
 app.add_typer(snapshot.snapshot_app, name="snapshot")
+app.add_typer(study.study_app, name="study")
 app.command("list")(catalogue.list_command)
 app.command("doctor")(catalogue.doctor)
 app.command("fetch")(fetch.fetch)

@@ -59,6 +59,7 @@ def plan_command(
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """What `run` with the same options would do: jobs, network evaluations, time and memory. Runs nothing."""
+    from ivgbench.generator import sources
     from ivgbench.runs import estimates
     from ivgbench.runs.identity import GROUND_TRUTH
     from ivgbench.runs.lab import Lab
@@ -67,7 +68,7 @@ def plan_command(
 
     # The pocket lab is for CPUs: what it would take on a GPU is told when asked for.
     spec, lab = spec_of(request), Lab("cpu")
-    chosen = gpu or (None if spec.backbone == "pocket" else "a100-80gb")
+    chosen = gpu or (None if sources.preset(spec.backbone)[0] == "pocket" else "a100-80gb")
     device = None if chosen is None else estimates.gpu(chosen)
     plan = make_plan(spec, lab, dry=True)
     store = Store(runs)

@@ -70,13 +70,24 @@ PRESETS = {
 
 
 def preset(source: str) -> tuple[str, Preset]:
-    """The (name, preset) of a source: a named backbone, the hub id of one, or any other folder or hub id."""
+    """The (name, preset) of a source: a named backbone, the hub id of one, or any other folder or hub id.
+
+    A folder whose vocabulary is the pocket lab's is the pocket, wherever it lies: it can read nothing else, and a clip
+    of weights that are tried out is then the one that they make when they ship.
+    """
     if source in PRESETS:
         return source, PRESETS[source]
+    if _reads_the_pockets_words(Path(source)):
+        return "pocket", PRESETS["pocket"]
     for name, known in PRESETS.items():
         if known.hub_id == source:
             return name, known
     return Path(source).name, Preset(hub_id=source if _is_hub_id(source) else None)
+
+
+def _reads_the_pockets_words(folder: Path) -> bool:
+    own, theirs = (place / "tokenizer" / "vocab.json" for place in (POCKET_FOLDER, folder))
+    return own.is_file() and theirs.is_file() and own.read_bytes() == theirs.read_bytes()
 
 
 def _is_hub_id(source: str) -> bool:

@@ -8,21 +8,17 @@ of the file; anything else is open.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from ivgbench.calibration import FAILS
 from ivgbench.errors import UserError
 from ivgbench.metrics import stats
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from ivgbench.report.toml_tables import from_table, read_toml
 
 
 class Metric(NamedTuple):
@@ -63,6 +59,8 @@ class Claim:
     than: labels, or numbers in the metric's unit: all of them must be beaten. splits: on each of which it must hold;
     for FID and KID, which take both splits together, the frame encoders. direction: whether the row is to be "higher"
     or "lower"; margin: by more than so much, in the metric's unit (negative: at most so much worse).
+    rests_on: what of `benchmarks/calibration.toml` must be so on a backbone for the claim to be tested there: numbers
+    of facts, or ids of single comparisons.
     """
 
     id: str
@@ -74,6 +72,7 @@ class Claim:
     direction: str
     splits: tuple[str, ...] = ("static", "dynamic")
     margin: float = 0.0
+    rests_on: tuple[int | str, ...] = ()
 
 
 def _is_row(rival: str | float) -> bool:
@@ -135,17 +134,32 @@ class Comparison(NamedTuple):
     missing: str = ""
 
 
+class Rest(NamedTuple):
+    """A fact that a claim rests on, by number or id, in words, and the calibration's verdict on it."""
+
+    key: int | str
+    text: str
+    verdict: str
+
+
 class Judged(NamedTuple):
-    """A claim with its verdict "holds", "fails" or "open", its Holm-adjusted p-value, and what it rests on."""
+    """A claim with its verdict "holds", "fails" or "open", its Holm-adjusted p-value, and what it was compared with.
+
+    rests: the calibrated facts that it rests on; with one that fails the verdict is `resting.NOT_TESTABLE`.
+    """
 
     claim: Claim
     verdict: str
     p: float
     comparisons: tuple[Comparison, ...]
+    rests: tuple[Rest, ...] = ()
 
     @property
     def why(self) -> str:
-        """Why an open claim could not be tested; empty where it was."""
+        """Why a claim could not be tested; empty where it was."""
+        failed = next((one for one in self.rests if one.verdict == FAILS), None)
+        if failed is not None:
+            return f"fact {failed.key} fails here: {failed.text}"
         return next((one.missing for one in self.comparisons if one.missing), "")
 
     @property
@@ -209,14 +223,11 @@ def _compare(claim: Claim, samples: Mapping[tuple[str, str], Sample], enough: in
 
 def load_claims(path: Path) -> ClaimsSpec:
     """Reads a claims file. UserError for an unreadable file, an unknown or missing field, or a claim without rivals."""
-    try:
-        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
-        raise UserError(f"{path}: cannot read the claims: {fault}") from None
+    data = read_toml(path, "the claims")
     claims = tuple(
-        _made(Claim, one, f"{path}, claim {number + 1}") for number, one in enumerate(data.get("claims", []))
+        from_table(Claim, one, f"{path}, claim {number + 1}") for number, one in enumerate(data.get("claims", []))
     )
-    spec = _made(ClaimsSpec, {**data, "claims": claims}, str(path))
+    spec = from_table(ClaimsSpec, {**data, "claims": claims}, str(path))
     ids = [claim.id for claim in claims]
     if twice := sorted({one for one in ids if ids.count(one) > 1}):
         raise UserError(f"{path}: two claims have the id {twice[0]!r}")
@@ -225,21 +236,7 @@ def load_claims(path: Path) -> ClaimsSpec:
             raise UserError(f"{path}, claim {claim.id!r}: no metric {claim.metric!r}; known: {', '.join(METRICS)}")
         if claim.direction not in ("higher", "lower") or not claim.than or not claim.splits:
             raise UserError(f'{path}, claim {claim.id!r}: give direction "higher" or "lower", than and splits')
+        if any(isinstance(one, bool) or not isinstance(one, int | str) for one in claim.rests_on):
+            raise UserError(f"{path}, claim {claim.id!r}: rests_on lists numbers or ids of facts, got {claim.rests_on}")
     # Named relative to the file that names it.
     return ClaimsSpec(**{**vars(spec), "run": Path(path).parent / spec.run})
-
-
-def _made(cls: Any, data: Any, where: str) -> Any:
-    """A dataclass from a TOML table; lists become tuples."""
-    if not isinstance(data, Mapping):
-        raise UserError(f"{where}: expected a table, got {data!r}")
-    known = {one.name: one for one in fields(cls)}
-    for key in data:
-        if key not in known:
-            raise UserError(f"{where}: unknown field {key!r}; known: {', '.join(known)}")
-    for name, one in known.items():
-        if name not in data and one.default is MISSING:
-            raise UserError(f"{where}: {name} is missing")
-        if name in data and str(one.type).startswith("tuple") and not isinstance(data[name], list | tuple):
-            raise UserError(f"{where}: {name} must be a list, got {data[name]!r}")
-    return cls(**{key: tuple(value) if isinstance(value, list | tuple) else value for key, value in data.items()})

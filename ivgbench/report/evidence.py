@@ -49,7 +49,7 @@ def samples(
     for split, here in methods.groupby("split"):
         for key, column in _SCORES.items():
             table = here.pivot_table(index=["suite", "case"], columns="label", values=column.value, aggfunc="mean")
-            found[key, str(split)] = _of_cases(table * column.scale)
+            found[key, str(split)] = of_cases(table * column.scale)
     if seen is not None:
         found |= activation_samples(seen)
     for name, model in encoders.items():
@@ -57,7 +57,7 @@ def samples(
     return found
 
 
-def _of_cases(table: pd.DataFrame) -> Sample:
+def of_cases(table: pd.DataFrame) -> Sample:
     """Means over cases of a table [cases, rows]; the rows share their resamples."""
     table = table.dropna()
     means = stats.case_weights(len(table)) @ table.to_numpy() / len(table)
@@ -81,7 +81,7 @@ def activation_samples(seen: Activations) -> dict[tuple[str, str], Sample]:
     for metric, rows in measures.items():
         table = pd.DataFrame(rows, index=keys).groupby(level=["split", "suite", "case"]).mean()
         for split in table.index.unique("split"):
-            found[metric, split] = _of_cases(table.xs(split, level="split"))
+            found[metric, split] = of_cases(table.xs(split, level="split"))
     return found
 
 
