@@ -1,10 +1,10 @@
-"""CALIBRATION.md: the facts with what was measured, the bars first. Carries no date: the same run gives the same text."""
+"""CALIBRATION.md: the facts with what was measured, the bars first. It carries no date, as CLAIMS.md."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ivgbench.calibration import HOLDS, Calibration, Finding, bar, table
+from ivgbench.calibration import FAILS, HOLDS, NOT_USED, OPEN, Calibration, Finding, bar, table
 from ivgbench.report.claims import Sample
 from ivgbench.study.calibrating import rows
 from ivgbench.study.facts import FactsSpec, name
@@ -21,8 +21,8 @@ def markdown(spec: FactsSpec, made: Calibration, samples: Mapping[tuple[str, str
     reasons = [f"* {one.number}, {one.id}: {one.why}" for one in spec.facts if one.why]
     parts = [
         "# Is the pocket lab a fair stand-in?",
-        f"Facts known of real models, measured on the weights `{made.weights[:12]}` (backbone {made.backbone}). Source, "
-        f"direction and margin of each stood in `benchmarks/calibration.toml` before any run.",
+        f"Facts known of real models, measured on the weights `{made.weights[:12]}` (backbone {made.backbone}). "
+        "Source, direction and margin of each stood in `benchmarks/calibration.toml` before any run.",
         bars(made),
         summary(made),
         table(made.findings),
@@ -32,9 +32,9 @@ def markdown(spec: FactsSpec, made: Calibration, samples: Mapping[tuple[str, str
         "\n".join(reasons),
         "## How it was measured",
         f"`{made.command}`; run `{made.run}` of `{spec.run.name}`, seed {', '.join(map(str, made.seeds))}; "
-        f"{where.get('machine')}, {where.get('cpus')} cores, torch {where.get('torch')}. Differences are paired by case, "
-        f"cases are resampled, and all facts are one family for Holm's correction at {100 * spec.level:g} %, as in "
-        f"`CLAIMS.md`. A fact needs {made.cases} cases; it must be so on all its splits and against all its rivals. "
+        f"{where.get('machine')}, {where.get('cpus')} cores, torch {where.get('torch')}. Differences are paired by "
+        f"case, cases are resampled, and all facts are one family for Holm's correction at {100 * spec.level:g} %, as "
+        f"in `CLAIMS.md`. A fact needs {made.cases} cases; it must be so on all its splits and against all its rivals. "
         "*Holds* and *fails* are shown at that level, margin included; *open* is neither. A bar is met where what was "
         "measured reaches the margin on every split: the verdict beside it says whether that may be chance.",
     ]
@@ -46,29 +46,22 @@ def bars(made: Calibration) -> str:
     asked = made.bars()
     met = sum(one.met is True for one in asked)
     lines = [f"* {bar(one).strip('*')}: {one.text}; asked: {one.asked}; measured: {one.measured}" for one in asked]
-    return "\n".join(
-        [f"**{met} of {len(asked)} bars are met.** A pocket model ships only with all of them.", "", *lines]
-    )
+    head = f"**{met} of {len(asked)} bars are met.** A pocket model ships only with all of them."
+    return "\n".join([head, "", *lines])
 
 
 def summary(made: Calibration) -> str:
     """How many facts hold; one that takes several comparisons counts once."""
     verdicts = {number: made.verdict(number) for number in made.numbers()}
-    words = ("holds", "fails", "open", "not used")
-    groups = {word: [str(number) for number, one in verdicts.items() if one == word] for word in words}
-    told = [f"{len(mine)} {_plural(word, len(mine))} ({', '.join(mine)})" for word, mine in groups.items() if mine]
+    words = {HOLDS: "hold", FAILS: "fail", OPEN: "are open", NOT_USED: "are not used"}
+    told = []
+    for verdict, word in words.items():
+        mine = [str(number) for number, one in verdicts.items() if one == verdict]
+        told.append(f"{len(mine)} {word}" + (f" ({', '.join(mine)})" if mine else ""))
     return f"Of {len(verdicts)} facts {', '.join(told)}."
-
-
-def _plural(word: str, count: int) -> str:
-    verb = "is" if count == 1 else "are"
-    return {"holds": "holds" if count == 1 else "hold", "fails": "fails" if count == 1 else "fail"}.get(
-        word, f"{verb} {word}"
-    )
 
 
 def line(one: Finding) -> str:
     """A fact in one line, for a terminal."""
     met = f" [bar {bar(one).strip('*')}]" if one.bar else ""
-    shown = "" if one.verdict == HOLDS and not one.measured else f": {one.measured}"
-    return f"{one.verdict:8}  {one.number:2} {one.text}{shown}{met}"
+    return f"{one.verdict:8}  {one.number:2} {one.text}: {one.measured}{met}"

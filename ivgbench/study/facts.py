@@ -79,8 +79,9 @@ class Fact:
         word = {"higher": "above", "lower": "below"}[self.direction]
         limit = self.margin if self.direction == "higher" else -self.margin
         rivals = " and ".join(name(one) for one in self.than)
-        by = f", difference {word} {limit:+g}" if self.margin else ""
-        return f"{KNOWN[self.metric].short}: {name(self.row)} {word} {rivals}{by}"
+        if self.margin:
+            return f"{KNOWN[self.metric].short}: {name(self.row)} less {rivals} {word} {limit:+g}"
+        return f"{KNOWN[self.metric].short}: {name(self.row)} {word} {rivals}"
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def attained_sim(runs: str | Path, run: str) -> dict[tuple[str, str], Sample]:
 
 
 def of_probes(probes: Sequence[Mapping[str, np.ndarray]]) -> dict[tuple[str, str], Sample]:
-    """Samples of the probes' metrics, in percent; one probe a case. A case that has no value of a metric is left out."""
+    """Samples of the probes' metrics, in percent; one probe a case. Cases without a value are left out."""
 
     def sample(**rows: list[float]) -> Sample:
         return of_cases(100 * pd.DataFrame(rows))
