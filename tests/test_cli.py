@@ -13,10 +13,12 @@ sys.path.insert(0, str(Path(__file__).parent / "runs"))
 from fake_lab import FakeLab
 
 from ivgbench import __version__, cli, load_suite, suites
-from ivgbench.runs import lab, video
+from ivgbench.runs import lab, recording, video
 from ivgbench.runs.store import Store
 
 ROOT = Path(__file__).parents[1]
+#: Derived from the lab's class, which `shell` replaces: it must be there before.
+assert recording.RecordingLab
 PROMPT = "a red star on a grey background"
 
 

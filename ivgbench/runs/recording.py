@@ -26,7 +26,7 @@ BASELINE, MASKED, NORMALISED = "plain", "masks-alone", "mask-norm"
 ROWS = (MethodSpec(BASELINE), MethodSpec("peekaboo", {"scope": "paper"}, MASKED), MethodSpec(NORMALISED))
 LABELS = frozenset(row.label or row.method for row in ROWS)
 #: Options that rows with masks must share.
-MASKS = ("scope", "without", "bind", "frozen_steps")
+MASKS = ("scope", "without", "bind", "frozen_steps", "mask")
 #: What a recording has the variance of, and the layers and their outputs whose quantiles it keeps at these levels, as
 #: `Recorder` names them.
 TENSORS = ("output", "attn1", "attn2")
