@@ -106,8 +106,7 @@ def probe(backbone: Backbone, job: Job, other: str) -> dict[str, np.ndarray]:
     maps = seen.maps.numpy()
     own, lent, empty = backbone.encode_prompt([case.prompt + job.prompt_suffix, other + job.prompt_suffix, ""])
     end = len(backbone.phrase_ids(case.prompt + job.prompt_suffix)) - 1
-    mixed = torch.cat([own[: end + 1], lent[end + 1 :]])
-    context = torch.stack([backbone.encode_prompt([job.negative_prompt])[0], mixed])
+    context = torch.stack([backbone.encode_prompt([job.negative_prompt])[0], with_padding(own, lent, end)])
     swapped = made(prompt_embeds=context).video
     mass, free = seen.mass.numpy(), content_free(own, empty).numpy()
     return {
@@ -117,6 +116,11 @@ def probe(backbone: Backbone, job: Job, other: str) -> dict[str, np.ndarray]:
         "early": _mean(np.nan_to_num(boxes.iou(early, found))[there]),
         "right": np.stack([drawn.share_right(one, caption) for one in (video, swapped)]),
     }
+
+
+def with_padding(states: torch.Tensor, lent: torch.Tensor, end: int) -> torch.Tensor:
+    """States [L,C] up to the end token, which is at position `end`, and another caption's after it."""
+    return torch.cat([states[: end + 1], lent[end + 1 :]])
 
 
 def content_free(states: torch.Tensor, empty: torch.Tensor) -> torch.Tensor:

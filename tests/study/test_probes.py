@@ -69,15 +69,18 @@ def test_what_a_caption_does_not_change_says_nothing(tiny):
     assert share == pytest.approx((77 - words) / 77, rel=1e-4)
 
 
-def test_attention_that_looks_at_one_token_is_seen(tiny):
-    own = tiny.encode_prompt([PROMPT])[0]
+def test_attention_is_that_of_the_conditional_half(tiny):
+    own, expected = tiny.encode_prompt([PROMPT])[0], []
     for site in sites(tiny.unet):
         if site.role == "attn2" and not site.temporal:
             attn = site.block.attn2
             wanted = 50 * attn.to_k(own[5])
+            logits = (wanted * attn.to_k(own)).unflatten(1, (attn.heads, -1)).sum(-1) * attn.scale
+            expected.append(logits.softmax(0).mean(1))
             attn.to_q.register_forward_hook(lambda module, args, output, query=wanted: query.expand_as(output))
     seen, _ = watched(tiny, [5])
     assert int(seen.mass.argmax()) == 5
+    assert seen.mass.numpy() == pytest.approx(torch.stack(expected).mean(0).numpy(), rel=1e-3, abs=1e-6)
 
 
 def test_watching_changes_nothing_and_leaves_nothing(tiny):
@@ -99,6 +102,11 @@ def test_the_clean_estimate_is_the_samplers_own(tiny):
     before, then = clip.trajectory[0], clip.trajectory[1]
     clean = ((1 - a).sqrt() * then - (1 - after).sqrt() * before) / ((1 - a).sqrt() * after.sqrt() - (1 - after).sqrt() * a.sqrt())  # fmt: skip  # noqa: E501
     assert torch.allclose(seen.clean[0], clean, rtol=1e-3, atol=1e-3)
+
+
+def test_words_and_end_token_stay_where_padding_is_lent():
+    own, other = torch.zeros(6, 2), torch.ones(6, 2)
+    assert probes.with_padding(own, other, 3)[:, 0].tolist() == [0, 0, 0, 0, 1, 1]
 
 
 def test_padding_is_lent_by_a_caption_that_shares_no_word():
