@@ -56,7 +56,7 @@ def calibrate(
     engine = LocalEngine(lab.default_workers() if workers is None else workers)
     made, samples = calibrating.calibrate(facts, plan, store, lab, engine, tokens, _command(cases, backbone))
     out = out or _place(cases, backbone, weights)
-    write_text(out, calibration_text.markdown(facts, made, samples))
+    write_text(out, calibration_text.markdown(facts, plan, made, samples))
     calibration.save(out.with_name(f"{out.stem.lower()}.json"), made)
     for one in made.findings:
         print(calibration_text.line(one))

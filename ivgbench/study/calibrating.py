@@ -12,7 +12,7 @@ from ivgbench.report import evidence
 from ivgbench.report.claims import Sample
 from ivgbench.runs import recording, runner
 from ivgbench.runs.environment import environment
-from ivgbench.runs.identity import Entry
+from ivgbench.runs.identity import GROUND_TRUTH, Entry
 from ivgbench.runs.planning import Plan, make_plan
 from ivgbench.runs.progress import log
 from ivgbench.runs.spec import RunSpec
@@ -117,12 +117,9 @@ def probe_items(plan: Plan, tokens: Tokens) -> list[tuple[Any, str]]:
     return found
 
 
-def rows(samples: Mapping[tuple[str, str], Sample], metrics: tuple[str, ...]) -> list[tuple[str, str, list[float]]]:
-    """(row, split, values of the metrics) of everything that was measured on whole clips."""
-    splits = sorted({split for metric, split in samples if metric == metrics[0]}, reverse=True)
-    labels = samples[metrics[0], splits[0]].values if splits else {}
-    return [
-        (label, split, [samples[metric, split].values[label] for metric in metrics])
-        for split in splits
-        for label in labels
-    ]
+def rows(
+    plan: Plan, samples: Mapping[tuple[str, str], Sample], metrics: tuple[str, ...]
+) -> list[tuple[str, str, list[float]]]:
+    """(row, split, values of the metrics) of every method, in the plan's order."""
+    shown = dict.fromkeys((entry.split, entry.label) for entry in plan.entries if entry.label != GROUND_TRUTH)
+    return [(label, split, [samples[metric, split].values[label] for metric in metrics]) for split, label in shown]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ivgbench.calibration import FAILS, HOLDS, NOT_USED, OPEN, Calibration, Finding, bar, table
 from ivgbench.report.claims import Sample
+from ivgbench.runs.planning import Plan
 from ivgbench.study.calibrating import rows
 from ivgbench.study.facts import FactsSpec, name
 
@@ -13,11 +14,11 @@ from ivgbench.study.facts import FactsSpec, name
 SHOWN = ("miou_all", "coverage", "clip_sim")
 
 
-def markdown(spec: FactsSpec, made: Calibration, samples: Mapping[tuple[str, str], Sample]) -> str:
-    """The whole file."""
+def markdown(spec: FactsSpec, plan: Plan, made: Calibration, samples: Mapping[tuple[str, str], Sample]) -> str:
+    """The whole file. samples: what `calibrate` judged the plan's run on."""
     where = made.environment
     lines = [f"| {name(label)} | {split} | {' | '.join(f'{x:.1f}' for x in values)} |"
-             for label, split, values in rows(samples, SHOWN)]  # fmt: skip
+             for label, split, values in rows(plan, samples, SHOWN)]  # fmt: skip
     reasons = [f"* {one.number}, {one.id}: {one.why}" for one in spec.facts if one.why]
     parts = [
         "# Is the pocket lab a fair stand-in?",

@@ -121,14 +121,15 @@ def test_nothing_is_made_again(made):
 
 
 def test_the_page(made):
-    (found, samples), _, _ = made
-    page = calibration_text.markdown(FACTS, found, samples)
+    (found, samples), _, plan = made
+    page = calibration_text.markdown(FACTS, plan, found, samples)
     assert "**1 of 1 bars are met.**" in page
     assert "Of 3 facts 1 hold (2), 1 fail (1), 0 are open, 1 are not used (5)." in page
     assert "| 1 | shifted is below plain (source) | mIoU: Mask Norm less Plain below -1 | static -" in page
     assert "| **holds** | met |" in page and "| **not used** | – |" in page
     assert "| Plain | static | 9" in page and "* 1, one: why" in page and "`again`; run `calibration-w1-8`" in page
-    assert page == calibration_text.markdown(FACTS, found, samples)
+    assert page.index("| Plain | static |") < page.index("| Mask Norm | static |") < page.index("| Plain | dynamic |")
+    assert page == calibration_text.markdown(FACTS, plan, found, samples)
 
 
 def test_the_file_is_read_back_as_it_was_written(made, tmp_path):
