@@ -14,7 +14,7 @@ from ivgbench.calibration import NOT_USED, Finding
 from ivgbench.errors import UserError
 from ivgbench.report import paper
 from ivgbench.report.claims import METRICS, Claim, ClaimsSpec, Comparison, Judged, Metric, Sample, judge
-from ivgbench.report.toml_tables import from_table, read_toml
+from ivgbench.report.toml_tables import from_table, read_toml, tables
 
 #: Metrics that facts can be about besides those of claims. Where they are measured on plain clips of both splits
 #: together, "both" stands for the split.
@@ -104,7 +104,7 @@ class FactsSpec:
 def load_facts(path: Path) -> FactsSpec:
     """Reads a file of facts. UserError for an unreadable file, or a fact that cannot be judged."""
     data = read_toml(path, "the facts")
-    facts = tuple(from_table(Fact, one, f"{path}, fact {at + 1}") for at, one in enumerate(data.get("facts", [])))
+    facts = tables(Fact, data, "facts", str(path))
     spec = from_table(FactsSpec, {**data, "facts": facts}, str(path))
     ids = [fact.id for fact in facts]
     if twice := sorted({one for one in ids if ids.count(one) > 1}):
@@ -123,8 +123,6 @@ def _check(fact: Fact, where: str) -> None:
         raise UserError(f"{where}: no metric {fact.metric!r}; known: {', '.join(KNOWN)}")
     if fact.direction not in ("higher", "lower") or not (fact.row and fact.than and fact.splits):
         raise UserError(f'{where}: give direction "higher" or "lower", row, than and splits')
-    if not isinstance(fact.number, int) or isinstance(fact.number, bool):
-        raise UserError(f"{where}: number must be a whole number, got {fact.number!r}")
 
 
 def findings(spec: FactsSpec, samples: Mapping[tuple[str, str], Sample]) -> list[Finding]:

@@ -92,12 +92,26 @@ def test_what_the_sources_disagree_on_is_not_used():
         ('id = "x"\nnumber = 1\ntext = "t"\nsource = "s"\nmetric = "no"', "no metric 'no'"),
         ('id = "x"\nnumber = 1\ntext = "t"\nsource = "s"\nmetric = "miou_all"', "give direction"),
         ('id = "x"\nnumber = 1\ntext = "t"', "fact 1: source is missing"),
+        ('id = "x"\nnumber = "1"', "fact 1: number must be a whole number, got '1'"),
+        ('id = "x"\nnumber = true', "fact 1: number must be a whole number, got True"),
+        ('id = "x"\nmargin = nan', "fact 1: margin must be a number, got nan"),
+        ('id = "x"\nthan = "plain"', "fact 1: than must be a list, each a text or a number, got 'plain'"),
+        ('id = "x"\nthan = [true]', "fact 1: than must be a list, each a text or a number"),
+        ('id = "x"\nbar = 1', "fact 1: bar must be true or false, got 1"),
+        ('id = "x"\nmargins = 1', "fact 1: unknown field 'margins'"),
         ('id = "x"\nnumber = 1\ntext = "t"\nsource = "s"\nunused = "why"\nbar = true', "leave out metric and bar"),
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path, text, word):
     (tmp_path / "f.toml").write_text(f'run = "r.toml"\n[[facts]]\n{text}\n')
     with pytest.raises(UserError, match=word):
+        load_facts(tmp_path / "f.toml")
+
+
+@pytest.mark.parametrize("text", ['run = "r.toml"', 'run = "r.toml"\nfacts = 3', "run = 4\n[[facts]]\nid = 1"])
+def test_a_file_without_facts_is_refused(tmp_path, text):
+    (tmp_path / "f.toml").write_text(text)
+    with pytest.raises(UserError, match=r"f\.toml"):
         load_facts(tmp_path / "f.toml")
 
 
