@@ -67,7 +67,7 @@ claims-quick: env ## a rehearsal of the same into results/quick (minutes; every 
 	$(BIN)/python benchmarks/search.py --trials 2 --cases 1 --out results/quick
 
 test: env ## the tests (a few minutes)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: env ## the slow tests as well
 	$(BIN)/python -m pytest -m 'slow or not slow'

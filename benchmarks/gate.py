@@ -16,6 +16,8 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
+import ivgbench  # noqa: F401  before torch: it says how torch's threads wait
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "parity"))
 

@@ -17,6 +17,8 @@ from pathlib import Path
 import pandas as pd
 from rich.progress import track
 
+import ivgbench  # noqa: F401  before torch: it says how torch's threads wait
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "parity"))
 

@@ -19,7 +19,8 @@ from ivgbench.errors import UserError
 from ivgbench.files import write_text
 from ivgbench.generator.methods.base import resolve
 from ivgbench.report import paper
-from ivgbench.report.claims import METRICS, Claim, load_claims
+from ivgbench.report.claims import METRICS, Claim
+from ivgbench.report.claims_file import load_claims
 from ivgbench.runs.spec import MethodSpec, load_spec
 
 CLAIMS, TABLES = Path("benchmarks/claims.toml"), Path("results/tables")

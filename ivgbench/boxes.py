@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ivgbench.arrays import floats
 from ivgbench.errors import UserError
 
 
@@ -22,13 +23,17 @@ def interpolate(keyframes: Mapping[int, Sequence[float]], frames: int) -> np.nda
     at = sorted(keyframes)
     if at[0] < 0 or at[-1] >= frames:
         raise UserError(f"keyframe {at[0] if at[0] < 0 else at[-1]} is outside the clip's frames 0..{frames - 1}")
-    values = np.array([keyframes[frame] for frame in at], dtype=np.float64)
+    values = floats([keyframes[frame] for frame in at], "keyframes")
+    if values.shape != (len(at), 4):
+        raise UserError(f"keyframes: a box is (x0, y0, x1, y1), got shape {list(values.shape[1:])}")
     steps = np.arange(frames)
     return np.stack([np.interp(steps, at, values[:, axis]) for axis in range(4)], axis=1)
 
 
 def resample(track: np.ndarray, frames: int) -> np.ndarray:
-    """The same path in another number of frames: linear in time, both ends kept."""
+    """The same path in another number of frames: linear in time, both ends kept. UserError for no frames."""
+    if not len(track) or frames < 1:
+        raise UserError(f"a track of {len(track)} boxes cannot be brought to {frames} frames; both must be at least 1")
     old = np.linspace(0, 1, len(track))
     new = np.linspace(0, 1, frames)
     return np.stack([np.interp(new, old, track[:, axis]) for axis in range(4)], axis=1)
@@ -36,7 +41,7 @@ def resample(track: np.ndarray, frames: int) -> np.ndarray:
 
 def check(track: np.ndarray, where: str) -> np.ndarray:
     """Returns the track as float64 [F,4], or raises UserError naming the frame and the fault."""
-    track = np.asarray(track, dtype=np.float64)
+    track = floats(track, where)
     if track.ndim != 2 or track.shape[1] != 4:
         raise UserError(f"{where}: boxes must be a list of [x0, y0, x1, y1], got shape {list(track.shape)}")
     for frame, box in enumerate(track):
@@ -74,7 +79,9 @@ def rasterise(track: np.ndarray, height: int, width: int) -> np.ndarray:
     Truncation at both ends is the released Peekaboo's rule, for latent cells and for pixels; a box thinner than a
     cell may cover none.
     """
-    edges = np.trunc(np.asarray(track, dtype=np.float64) * [width, height, width, height]).astype(int)
+    # What lies a frame outside of the frame is as far away as what no integer can hold.
+    track = np.clip(np.asarray(track, dtype=np.float64), -1, 2)
+    edges = np.trunc(track * [width, height, width, height]).astype(int)
     rows, columns = np.arange(height), np.arange(width)
     inside_y = (rows >= edges[:, 1, None]) & (rows < edges[:, 3, None])
     inside_x = (columns >= edges[:, 0, None]) & (columns < edges[:, 2, None])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
+import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ import numpy as np
 from ivgbench import boxes
 from ivgbench.errors import UserError
 from ivgbench.files import canonical_json, digest, write_text
+from ivgbench.phrases import contains_phrase
+from ivgbench.phrases import spelling as spelling  # what knows a fixed set of phrases asks for it here
+from ivgbench.texts import check_unicode, from_json, numbered_lines, read_text, short
 
 #: What an id, a split or a suite's name may look like. They become file names, so nothing that could leave a folder.
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
@@ -36,7 +40,11 @@ class Subject:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One request: a prompt and its subjects. `metadata` travels along and changes no pixel."""
+    """One request: a prompt and its subjects. `metadata` travels along and changes no pixel.
+
+    Texts are kept as they were given. One text in two normal forms of Unicode (an accent apart from its letter, or
+    not) is one request, because every text encoder here reads it as one: `content` has it composed (NFC).
+    """
 
     id: str
     prompt: str
@@ -53,34 +61,33 @@ class Case:
 
     def content(self) -> dict[str, Any]:
         """What of the case changes pixels, as plain data: its part of a job's identity."""
-        return {
-            "prompt": self.prompt,
-            "subjects": [
-                {"phrase": s.phrase, "boxes": None if s.boxes is None else s.boxes.tolist()} for s in self.subjects
-            ],
-        }
+        return self._told(lambda text: unicodedata.normalize("NFC", text))
 
     def to_json(self) -> dict[str, Any]:
-        return {"id": self.id, **self.content(), "metadata": self.metadata}
+        """The case as a suite file has it: every text as it was given."""
+        return {"id": self.id, **self._told(lambda text: text), "metadata": self.metadata}
 
-
-def spelling(phrase: str) -> str:
-    """One spelling per phrase, for what knows a fixed set of them: lower case, single spaces."""
-    return " ".join(phrase.lower().split())
-
-
-def contains_phrase(prompt: str, phrase: str) -> bool:
-    """Whether a phrase stands in a prompt as whole words, in any letter case."""
-    return re.search(rf"(?<!\w){re.escape(phrase.strip())}(?!\w)", prompt, re.IGNORECASE) is not None
+    def _told(self, spelled: Callable[[str], str]) -> dict[str, Any]:
+        subjects = [
+            {
+                "phrase": None if subject.phrase is None else spelled(subject.phrase),
+                "boxes": None if subject.boxes is None else subject.boxes.tolist(),
+            }
+            for subject in self.subjects
+        ]
+        return {"prompt": spelled(self.prompt), "subjects": subjects}
 
 
 def _check_name(name: Any, what: str) -> None:
     if not isinstance(name, str) or not ID_PATTERN.fullmatch(name) or ".." in name:
-        raise UserError(f"{what} {name!r} is not allowed; use letters, digits, '.', '_', '-' (it becomes a file name)")
+        raise UserError(
+            f"{what} {short(name)} is not allowed; use letters, digits, '.', '_', '-' (it becomes a file name)"
+        )
 
 
 def check_case(case: Case, where: str, frames: int | None = None) -> Case:
-    """Refuses what a user's typo would break: bad ids or splits, phrases not in the prompt, bad or missing boxes.
+    """Refuses what a user's typo would break: bad ids or splits, phrases not in the prompt, bad or missing boxes; and
+    metadata that no file could hold.
 
     Raises:
         UserError: with `where` (file and line, or the command's option) and what to change.
@@ -88,14 +95,20 @@ def check_case(case: Case, where: str, frames: int | None = None) -> Case:
     _check_name(case.id, f"{where}: id")
     if "split" in case.metadata:
         _check_name(case.metadata["split"], f"{where}: case {case.id}: split")
-    if not isinstance(case.prompt, str) or not case.prompt.strip():
+    try:
+        canonical_json(case.metadata).encode()
+    except (TypeError, ValueError, RecursionError) as fault:
+        raise UserError(f"{where}: case {case.id}: metadata must be texts and finite numbers: {fault}") from None
+    if not isinstance(case.prompt, str) or not spelling(case.prompt):
         raise UserError(f"{where}: case {case.id}: the prompt is empty")
+    check_unicode(case.prompt, f"{where}: case {case.id}: the prompt")
     if not case.subjects:
         raise UserError(f"{where}: case {case.id}: no subject; give at least one phrase with boxes")
     expected = frames
     for subject in case.subjects:
-        if not isinstance(subject.phrase, str) or not subject.phrase.strip():
+        if not isinstance(subject.phrase, str) or not spelling(subject.phrase):
             raise UserError(f"{where}: case {case.id}: a subject has no phrase; name its words in the prompt")
+        check_unicode(subject.phrase, f"{where}: case {case.id}: a subject's phrase")
         if not contains_phrase(case.prompt, subject.phrase):
             raise UserError(
                 f"{where}: case {case.id}: the phrase {subject.phrase!r} is not in the prompt {case.prompt!r}"
@@ -107,25 +120,51 @@ def check_case(case: Case, where: str, frames: int | None = None) -> Case:
         if len(subject.boxes) != expected:
             raise UserError(
                 f"{where}: case {case.id}: subject {subject.phrase!r} has {len(subject.boxes)} boxes "
-                f"for {expected} frames; give one box per frame"
+                f"for {short(expected)} frames; give one box per frame"
             )
     return case
 
 
 def case_from_json(record: Any, where: str) -> Case:
     """A Case from one decoded suite line; UserError when a field is missing or of the wrong kind."""
+    where = f"{where}: not a case"
+    _check_kind(record, dict, "a line", where)
+    for name in ("id", "prompt", "subjects"):
+        if name not in record:
+            raise UserError(f"{where}: it has no {name!r}; see `ivgbench suites show static`")
+    _check_kind(record["prompt"], str, "prompt", where)
+    _check_kind(record["subjects"], list, "subjects", where)
+    metadata = record.get("metadata", {})
+    _check_kind(metadata, dict, "metadata", where)
+    subjects = tuple(_subject(one, f"subjects[{index}]", where) for index, one in enumerate(record["subjects"]))
+    return Case(record["id"], record["prompt"], subjects, metadata)
+
+
+def _subject(record: Any, name: str, where: str) -> Subject:
+    _check_kind(record, dict, name, where)
+    if lacking := [key for key in ("phrase", "boxes") if key not in record]:
+        raise UserError(f"{where}: {name} has no {lacking[0]!r}; see `ivgbench suites show static`")
+    phrase, track = record["phrase"], record["boxes"]
+    if phrase is not None:
+        _check_kind(phrase, str, f"{name}.phrase", where)
+    if track is None:
+        return Subject(phrase, None)
+    _check_kind(track, list, f"{name}.boxes", where)
+    for frame, box in enumerate(track):
+        if not isinstance(box, list) or len(box) != 4 or any(type(value) not in (int, float) for value in box):
+            raise UserError(f"{where}: {name}.boxes[{frame}] is {short(box)}; write four numbers, [x0, y0, x1, y1]")
     try:
-        subjects = tuple(
-            Subject(item["phrase"], None if item["boxes"] is None else np.asarray(item["boxes"], dtype=np.float64))
-            for item in record["subjects"]
-        )
-        metadata = dict(record.get("metadata", {}))
-        canonical_json(metadata)  # what cannot be hashed (NaN) is refused here
-        return Case(record["id"], record["prompt"], subjects, metadata)
-    except (KeyError, TypeError, ValueError) as fault:
-        raise UserError(
-            f"{where}: not a case: {type(fault).__name__}: {fault}; see `ivgbench suites show static`"
-        ) from None
+        return Subject(phrase, np.array(track, dtype=np.float64).reshape(-1, 4))
+    except OverflowError:
+        raise UserError(f"{where}: {name}.boxes: a number is too large; write fractions of width and height") from None
+
+
+_CALLED = {str: "a text", int: "a whole number", list: "a list", dict: "an object"}
+
+
+def _check_kind(value: Any, kind: type, name: str, where: str) -> None:
+    if type(value) is not kind:  # true and false are no numbers
+        raise UserError(f"{where}: {name} must be {_CALLED[kind]}, got {short(value)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +182,10 @@ class Suite:
         return digest([case.to_json() for case in self.cases])
 
     def save(self, path: Path) -> None:
-        """JSONL: a header line with name, frames and checksum, then a line per case."""
+        """JSONL: a header line with name, frames and checksum, then a line per case.
+
+        UserError for a header that could not be read again.
+        """
         header = {
             "suite": self.name,
             "frames": self.frames,
@@ -151,6 +193,8 @@ class Suite:
             "sha256": self.sha256,
             "description": self.description,
         }
+        _check_header(header, f"suite {self.name!r}")
+        check_unicode(self.description, f"suite {self.name!r}: the description")
         lines = [canonical_json(header), *(canonical_json(case.to_json()) for case in self.cases)]
         write_text(path, "\n".join(lines) + "\n")
 
@@ -161,33 +205,31 @@ def load_suite_file(path: Path) -> Suite:
     Raises:
         UserError: missing, damaged or inconsistent file, with the line.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as fault:
-        raise UserError(f"{path}: cannot read the suite: {fault}") from None
-    records = []
-    for number, line in enumerate(lines, 1):
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError as fault:
-            raise UserError(
-                f"{path}:{number}: damaged suite file: not JSON ({fault.msg}, column {fault.colno})"
-            ) from None
-    header = records[0] if records else None
-    if not isinstance(header, dict) or not {"suite", "frames", "cases", "sha256"} <= header.keys():
-        raise UserError(f"{path}:1: damaged suite file: the first line must be the suite's header")
-    _check_name(header["suite"], f"{path}:1: suite")  # stands in for the split of a case that has none
-    cases = []
-    for number, record in enumerate(records[1:], 2):
-        where = f"{path}:{number}"
-        cases.append(check_case(case_from_json(record, where), where, header["frames"]))
-    ids = [case.id for case in cases]
-    if twice := sorted({one for one in ids if ids.count(one) > 1}):
-        raise UserError(f"{path}: the id {twice[0]!r} is used twice; ids must be unique")
+    lines = numbered_lines(read_text(path, "the suite"))
+    records = [(f"{path}:{number}", from_json(line, f"{path}:{number}: damaged suite file")) for number, line in lines]
+    where, header = records[0] if records else (f"{path}:1", None)
+    _check_header(header, where)
+    cases = [check_case(case_from_json(record, at), at, header["frames"]) for at, record in records[1:]]
+    first: dict[str, str] = {}
+    for case, (at, _) in zip(cases, records[1:], strict=True):
+        if first.setdefault(case.id, at) != at:
+            raise UserError(f"{at}: the id {case.id!r} is used twice (first in {first[case.id]}); ids must be unique")
     suite = Suite(header["suite"], header["frames"], tuple(cases), header.get("description", ""))
     if len(cases) != header["cases"] or suite.sha256 != header["sha256"]:
         raise UserError(
-            f"{path}: damaged suite file: {len(cases)} cases with checksum {suite.sha256[:12]}, the header says "
-            f"{header['cases']} with {str(header['sha256'])[:12]}; restore it, or remake it: `ivgbench suites make`"
+            f"{where}: damaged suite file: {len(cases)} cases with checksum {suite.sha256[:12]}, the header says "
+            f"{short(header['cases'])} with {header['sha256'][:12]}; restore it, or remake it: `ivgbench suites make`"
         )
     return suite
+
+
+def _check_header(header: Any, where: str) -> None:
+    """Refuses a first line that is not a suite's header, or one with a field of the wrong kind."""
+    if not isinstance(header, dict) or not {"suite", "frames", "cases", "sha256"} <= header.keys():
+        raise UserError(f"{where}: damaged suite file: the first line must be the suite's header")
+    _check_name(header["suite"], f"{where}: suite")  # stands in for the split of a case that has none
+    for name, kind in {"frames": int, "cases": int, "sha256": str, "description": str}.items():
+        _check_kind(header.get(name, ""), kind, f"the header's {name}", where)
+    for name, least in (("frames", 1), ("cases", 0)):
+        if header[name] < least:
+            raise UserError(f"{where}: the header's {name} must be at least {least}, got {short(header[name])}")

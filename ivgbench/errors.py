@@ -2,4 +2,7 @@
 
 
 class UserError(ValueError):
-    """Something the user gave is wrong. The message says what, where, and what to do."""
+    """Something the user gave is wrong. The message says what, where and what to do, in one line whatever it quotes."""
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(line.strip() for line in message.splitlines()))

@@ -3,40 +3,57 @@
 from __future__ import annotations
 
 import difflib
+import logging
+import multiprocessing
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
+from ivgbench import plugins
 from ivgbench.errors import UserError
+from ivgbench.extras import told
+
+log = logging.getLogger(__name__)
 
 
 class Registry:
     """A table of lazily imported objects of one kind.
 
-    Entries are "module:attribute" strings. Installed packages add entries through the entry-point group
-    `ivgbench.KINDs` (e.g. `ivgbench.methods`); a plugin cannot replace a built-in name.
+    Entries are "module:attribute" strings. Installed packages add entries through entry points (`ivgbench.plugins`); a
+    plug-in cannot take a built-in name, an alias, or one of `reserved`, which mean something else where a name stands.
     """
 
-    def __init__(self, kind: str, builtin: dict[str, str], aliases: dict[str, str] | None = None):
+    def __init__(
+        self, kind: str, builtin: dict[str, str], aliases: dict[str, str] | None = None, reserved: tuple[str, ...] = ()
+    ):
         self.kind = kind
-        self._entries = dict(builtin)
+        self._builtin = dict(builtin)
         self._aliases = dict(aliases or {})
-        self._plugins_read = False
+        self._reserved = reserved
+        self._found: plugins.Found | None = None
 
-    def _all(self) -> dict[str, str]:
-        if not self._plugins_read:
-            self._plugins_read = True
-            for point in entry_points(group=f"ivgbench.{self.kind}s"):
-                if point.name in self._entries or point.name in self._aliases:
-                    raise UserError(
-                        f"the plugin {point.value} wants the {self.kind} name {point.name!r}, which is taken"
-                    )
-                self._entries[point.name] = point.value
-        return self._entries
+    def _offered(self) -> plugins.Found:
+        """Read on first use. What is left out is told then, once: worker processes repeat nothing."""
+        if self._found is None:
+            self._found = plugins.find(self.kind, {*self._builtin, *self._aliases, *self._reserved})
+            for line in self._found.left_out.values() if multiprocessing.parent_process() is None else ():
+                log.warning("ivgbench: %s", line)
+        return self._found
+
+    def builtin(self) -> list[str]:
+        """The names that come with ivgbench, in their declared order."""
+        return list(self._builtin)
+
+    def plugins(self) -> list[str]:
+        """The names that installed packages add, in alphabetical order."""
+        return list(self._offered().usable)
+
+    def left_out(self) -> list[str]:
+        """A line for each plug-in whose name cannot be used."""
+        return list(self._offered().left_out.values())
 
     def names(self) -> list[str]:
         """Canonical names, built-in ones first, in their declared order."""
-        return list(self._all())
+        return [*self.builtin(), *self.plugins()]
 
     def aliases(self) -> dict[str, str]:
         """Short name -> canonical name."""
@@ -45,17 +62,33 @@ class Registry:
     def canonical(self, name: str) -> str:
         """Resolves an alias; raises UserError with the nearest known names for an unknown one."""
         name = self._aliases.get(name, name)
-        if name in self._all():
+        if name in self.names():
             return name
+        if name in self._offered().left_out:
+            raise UserError(self._offered().left_out[name])
         known = [*self.names(), *self._aliases]
         near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(repr(n) for n in near)}?" if near else f"known: {', '.join(known)}"
         raise UserError(f"unknown {self.kind} {name!r}; {hint}")
 
     def get(self, name: str) -> Any:
-        """The object behind a name or alias, imported now."""
-        module, _, attribute = self._all()[self.canonical(name)].partition(":")
-        return getattr(import_module(module), attribute)
+        """The object behind a name or alias, imported now.
+
+        Raises:
+            UserError: MissingPackage names the extra of a package that lacks, PluginFault a plug-in that is broken.
+        """
+        name = self.canonical(name)
+        if name not in self._builtin:
+            return plugins.load(self.kind, self._offered().usable[name])
+        module, _, attribute = self._builtin[name].partition(":")
+        with told():
+            return getattr(import_module(module), attribute)
+
+    def called(self, name: str) -> str:
+        """A name in an error message; a plug-in's with its package."""
+        name = self.canonical(name)
+        point = self._offered().usable.get(name)
+        return f"the {self.kind} {name!r}" if point is None else plugins.called(self.kind, point)
 
 
 METHODS = Registry(
@@ -69,6 +102,7 @@ METHODS = Registry(
         "mask-norm-tid": "ivgbench.generator.methods.intrinsic:MaskNormTID",
     },
     aliases={"id": "mask-norm-id", "tid": "mask-norm-tid"},
+    reserved=("ground-truth", "floor"),  # rows of a run that no method makes
 )
 DETECTORS = Registry(
     "detector",
@@ -85,6 +119,7 @@ FRAME_ENCODERS = Registry(
         "denoiser": "ivgbench.metrics.frame_features:denoiser",
         "inception": "ivgbench.metrics.frame_features:inception",
     },
+    reserved=("clip",),
 )
 #: Of whole clips, for JEDi.
 VIDEO_ENCODERS = Registry(

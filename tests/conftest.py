@@ -1,6 +1,18 @@
 """Shared by all tests."""
 
+import os
+import sys
+from pathlib import Path
+
 import pytest
+
+# One thread of torch in each process, whatever the machine's number of cores: numbers then agree to the bit, and
+# processes beside each other take turns. Set before torch is loaded, as is what ivgbench sets.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import ivgbench  # noqa: F401
+
+sys.path.insert(0, str(Path(__file__).parent / "runs"))  # the fake lab
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent / "runs"))
 from fake_lab import FakeLab
 
 from ivgbench import __version__, cli, load_suite, suites
-from ivgbench.runs import lab, recording, video
+from ivgbench.runs import doctor, lab, recording, video
 from ivgbench.runs.store import Store
 
 ROOT = Path(__file__).parents[1]
@@ -55,7 +55,8 @@ def python(code: str, *arguments: str) -> subprocess.CompletedProcess:
     "arguments", [["--help"], ["run", "--help"], ["table", "1", "--runs", "RUNS"], ["suites", "list"]]
 )
 def test_looking_at_things_imports_no_torch(arguments, tmp_path, shell):
-    shell("run", "--method", "plain", "--cases", 1, "--runs", tmp_path / "runs")
+    if "RUNS" in arguments:
+        shell("run", "--method", "plain", "--cases", 1, "--runs", tmp_path / "runs")
     arguments = [str(tmp_path / "runs") if one == "RUNS" else one for one in arguments]
     code = """
 import sys, ivgbench.cli
@@ -171,11 +172,16 @@ def test_a_plan_estimates_for_a_named_gpu(shell):
     assert "unknown GPU 'v10'; known: t4, v100" in refused(shell("plan", "--method", "plain", "--gpu", "v10"))
 
 
-def test_a_plan_needs_neither_weights_nor_fetched_suites(monkeypatch, tmp_path, capsys):
+@pytest.mark.parametrize("rows", [2, pytest.param(7, marks=pytest.mark.slow)])
+def test_a_plan_needs_neither_weights_nor_fetched_suites(monkeypatch, tmp_path, tmp_path_factory, capsys, rows):
+    spec = tmp_path_factory.mktemp("spec") / "table1.toml"
+    parts = (ROOT / "benchmarks" / "table1.toml").read_text(encoding="utf-8").split("[[methods]]")
+    assert len(parts) == 1 + 7
+    spec.write_text("[[methods]]".join(parts[: 1 + rows]), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(sys, "argv", ["ivgbench", "plan", "--spec", str(ROOT / "benchmarks" / "table1.toml")])
+    monkeypatch.setattr(sys, "argv", ["ivgbench", "plan", "--spec", str(spec)])
     with pytest.raises(SystemExit) as left:
         cli.main()
     out = capsys.readouterr().out
@@ -200,6 +206,28 @@ def test_videos_of_another_system(shell, tmp_path):
     code, out, _ = shell("score", "--videos", "theirs", "--suite", "static")
     assert code == 1 and "46/48" in out and "theirs" in out and "2 failed" in out
     assert "there is no such folder" in refused(shell("score", "--videos", "nobody", "--suite", "static"))
+
+
+def test_a_reference_that_fails_is_told_after_the_scores(shell, tmp_path):
+    for number, case in enumerate(load_suite("static").cases[:3]):
+        for folder, shift in (("theirs", 0.0), ("real", 0.1)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            data = video.encode(FakeLab(None).draw(case, shift, 0).video)
+            (tmp_path / folder / f"{case.id}.mkv").write_bytes(data[: len(data) // (1 + (number == 2))])
+    scored = ("score", "--videos", "theirs", "--suite", "static", "--reference", "real")
+    scored += ("--frame-encoder", "clip", "--frame-encoder", "denoiser", "--video-encoder", "pocket")
+    code, out, err = shell(*scored)
+    assert code == 1 and "2/48" in out and "left out: pocket-static-02.mkv: the file ends early" in err
+    code, out, err = shell(*scored, "--strict")
+    assert (
+        code == 2 and "2/48" in out and err.splitlines()[-1].startswith("ivgbench: --reference real: pocket-static-02")
+    )
+
+
+@pytest.mark.parametrize("option", ["--frame-encoder", "--video-encoder"])
+def test_an_encoder_that_is_none_is_refused_before_any_work(shell, tmp_path, option):
+    said = refused(shell("score", "--videos", tmp_path, "--suite", "static", option, "pokcet:file"))
+    assert "encoder 'pokcet'" in said and not (tmp_path / "results").exists()
 
 
 # ---- mistakes
@@ -274,6 +302,9 @@ GENERATE = ["generate", PROMPT, "--subject", "red star", "--box", "0:0.1,0.1,0.4
         ([*GENERATE, "--steps", "2000"], "steps must be from 1 to 1000"),
         ([*GENERATE, "--box", "0.1,0.1,0.4,0.6"], "write FRAME:x0,y0,x1,y1"),
         ([*GENERATE, "--box", "0:a,b,c,d"], "write FRAME:x0,y0,x1,y1"),
+        ([*GENERATE, "--steps", "1000", "--method", "plain"], "DDIMScheduler cannot make 1000 steps here"),
+        (["generate", "a red star \udcff", *GENERATE[2:]], "the argument 'a red star \\udcff' is not UTF-8"),
+        (["score", "--label", "\udcff"], "the argument '\\udcff' is not UTF-8"),
         ([*GENERATE, "--dtype", "half"], "unknown dtype 'half'"),
         (["generate", PROMPT, "--subject", "blue star", *GENERATE[4:]], "'blue star' is not in the prompt"),
     ],
@@ -322,9 +353,16 @@ def test_what_there_is(shell, what, words):
 
 
 def test_the_doctor_says_what_is_here(shell):
-    code, out, _ = shell("doctor")
+    _, out, _ = shell("doctor")
     assert __version__ in out and f"{len(suites.names())} whole" in out and "exact" in out
-    assert code == (0 if "missing" not in out and "incomplete" not in out and "not installed" not in out else 1)
+
+
+@pytest.mark.parametrize(("remedy", "code"), [("", 0), ("mend it", 1)])
+def test_the_doctors_exit_code_says_whether_something_is_to_be_done(shell, monkeypatch, remedy, code):
+    found = [doctor.Finding("this", "fine"), doctor.Finding("that", "so so", remedy)]
+    monkeypatch.setattr(doctor, "examine", lambda runs: found)
+    told = shell("doctor")
+    assert told[0] == code and "so so" in told[1] and remedy in told[1]
 
 
 FACTS = """

@@ -12,17 +12,25 @@ from typing import Annotated
 
 import typer
 
+from ivgbench import __version__
 from ivgbench.cli import catalogue, claims, clip, fetch, runs, snapshot, study
+from ivgbench.cli.streams import steady
 from ivgbench.errors import UserError
+from ivgbench.extras import missing
+from ivgbench.texts import check_arguments
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="""
 Benchmarks training-free, box-controlled video generation: makes the clips, measures them, prints the tables.
 """)  # fmt: skip
 
 
+#: What typer raises for wrong usage. It has a copy of click of its own, or uses the one that is installed.
+UsageFault = next(one for one in typer.BadParameter.__mro__ if one.__name__ == "ClickException")
+
+
 def main() -> None:
     """Entry point."""
-    in_one_line(app)
+    in_one_line(lambda: sys.exit(app(standalone_mode=False)))
 
 
 def in_one_line(task: Callable[[], object]) -> None:
@@ -30,33 +38,59 @@ def in_one_line(task: Callable[[], object]) -> None:
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
-    try:
-        task()
-    except Exception as fault:
-        told = _told(fault)
-        if debug or told is None:
-            raise
-        print(f"ivgbench: {told[0]}", file=sys.stderr)
-        sys.exit(told[1])
+    with steady():
+        try:
+            check_arguments(sys.argv[1:])
+            task()
+        except typer.Abort:
+            sys.exit(130)
+        except Exception as fault:
+            told = _told(fault)
+            if debug or told is None:
+                raise
+            print(f"ivgbench: {told[0]}", file=sys.stderr)
+            sys.exit(told[1])
 
 
 def _told(fault: Exception) -> tuple[str, int] | None:
     """(line, exit code) for an error that needs no traceback; None for one that does."""
     from ivgbench.runs.engines import DiskFull, StartFailed
 
+    if isinstance(fault, ImportError):
+        fault = missing(fault) or fault
     if isinstance(fault, UserError):
         return " ".join(str(fault).split()), 2
+    if isinstance(fault, UsageFault):
+        return _usage(fault), 2
     if isinstance(fault, DiskFull) or (isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT)):
         return f"the disk is full ({fault}). All that was finished is kept: free some space and run the same again", 1
     if isinstance(fault, StartFailed):
         return f"the workers cannot start: {str(fault).splitlines()[0]} (--debug shows where)", 1
     if isinstance(fault, OSError) and fault.filename is not None:
-        return f"cannot use {fault.filename}: {fault.strerror} (--debug shows where)", 2
+        # Of a file that is renamed, the new name is the one that was asked for.
+        return f"cannot use {fault.filename2 or fault.filename}: {fault.strerror} (--debug shows where)", 2
     return None
+
+
+def _usage(fault: Exception) -> str:
+    """A usage error on one line, with the command whose --help says more."""
+    command = fault.ctx.command_path if getattr(fault, "ctx", None) else "ivgbench"
+    if type(fault).__name__ == "NoArgsIsHelpError":
+        return f"no command given; see {command} --help"
+    return f"{' '.join(fault.format_message().split()).rstrip('.')}; see {command} --help"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"ivgbench {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
 def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="The version, and nothing else.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Tracebacks instead of one-line errors.")] = False,
 ) -> None:
     """Read in `main`, so that --debug may stand anywhere."""

@@ -10,8 +10,10 @@ import typer
 
 from ivgbench import suites as suite_files
 from ivgbench.cases import Suite
-from ivgbench.cli.options import DEFAULT_RUNS, Runs, print_table
+from ivgbench.cli.options import DEFAULT_RUNS, Runs, print_json, print_table
 from ivgbench.errors import UserError
+from ivgbench.extras import missing
+from ivgbench.plugins import PluginFault
 from ivgbench.registry import DETECTORS, METHODS
 
 suites_app = typer.Typer(no_args_is_help=True, help="Suites: lists of prompts with boxes.")
@@ -30,24 +32,54 @@ def suites_list() -> None:
 @suites_app.command("show")
 def suites_show(
     suite: Annotated[str, typer.Argument(help="A name or a .jsonl file.")],
-    cases: Annotated[int | None, typer.Option(help="Only the first N.")] = None,
+    cases: Annotated[int | None, typer.Option(help="Only the first N.", min=1)] = None,
 ) -> None:
     """A suite as JSON, one case per line."""
-    from ivgbench.files import canonical_json
-
     for case in suite_files.load_suite(suite).cases[:cases]:
-        print(canonical_json(case.to_json()))
+        print_json(case.to_json())
 
 
 @suites_app.command("make")
 def suites_make(
-    name: Annotated[str | None, typer.Argument(help="A suite's name.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder (default: where the shipped suites are).")] = None,
+    name: Annotated[str | None, typer.Argument(help="A shipped suite's name.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All shipped suites.")] = False,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="A CSV, JSON, JSONL or YAML of prompts and keyframes.")
+    ] = None,
+    own_name: Annotated[str | None, typer.Option("--name", help="With --from: its name. (default: the file's)")] = None,
+    frames: Annotated[int | None, typer.Option(help="With --from: of a clip. (default: last keyframe + 1)")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder, or a .jsonl file. (default: where suites are found by name)"),
+    ] = None,
 ) -> None:
-    """Draw a suite anew from its seed and write its file: the same cases every time."""
+    """Make a suite of your own with --from, or draw a shipped one anew from its seed: the same cases every time.
+
+    A CSV has a row per keyframe. Boxes are fractions of width and height; an empty prompt or subject is that of the row
+    before; other columns travel along, and `split` names the block of a table:
+
+        case,prompt,subject,frame,x0,y0,x1,y1
+
+        fox-1,A red fox crosses a snowy field,red fox,0,0.05,0.4,0.35,0.8
+
+        fox-1,,,23,0.65,0.4,0.95,0.8
+
+    JSON and YAML: a list of {case, prompt, subject, keyframes: {FRAME: BOX, ...}}, a BOX is a list of x0, y0, x1, y1;
+    of several subjects {case, prompt, subjects: a list of {subject, keyframes}}. JSONL: one case per line.
+    """
+    if source is not None:
+        if every or name is not None:
+            raise UserError("--from makes one suite; its name is given with --name, and --all is for shipped ones")
+        from ivgbench.suites import own
+
+        suite = own.make(source, own_name, frames)
+        path = suite_files.keep(suite, out)
+        print(f"{path}: {spell(suite)}")
+        return
+    if own_name is not None or frames is not None:
+        raise UserError("--name and --frames are for a suite of your own: --from FILE")
     if every == (name is not None):
-        raise UserError("give a suite's name, or --all")
+        raise UserError("give a suite's name, or --all, or --from FILE")
     folder = suite_files.folder() if out is None else out
     for one in suite_files.RECIPES if every else [name]:
         suite = suite_files.make_suite(one)
@@ -57,12 +89,45 @@ def suites_make(
 
 @suites_app.command("import")
 def suites_import(
-    file: Annotated[Path, typer.Argument(help="Peekaboo's imc_inputs.json.")],
+    kind: Annotated[str, typer.Argument(help="imc, lasot, davis, ssv2 or trailblazer.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="The released file; of trailblazer, any number of configs or folders.")
+    ] = None,
+    frames: Annotated[int | None, typer.Option(help="Of a clip, not for imc. (default: 24, as ZeroScope's)")] = None,
+    name: Annotated[str | None, typer.Option(help="The suite's name, not for imc. (default: the kind)")] = None,
+    order: Annotated[
+        str | None, typer.Option(help="Of a box's numbers, e.g. y0,x0,y1,x1: lasot, davis, ssv2. (default: the set's)")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder (default: where fetched suites are).")] = None,
 ) -> None:
-    """Turn the released IMC records into suites, their 16 boxes resampled to 24 frames."""
-    for path in suite_files.import_imc(file, out):
-        print(f"{path}: {spell(suite_files.load_suite(path))}")
+    """Turn released boxes into suites: Peekaboo's imc_inputs.json and its other files, TrailBlazer's YAML configs.
+
+    Tracks of another length are resampled linearly. What was changed and what was rejected is counted here, and listed
+    by record in a CSV file beside the suite.
+    """
+    if kind not in suite_files.IMPORTERS and not files and Path(kind).is_file():
+        kind, files = "imc", [Path(kind)]  # as it was when there was but one importer
+    if kind not in suite_files.IMPORTERS or not files:
+        raise UserError(f"write `ivgbench suites import KIND FILE`, KIND one of {', '.join(suite_files.IMPORTERS)}")
+    if len(files) > 1 and kind != "trailblazer":
+        raise UserError(f"{kind} is one file, got {len(files)}")
+    if order is not None and kind in ("imc", "trailblazer"):
+        raise UserError(f"--order is for lasot, davis and ssv2; the boxes of {kind} have one order")
+    if kind == "imc":
+        if name is not None or frames is not None:
+            raise UserError("imc gives four suites of their own names and lengths: without --name and --frames")
+        for path in suite_files.import_imc(files[0], out):
+            print(f"{path}: {spell(suite_files.load_suite(path))}")
+        return
+    suite, made = suite_files.read_release(kind, files, frames, name, order)
+    path = suite_files.keep(suite, out)
+    report = path.with_suffix(".import.csv")
+    made.write(report)
+    print(f"{path}: {spell(suite)}")
+    print(f"{suite.description}: {made.counts()}")
+    for note in made.rejected:
+        print(f"rejected: {note.record}{f' ({note.case})' if note.case else ''}: {note.detail}")
+    print(f"every change by record: {report}")
 
 
 @suites_app.command("validate")
@@ -83,9 +148,10 @@ def list_command(
     """The methods, backbones, metrics or detectors there are."""
     if what == "methods":
         short = {name: alias for alias, name in METHODS.aliases().items()}
+        defaults = _method_options() if options else []
         print_table(["method", "alias"], [[name, short.get(name, "")] for name in METHODS.names()])
         if options:
-            print_table(["option", "default"], _method_options())
+            print_table(["option", "default"], defaults)
     elif what == "detectors":
         print_table(["detector"], [[name] for name in DETECTORS.names()])
     elif what == "metrics":
@@ -107,7 +173,13 @@ def _method_options() -> list[list[str]]:
 
     from ivgbench.generator.methods.base import resolve
 
-    return [[f"{name}.{key}", repr(value)] for name in METHODS.names() for key, value in asdict(resolve(name)).items()]
+    rows = []
+    for name in METHODS.names():
+        try:
+            rows += [[f"{name}.{key}", repr(value)] for key, value in asdict(resolve(name)).items()]
+        except PluginFault as fault:  # one that is broken hides no other
+            rows.append([name, str(fault)])
+    return rows
 
 
 def _is_here(backbone: str) -> str:
@@ -115,10 +187,10 @@ def _is_here(backbone: str) -> str:
 
     try:
         sources.locate(backbone)
+    except ImportError as fault:
+        return f"no: {missing(fault) or fault}"
     except UserError as fault:
         return f"no: ivgbench fetch {backbone}" if sources.preset(backbone)[1].hub_id else f"no: {fault}"
-    except ImportError as fault:
-        return f"no: {fault.name} is not installed (pip install 'ivgbench[gen]')"
     return "yes"
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ivgbench.cli.options import DEFAULT_RUNS, Device, Runs, Workers
+from ivgbench.cli.options import DEFAULT_RUNS, Device, Runs, Workers, file
 
 #: Which facts known of real models hold on the backbone; where there is no such file, claims rest on nothing.
 CALIBRATION = Path("results/calibration.json")
@@ -28,7 +28,8 @@ def claims(
         bool, typer.Option("--quick", help=f"{QUICK_CASES} cases a split: a rehearsal, every claim stays open.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(help="(default: results/CLAIMS.md, CLAIMS-RUN.md with --on, quick/CLAIMS.md)")
+        Path | None,
+        typer.Option(help="(default: results/CLAIMS.md, CLAIMS-RUN.md with --on, quick/CLAIMS.md)", callback=file),
     ] = None,
     workers: Workers = None,
     device: Device = "auto",
@@ -36,7 +37,8 @@ def claims(
 ) -> None:
     """Make what is missing of the claims' run, judge every claim, write CLAIMS.md. Can be stopped and started again."""
     from ivgbench.report import claims_text, evidence, resting
-    from ivgbench.report.claims import judge, load_claims
+    from ivgbench.report.claims import judge
+    from ivgbench.report.claims_file import load_claims
     from ivgbench.runs import recording, runner
     from ivgbench.runs.engines import LocalEngine
     from ivgbench.runs.lab import Lab
@@ -51,11 +53,11 @@ def claims(
     if quick:
         run = replace(run, name=f"{run.name}-quick", cases=QUICK_CASES)
     lab, store = Lab(device), Store(runs)
+    engine = LocalEngine(lab.default_workers() if workers is None else workers)
     plan = make_plan(run, lab)
     if on is not None:
         asked = replace(asked, run=on).about({entry.label for entry in plan.entries})
     log(f"run {run.name}: {len(plan.jobs)} clips in all")
-    engine = LocalEngine(lab.default_workers() if workers is None else workers)
     # First the recordings, which bring their clips along.
     seen = recording.record(plan, store, engine, device) if recording.in_plan(plan) else None
     outcome = runner.run(plan, store, lab, engine)

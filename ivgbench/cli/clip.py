@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ivgbench.cli.options import Device, Dtype, Guidance, Lora, Offload, Options, Steps
+from ivgbench.cli.options import Device, Dtype, Guidance, Lora, Offload, Options, Steps, file
 from ivgbench.cli.requests import with_options
 from ivgbench.errors import UserError
 from ivgbench.registry import METHODS
@@ -19,11 +19,11 @@ def generate(
     box: Annotated[
         list[str], typer.Option("--box", help="FRAME:x0,y0,x1,y1 in fractions of the frame; repeat. Linear between.")
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="A .mp4, or a .mkv with exact pixels.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .mp4, or a .mkv with exact pixels.", callback=file)],
     method: Annotated[str, typer.Option("--method", help="`ivgbench list methods`.")] = "tid",
     option: Options = None,
     backbone: Annotated[str, typer.Option(help="pocket, zeroscope, modelscope, or a folder.")] = "pocket",
-    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the noise.", min=0)] = 0,
     steps: Steps = None,
     guidance_scale: Guidance = None,
     scheduler: Annotated[Literal["ddim", "dpm", "checkpoint"], typer.Option(help="The sampler.")] = "ddim",
@@ -46,22 +46,28 @@ def generate(
     video.check_suffix(output)
     output.parent.mkdir(parents=True, exist_ok=True)  # before the minutes that a clip may take
     from ivgbench.generator import sources
+    from ivgbench.generator.foresight import Foresight
+    from ivgbench.generator.methods.base import resolve
 
     frames = sources.preset(backbone)[1].frames
     track = boxes.interpolate(_keyframes(box), frames)
     case = check_case(Case("clip", prompt, (Subject(subject, track),)), "generate")
     asked = RunSpec(
-        "generate", (MethodSpec(name),), steps=steps, guidance_scale=guidance_scale, dtype=dtype or RunSpec.dtype
-    )
-    spec = with_options(asked, option)
-    loaded = Lab(device, offload).backbone(backbone, spec.dtype, str(lora or ""))
+        "generate", (MethodSpec(name),), backbone, steps=steps, guidance_scale=guidance_scale,
+        dtype=dtype or RunSpec.dtype,
+    )  # fmt: skip
+    spec, lab = with_options(asked, option), Lab(device, offload)
+    options, wanted = spec.methods[0].options, None if scheduler == "checkpoint" else scheduler
+    # Before the seconds that loading takes.
+    Foresight(backbone).check(resolve(name, options), case, steps or sources.preset(backbone)[1].steps, wanted)
+    loaded = lab.backbone(backbone, spec.dtype, str(lora or ""))
     from ivgbench.generator import generate as make
 
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task(name, total=None)
         clip = make(
-            loaded, case, method=name, method_options=spec.methods[0].options, steps=steps,
-            guidance_scale=guidance_scale, seed=seed, scheduler=None if scheduler == "checkpoint" else scheduler,
+            loaded, case, method=name, method_options=options, steps=steps,
+            guidance_scale=guidance_scale, seed=seed, scheduler=wanted,
             callback=lambda done, total: progress.update(task, completed=done, total=total),
         )  # fmt: skip
     video.save(output, clip.video)

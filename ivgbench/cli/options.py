@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
+import sys
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -12,8 +14,41 @@ from typing import Annotated, Any
 
 import typer
 
+from ivgbench.errors import UserError
+from ivgbench.files import canonical_json
+
+
+def _device(asked: str) -> str:
+    """Checked while options are read: before any work."""
+    from ivgbench.runs import devices
+
+    return devices.check(asked)
+
+
+def folder(path: Path | None) -> Path | None:
+    """An option's folder, there or to be made. UserError, before any work, where a file is in its way."""
+    if path is not None:
+        _check_way(path, path)
+    return path
+
+
+def file(path: Path | None) -> Path | None:
+    """An option's file that is to be written; the same for its folder."""
+    if path is not None:
+        if path.is_dir():
+            raise UserError(f"cannot use {path}: it is a folder; name a file")
+        _check_way(path, path.parent)
+    return path
+
+
+def _check_way(asked: Path, place: Path) -> None:
+    there = next(one for one in (place.absolute(), *place.absolute().parents) if one.exists())
+    if not there.is_dir():
+        raise UserError(f"cannot use {asked}: {there} is a file, not a folder")
+
+
 DEFAULT_RUNS = Path("results/runs")
-Runs = Annotated[Path, typer.Option("--runs", help="The folder of runs.")]
+Runs = Annotated[Path, typer.Option("--runs", help="The folder of runs.", callback=folder)]
 Methods = Annotated[list[str] | None, typer.Option("--method", help="A method; repeat for several.")]
 Options = Annotated[list[str] | None, typer.Option("--option", help="METHOD.FIELD=VALUE, e.g. tid.gamma=0.1; repeat.")]
 SpecFile = Annotated[Path | None, typer.Option("--spec", help="A TOML file that says all this.")]
@@ -34,11 +69,17 @@ Lora = Annotated[Path | None, typer.Option(help="Adapters for the backbone's den
 GroundTruth = Annotated[bool, typer.Option("--ground-truth", help="Add the reference row (pocket only).")]
 References = Annotated[
     list[str] | None,
-    typer.Option("--reference", help="FID, KID, JEDi against a folder of videos, or world or suite (pocket); repeat."),
+    typer.Option(
+        "--reference",
+        help="FID, KID, JEDi against a folder of videos, statistics (.npz, FID), or world or suite (pocket); repeat.",
+    ),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse a reference with a video that cannot be read, not leave it out.")
 ]
 ReferenceVideos = Annotated[int | None, typer.Option(help="How many videos of each reference (default: 400).")]
 Workers = Annotated[int | None, typer.Option(help="Processes (default: one per CPU; one on a GPU).")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", callback=_device)]
 Offload = Annotated[bool, typer.Option("--offload", help="Parts of the backbone on the device only while they work.")]
 
 
@@ -61,6 +102,7 @@ class Request:
     ground_truth: GroundTruth = False
     reference: References = None
     reference_videos: ReferenceVideos = None
+    strict: Strict = False
 
 
 def takes_request(command: Callable[..., None]) -> Callable[..., None]:
@@ -80,6 +122,16 @@ def takes_request(command: Callable[..., None]) -> Callable[..., None]:
     keyword_only = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
     called.__signature__ = inspect.Signature([*spread, *keyword_only])
     return called
+
+
+def print_json(value: Any) -> None:
+    """One line on stdout, escaped where the output's encoding lacks a character: the same value in any case."""
+    line = canonical_json(value)
+    try:
+        line.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        line = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    print(line)
 
 
 def print_table(header: list[str], rows: list[list[str]]) -> None:

@@ -34,6 +34,7 @@ def spec_of(request: Request) -> RunSpec:
         "ground_truth": request.ground_truth or None,
         "references": tuple(request.reference) if request.reference else None,
         "reference_videos": request.reference_videos,
+        "strict": request.strict or None,
     }
     said = {name: value for name, value in said.items() if value is not None}
     if request.spec is not None:
@@ -45,7 +46,7 @@ def spec_of(request: Request) -> RunSpec:
 
 def with_options(spec: RunSpec, option: list[str] | None) -> RunSpec:
     """The spec with METHOD.FIELD=VALUE options put into all rows of their method."""
-    from ivgbench.runs.spec import parse_option
+    from ivgbench.runs.option_text import parse_option
 
     methods = list(spec.methods)
     for text in option or ():

@@ -17,12 +17,16 @@ from ivgbench.cli.options import (
     References,
     Request,
     Runs,
+    Strict,
     Workers,
+    file,
+    folder,
     print_table,
     takes_request,
 )
 from ivgbench.cli.requests import spec_of
 from ivgbench.errors import UserError
+from ivgbench.registry import FRAME_ENCODERS, VIDEO_ENCODERS
 
 if TYPE_CHECKING:
     from ivgbench.runs.planning import Plan
@@ -68,7 +72,8 @@ def plan_command(
 
     # The pocket lab is for CPUs: what it would take on a GPU is told when asked for.
     spec, lab = spec_of(request), Lab("cpu")
-    chosen = gpu or (None if sources.preset(spec.backbone)[0] == "pocket" else "a100-80gb")
+    on_cpu = sources.preset(spec.backbone)[0] == "pocket"
+    chosen = gpu if gpu is not None else (None if on_cpu else "a100-80gb")
     device = None if chosen is None else estimates.gpu(chosen)
     plan = make_plan(spec, lab, dry=True)
     store = Store(runs)
@@ -76,57 +81,93 @@ def plan_command(
     rows = estimates.rows(plan, done, lab.costs(spec), device)
     header, lines = ["method", "jobs", "done", "evaluations", "backward"], []
     for row in [*rows, estimates.total(rows)]:
-        lines.append([row.label, *map(str, row[1:5]), *(estimates.spelled(row, device) if device else [])])
+        lines.append([row.label, *estimates.counts(row), *(estimates.spelled(row, device) if device else [])])
     print_table([*header, *(["hours", "GB", "GB with --offload"] if device else [])], lines)
     print(f"run {spec.name}: {spec.backbone}, suites {', '.join(spec.suites)}")
-    for note in plan.notes:
+    for note in [*plan.notes, *(f"{row.label} is not counted: {row.uncounted}" for row in rows if row.uncounted)]:
         print(f"note: {note}")
     if device:
         print(estimates.caveat(device, {job.dtype for job in plan.jobs if job.method != GROUND_TRUTH}))
 
 
 def score(
-    videos: Annotated[Path, typer.Option("--videos", help="A folder of CASE_ID.mp4 (.mkv, .webm, .mov, .avi, .gif).")],
     suite: Annotated[str, typer.Option("--suite", help="The suite they were made for: a name or a .jsonl file.")],
+    videos: Annotated[
+        Path | None,
+        typer.Option("--videos", help="A folder of ID.mp4 or PROMPT.mp4; ID-0.mp4, ID-1.mp4 and so on for samples."),
+    ] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="For files called otherwise: CSV or JSONL of case, file, sample; paths are relative to it."),
+    ] = None,
     label: Annotated[str | None, typer.Option(help="The row's name (default: the folder's).")] = None,
     detector: Annotated[str | None, typer.Option(help="`ivgbench list detectors`. (default: by the suite)")] = None,
     clip: Annotated[str | None, typer.Option(help="pocket, or MODEL/WEIGHTS of open_clip. (default: by suite)")] = None,
     reference: References = None,
+    frame_encoder: Annotated[
+        list[str] | None,
+        typer.Option("--frame-encoder", help="Of FID and KID: clip, denoiser, inception or NAME:FILE; repeat."),
+    ] = None,
+    video_encoder: Annotated[
+        str | None,
+        typer.Option("--video-encoder", help="Of JEDi: pocket, vjepa:FILE,FILE or vjepa2. (default: by suite)"),
+    ] = None,
+    strict: Strict = False,
     workers: Workers = None,
     device: Device = "auto",
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
-    """Measure the videos of any other system as if they had been made here."""
+    """Measure the videos of any other system as if they had been made here.
+
+    A file is matched by a case's id or its whole prompt, with or without a sample's number (.mp4, .mkv, .webm, .mov,
+    .avi, .gif and others). Every file that is not used is named.
+    """
     from ivgbench.runs.external import import_videos
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.store import Store
 
-    asked, label = suite_files.load_suite(suite), label or videos.resolve().name
-    plan = import_videos(videos, asked, label, Store(runs), detector, clip, tuple(reference or ()))
     lab = Lab(device)
-    _work(plan, runs, lab, _engine("local", workers, lab), plan.jobs)
+    engine = _engine("local", workers, lab)
+    for name in frame_encoder or ():
+        if name != "clip":
+            FRAME_ENCODERS.canonical(name.partition(":")[0])
+    if video_encoder is not None:
+        VIDEO_ENCODERS.canonical(video_encoder.partition(":")[0])
+    judges = {"detector": detector, "clip": clip, "video_encoder": video_encoder, "strict": strict}
+    judges |= {"references": tuple(reference or ()), "frame_encoders": tuple(frame_encoder) if frame_encoder else None}
+    asked, source = suite_files.load_suite(suite), videos or manifest
+    label = label or ("" if source is None else source.resolve().stem if source == manifest else source.resolve().name)
+    plan = import_videos(videos, asked, label, Store(runs), manifest, **judges)
+    for note in plan.notes:
+        print(f"ivgbench: {note}", file=sys.stderr)
+    _work(plan, runs, lab, engine, plan.jobs)
 
 
 def table(
     number: Annotated[int, typer.Argument(help="1 or 2, as in the paper.")],
-    run: Annotated[str | None, typer.Option("--run", help="(default: table1 or table2, or the only one)")] = None,
+    run: Annotated[
+        list[str] | None,
+        typer.Option("--run", help="Repeat for one table of several. (default: table1 or table2, or the only one)"),
+    ] = None,
     allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Even with failed or missing jobs.")] = False,
-    out: Annotated[Path, typer.Option(help="Where the csv, Markdown and LaTeX files go.")] = Path("results/tables"),
+    out: Annotated[Path, typer.Option(help="Where the csv, Markdown and LaTeX files go.", callback=folder)] = Path(
+        "results/tables"
+    ),
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """Print a table of the paper, computed from stored results, and write its files."""
     from ivgbench.report import render, tables
 
-    built = tables.build(number, runs, run, allow_partial)
-    render.show(built)
+    built = tables.build(number, runs, run or None, allow_partial)
     written = render.write(built, out)
+    render.show(built)
     print(f"ivgbench: written: {', '.join(map(str, written))}", file=sys.stderr)
 
 
 def report(
     run: Annotated[str | None, typer.Option("--run", help="(default: table1, or the only one)")] = None,
     allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Even with failed or missing jobs.")] = False,
-    out: Annotated[Path, typer.Option(help="The page.")] = Path("results/report.html"),
+    out: Annotated[Path, typer.Option(help="The page.", callback=file)] = Path("results/report.html"),
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """Write a run as one HTML page to send around: its tables, and clips of every method side by side."""
@@ -153,7 +194,9 @@ def figure(
     block: Annotated[
         int | None, typer.Option(help="2, 3: the decoder block to record. (default: the first with attention)")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where the PNG, SVG and CSV files go.")] = Path("results/figures"),
+    out: Annotated[Path, typer.Option(help="Where the PNG, SVG and CSV files go.", callback=folder)] = Path(
+        "results/figures"
+    ),
     workers: Workers = None,
     device: Device = "auto",
     runs: Runs = DEFAULT_RUNS,
@@ -165,6 +208,7 @@ def figure(
         draw = {1: qualitative.figure1, 4: qualitative.figure4}[number]
         written = draw(runs, run, out, case)
     elif number in (2, 3):
+        from ivgbench.generator import sources
         from ivgbench.runs import recording
         from ivgbench.runs.engines import LocalEngine
         from ivgbench.runs.lab import Lab
@@ -173,9 +217,10 @@ def figure(
         from ivgbench.runs.store import Store
 
         lab = Lab(device)
-        asked = RunSpec("activations", recording.ROWS, backbone, cases=8) if spec is None else load_spec(spec)
-        plan = make_plan(asked if cases is None else replace(asked, cases=cases), lab)
         engine = LocalEngine(lab.default_workers() if workers is None else workers)
+        asked = RunSpec("activations", recording.ROWS, backbone, cases=8) if spec is None else load_spec(spec)
+        sources.locate(asked.backbone)
+        plan = make_plan(asked if cases is None else replace(asked, cases=cases), lab)
         seen = recording.record(plan, Store(runs), engine, device, block)
         title = f"{plan.facts.backbone}, mean of {len(seen.cases)} cases"
         written = {2: activations.figure2, 3: activations.figure3}[number](seen, out, title)
@@ -200,7 +245,11 @@ def _work(plan: Plan, runs: Path, lab: Any, engine: Any, jobs: tuple[Any, ...], 
     from ivgbench.runs import runner
     from ivgbench.runs.store import Store
 
-    outcome = runner.run(plan, Store(runs), lab, engine, jobs, batch_size)
+    try:
+        outcome = runner.run(plan, Store(runs), lab, engine, jobs, batch_size)
+    except runner.NotCompared as fault:
+        _summary(plan, runs, fault.outcome)
+        raise
     _summary(plan, runs, outcome)
     if outcome.failed:
         sys.exit(1)
@@ -209,6 +258,7 @@ def _work(plan: Plan, runs: Path, lab: Any, engine: Any, jobs: tuple[Any, ...], 
 def _summary(plan: Plan, runs: Path, outcome: Outcome) -> None:
     """A line per method and split, then where everything is."""
     from ivgbench.report import tables
+    from ivgbench.report.layout import number
 
     rows = []
     try:
@@ -217,7 +267,7 @@ def _summary(plan: Plan, runs: Path, outcome: Outcome) -> None:
         print(f"ivgbench: {fault}", file=sys.stderr)
     else:
         for _, line in built.frame.iterrows():
-            numbers = [f"{line[key]:.{digits}f}" for key, digits in (("clip_sim", 2), ("coverage", 0), ("miou", 1))]
+            numbers = [number(line[key], digits) for key, digits in (("clip_sim", 2), ("coverage", 0), ("miou", 1))]
             rows.append([line["split"], line["label"], *numbers, f"{line['n_scored']}/{line['n_expected']}"])
     if rows:
         print_table(["split", "method", "CLIP-SIM", "CoV %", "mIoU %", "scored"], rows)

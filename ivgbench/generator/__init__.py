@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from ivgbench.extras import told
+
 _HOMES = {
     "Backbone": "ivgbench.generator.backbone",
     "GeneratedClip": "ivgbench.generator.sampler",
@@ -22,4 +24,5 @@ __all__ = ["Backbone", "GeneratedClip", "generate", "generate_batch"]
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    with told():
+        return getattr(import_module(_HOMES[name]), name)

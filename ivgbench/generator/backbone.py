@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import copy
-import json
 import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet3DConditionModel
+from diffusers import AutoencoderKL, UNet3DConditionModel
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from safetensors import SafetensorError
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel
 from transformers.utils import logging as transformers_logging
 
 from ivgbench.errors import UserError
 from ivgbench.generator import lora as adapters
-from ivgbench.generator import sources
+from ivgbench.generator import schedulers, sources
 from ivgbench.generator.allocator import keep_freed_memory
-from ivgbench.generator.schedulers import ReleasedDpm
+from ivgbench.generator.words import Reader
+from ivgbench.texts import read_json
 
 #: Frames decoded at a time: bounds the VAE's memory.
 DECODE_SLICE = 8
@@ -35,6 +33,7 @@ class Backbone:
     Attributes:
         name: "pocket", "zeroscope", "modelscope", or the folder's name.
         device, dtype: of the weights and the latents.
+        reader, tokenizer: what the text encoder reads of a text.
         weights_hash: identity of the files it was loaded from.
         frames, height, width: default clip, in frames and pixels; other sizes work where the case gives them.
         latent_channels, latent_height, latent_width, vae_scale_factor: latents are [1,C,F,height/factor,width/factor].
@@ -55,7 +54,8 @@ class Backbone:
         if self.device.type == "cpu":
             keep_freed_memory()
         self.weights_hash = sources.weights_hash(folder)
-        self.tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        self.reader = Reader(folder)
+        self.tokenizer = self.reader.tokenizer
         self.text_encoder = _text_encoder(folder, dtype)
         self.unet = _diffusion_part(UNet3DConditionModel, folder, "unet", dtype)
         if lora is not None:
@@ -65,7 +65,7 @@ class Backbone:
         if not offload:
             for part in self._parts().values():
                 part.to(self.device)
-        self.scheduler_config = json.loads((folder / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
+        self.scheduler_config = read_json(sources.scheduler_file(folder), "the scheduler's config")
 
         vae_config = self.vae.config if has_vae else None
         # Without a VAE the factor only names the pixel size of a latent cell; 8 is the family's.
@@ -127,13 +127,16 @@ class Backbone:
         return self.text_encoder(ids).last_hidden_state.to(self.dtype)
 
     def token_ids(self, text: str) -> list[int]:
-        """Token ids of a prompt, padded or cut to the tokenizer's length, BOS first."""
-        length = self.tokenizer.model_max_length
-        return self.tokenizer(text, padding="max_length", max_length=length, truncation=True)["input_ids"]
+        """Token ids of a prompt, padded or cut to the length that the text encoder reads, BOS first."""
+        return self.reader.token_ids(text)
 
     def phrase_ids(self, text: str) -> list[int]:
         """Token ids of some words alone: BOS, words, EOS; no padding, never cut."""
-        return self.tokenizer(text)["input_ids"]
+        return self.reader.phrase_ids(text)
+
+    def places(self, text: str, phrase: str) -> list[range]:
+        """Token positions of every place of a text where a phrase stands; see `Reader.places`."""
+        return self.reader.places(text, phrase)
 
     def denoise(
         self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor
@@ -147,10 +150,6 @@ class Backbone:
         self._bring("unet")
         clips, frames = latents.shape[0], latents.shape[2]
         per_frame = len(context) != 2 * clips
-        if per_frame and len(context) != 2 * clips * frames:
-            raise UserError(
-                f"prompt_embeds has {len(context)} rows; give {2 * clips}, or {2 * clips * frames} for one per frame"
-            )
         # The denoiser repeats one row per clip over its frames; per-frame rows are put back in after that.
         with _context_in_blocks(self.unet, context) if per_frame else nullcontext():
             shown = context[::frames] if per_frame else context
@@ -171,28 +170,8 @@ class Backbone:
         return ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
     def scheduler(self, which: str | SchedulerMixin | None = None) -> SchedulerMixin:
-        """A fresh scheduler.
-
-        Args:
-            which: None (the checkpoint's class), "ddim", "dpm" (`ReleasedDpm`, ending at the smallest training
-                sigma as TrailBlazer's release does), or an instance, which is copied.
-        """
-        if isinstance(which, SchedulerMixin):
-            return copy.deepcopy(which)
-        # The file's own keys only: another class's defaults (timestep_spacing) must not travel along.
-        config = {key: value for key, value in self.scheduler_config.items() if not key.startswith("_")}
-        if which == "ddim":
-            return _from_known_keys(DDIMScheduler, config)
-        if which == "dpm":
-            return _from_known_keys(ReleasedDpm, {**config, "final_sigmas_type": "sigma_min"})
-        if which is None:
-            return _from_known_keys(getattr(diffusers, self.scheduler_config["_class_name"]), config)
-        raise UserError(f"unknown scheduler {which!r}; use 'ddim', 'dpm', or leave it out for the checkpoint's own")
-
-
-def _from_known_keys(cls: type[SchedulerMixin], config: dict[str, Any]) -> SchedulerMixin:
-    known = cls._get_init_keys(cls)
-    return cls.from_config({key: value for key, value in config.items() if key in known})
+        """A fresh scheduler; see `schedulers.make`."""
+        return schedulers.make(self.scheduler_config, which)
 
 
 def _diffusion_part(cls: type, folder: Path, part: str, dtype: torch.dtype) -> torch.nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,11 +15,46 @@ from ivgbench.errors import UserError
 from ivgbench.files import digest
 from ivgbench.generator.backbone import Backbone
 from ivgbench.generator.methods.base import Clip
+from ivgbench.texts import short
 
 
-def tensor(values: Any) -> torch.Tensor | None:
+def tensor(values: Any, what: str) -> torch.Tensor | None:
     """Fixtures come as numpy."""
-    return values if values is None or isinstance(values, torch.Tensor) else torch.from_numpy(np.asarray(values))
+    if values is None or isinstance(values, torch.Tensor):
+        return values
+    try:
+        return torch.from_numpy(np.asarray(values))
+    except (TypeError, ValueError):  # texts, or lists of unequal lengths
+        raise UserError(f"{what} must be an array of numbers, got a {type(values).__name__} of other things") from None
+
+
+def finite(value: Any, what: str) -> float:
+    """A number of the user's as a float; UserError for NaN, for what is infinite, and for what is no number."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # RuntimeError: a tensor of several
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"{what} must be a finite number, got {short(value)}")
+    return number
+
+
+def check_finite(values: torch.Tensor, what: str) -> None:
+    """Refuses NaN and infinite values that the user gave: what comes of them would be blamed on the method."""
+    if not torch.isfinite(values).all():
+        raise UserError(f"{what} hold values that are not finite in {values.dtype}; give finite numbers")
+
+
+def check_embeds(embeds: torch.Tensor, bb: Backbone, clips: int, frames: int) -> None:
+    """Refuses text states that are not finite, or not [2N,L,C] or [2NF,L,C] for the backbone's L and C."""
+    length, width = bb.reader.length, bb.unet.config.cross_attention_dim
+    if embeds.ndim != 3 or tuple(embeds.shape[1:]) != (length, width):
+        raise UserError(f"prompt_embeds must be [rows,{length},{width}], got shape {list(embeds.shape)}")
+    if len(embeds) not in (2 * clips, 2 * clips * frames):
+        raise UserError(
+            f"prompt_embeds has {len(embeds)} rows; give {2 * clips}, or {2 * clips * frames} for one per frame"
+        )
+    check_finite(embeds.to(bb.dtype), "prompt_embeds")
 
 
 def geometry(

@@ -72,6 +72,15 @@ def word_tokens(prompt_ids: Sequence[int], phrase_ids: Sequence[int] | None) -> 
     return words
 
 
+def placed_tokens(length: int, places: Sequence[range]) -> torch.Tensor:
+    """The same as bool [length] from the places where the phrase stands, by position. What is cut is not there."""
+    words = torch.zeros(length, dtype=torch.bool)
+    for place in places:
+        if place.stop < length:  # the last position is the end of the text
+            words[place.start : place.stop] = True
+    return words
+
+
 @dataclass(frozen=True, eq=False)
 class ClipMasks:
     """One clip's part: masks bool [K,F,H,W] on latent cells, words bool [K,L]; no words at all: `wordless`."""

@@ -16,7 +16,7 @@ from ivgbench.errors import UserError
 from ivgbench.generator import schedulers
 from ivgbench.generator.attention import attached
 from ivgbench.generator.backbone import Backbone
-from ivgbench.generator.inputs import clip_of, geometry, tensor
+from ivgbench.generator.inputs import check_embeds, check_finite, clip_of, finite, geometry, tensor
 from ivgbench.generator.methods.base import Clip, Method, Noise, Setup, resolve, standard_normal
 
 
@@ -102,10 +102,31 @@ def generate_batch(
     config = resolve(method, method_options)
     if len(cases) == 0 or len(seeds) != len(cases) or (masks is not None and len(masks) != len(cases)):
         raise UserError(f"a batch needs one seed (and set of masks) per case: {len(cases)} cases, {len(seeds)} seeds")
-    latents, prompt_embeds = tensor(latents), tensor(prompt_embeds)
-    masks = None if masks is None else [tensor(one) for one in masks]
+    latents, prompt_embeds = tensor(latents, "latents"), tensor(prompt_embeds, "prompt_embeds")
+    masks = None if masks is None else [tensor(one, "masks") for one in masks]
     # An integer of numpy's would not hash as the plain one.
     seeds = [operator.index(seed) for seed in seeds]
+    steps = bb.default_steps if steps is None else steps
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise UserError(f"steps must be an integer of at least 1, got {steps!r}")
+    if output not in ("video", "latent"):
+        raise UserError(f"output must be 'video' or 'latent', got {output!r}")
+    if output == "video" and bb.vae is None:
+        raise UserError(f"backbone {bb.name!r} has no VAE: only output='latent' works")
+    guidance = finite(bb.default_guidance if guidance_scale is None else guidance_scale, "guidance_scale")
+    shape = geometry(bb, cases, latents, masks)
+    if latents is not None:
+        check_finite(latents.to(bb.dtype), "latents")
+    if prompt_embeds is not None:
+        check_embeds(prompt_embeds, bb, len(cases), shape[1])
+    clips = [
+        clip_of(case, seed, prompt_suffix, shape, None if masks is None else masks[index])
+        for index, (case, seed) in enumerate(zip(cases, seeds, strict=True))
+    ]
+    for clip in clips:
+        config.check_words(bb.reader, clip.prompt, prompt_suffix, clip.phrases)
+    sampler = bb.scheduler(scheduler)
+    schedulers.check(sampler, steps)
     if len(cases) > 1 and not config.batches:
         embeds = None if prompt_embeds is None else prompt_embeds.unflatten(0, (2, len(cases), -1))
         return [
@@ -115,7 +136,7 @@ def generate_batch(
                 method,
                 method_options,
                 steps,
-                guidance_scale,
+                guidance,
                 seeds[index],
                 scheduler,
                 negative_prompt,
@@ -129,25 +150,13 @@ def generate_batch(
             )
             for index, case in enumerate(cases)
         ]
-    steps = bb.default_steps if steps is None else steps
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise UserError(f"steps must be an integer of at least 1, got {steps!r}")
-    if output not in ("video", "latent"):
-        raise UserError(f"output must be 'video' or 'latent', got {output!r}")
-    if output == "video" and bb.vae is None:
-        raise UserError(f"backbone {bb.name!r} has no VAE: only output='latent' works")
-    guidance = bb.default_guidance if guidance_scale is None else float(guidance_scale)
-    shape = geometry(bb, cases, latents, masks)
-    clips = [
-        clip_of(case, seed, prompt_suffix, shape, None if masks is None else masks[index])
-        for index, (case, seed) in enumerate(zip(cases, seeds, strict=True))
-    ]
     context = prompt_embeds
     if context is None:
         context = bb.encode_prompt([negative_prompt] * len(clips) + [clip.prompt + prompt_suffix for clip in clips])
     context = context.to(bb.device, bb.dtype)
 
     def solo(clip: Clip, prompt: str, solo_config: Method, label: str) -> torch.Tensor:
+        solo_config.check_words(bb.reader, prompt, prompt_suffix, clip.phrases)
         alone = bb.encode_prompt([negative_prompt, prompt + prompt_suffix])
         start = standard_normal([clip.stream(label)], (1, *shape))
         return _sample(bb, solo_config, [clip], alone, start, bb.scheduler(scheduler), steps, guidance, None, None)[1][
@@ -158,7 +167,7 @@ def generate_batch(
         latents = standard_normal([clip.stream("initial") for clip in clips], (1, *shape))
     with torch.no_grad():
         final, trajectories, nfe, backward = _sample(
-            bb, config, clips, context, latents, bb.scheduler(scheduler), steps, guidance, solo, callback
+            bb, config, clips, context, latents, sampler, steps, guidance, solo, callback
         )
     return [
         GeneratedClip(

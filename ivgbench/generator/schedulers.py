@@ -1,13 +1,21 @@
-"""Scheduler steps as the sampler takes them: exact in float64, with the clips' own randomness, and DPM as released."""
+"""Schedulers and their steps as the sampler takes them.
+
+Exact in float64, with the clips' own randomness, DPM as released, and tried out before the first network evaluation.
+"""
 
 from __future__ import annotations
 
+import copy
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
+import diffusers
 import torch
-from diffusers import DPMSolverMultistepScheduler
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
+
+from ivgbench.errors import UserError
 
 
 class ReleasedDpm(DPMSolverMultistepScheduler):
@@ -23,6 +31,82 @@ class ReleasedDpm(DPMSolverMultistepScheduler):
         if len(found) == 0:  # sigmas of another spacing (Karras) are not in the schedule
             return super()._sigma_to_alpha_sigma_t(sigma)
         return self.alpha_t[found[0, 0]], self.sigma_t[found[0, 0]]
+
+
+def make(config: Mapping[str, Any], which: str | SchedulerMixin | None = None) -> SchedulerMixin:
+    """A fresh scheduler.
+
+    Args:
+        config: the checkpoint's scheduler_config.json.
+        which: None (the checkpoint's class), "ddim", "dpm" (`ReleasedDpm`, ending at the smallest training sigma as
+            TrailBlazer's release does), or an instance, which is copied.
+    Raises:
+        UserError: an unknown one.
+    """
+    if isinstance(which, SchedulerMixin):
+        return copy.deepcopy(which)
+    # The file's own keys only: another class's defaults (timestep_spacing) must not travel along.
+    own = {key: value for key, value in config.items() if not key.startswith("_")}
+    if which == "ddim":
+        return _from_known_keys(DDIMScheduler, own)
+    if which == "dpm":
+        return _from_known_keys(ReleasedDpm, {**own, "final_sigmas_type": "sigma_min"})
+    if which is None:
+        return _from_known_keys(_published(config.get("_class_name")), own)
+    raise UserError(f"unknown scheduler {which!r}; use 'ddim', 'dpm', or leave it out for the checkpoint's own")
+
+
+def _published(name: Any) -> type[SchedulerMixin]:
+    """The library's class that a checkpoint names."""
+    cls = getattr(diffusers, str(name), None)
+    # In the place of a class that needs a package that is not here, the library has one that is no scheduler.
+    if not (inspect.isclass(cls) and issubclass(cls, SchedulerMixin)):
+        raise UserError(f"the checkpoint's scheduler {name!r} is not to be had here; use 'ddim' or 'dpm'")
+    return cls
+
+
+def _from_known_keys(cls: type[SchedulerMixin], config: dict[str, Any]) -> SchedulerMixin:
+    known = cls._get_init_keys(cls)
+    return cls.from_config({key: value for key, value in config.items() if key in known})
+
+
+def check(scheduler: SchedulerMixin, steps: int) -> None:
+    """Refuses a number of steps that a scheduler cannot make, by making them once with a few random numbers.
+
+    Libraries fail at it in many ways: at the start, in the first step or the last, or with numbers that are not
+    finite. The scheduler is left as it was.
+
+    Raises:
+        UserError: with what went wrong.
+    """
+    trial, name = copy.deepcopy(scheduler), type(scheduler).__name__
+    try:
+        why = _first_fault(trial, steps)
+    except Exception as fault:  # whatever a class of the library, or the caller's own, raises
+        why = f"{type(fault).__name__}: {(str(fault).splitlines() or [''])[0][:120]}"
+    if why:
+        raise UserError(
+            f"the scheduler {name} cannot make {steps} steps here ({why}); give another number of steps, "
+            f"or another scheduler"
+        )
+
+
+def _first_fault(scheduler: SchedulerMixin, steps: int) -> str | None:
+    levels = getattr(scheduler.config, "num_train_timesteps", None)
+    if levels is not None and steps > levels:
+        return f"it has {levels} noise levels"
+    draw = torch.Generator().manual_seed(0)
+    scheduler.set_timesteps(steps, device="cpu")
+    arguments = step_arguments(scheduler, [draw])
+    latents = torch.randn(1, 4, 1, 2, 2, generator=draw) * scheduler.init_noise_sigma
+    for at in scheduler.timesteps:
+        if hasattr(scheduler, "alphas_cumprod") and not 0 <= at < len(scheduler.alphas_cumprod):
+            return f"it asks for noise level {float(at):g} of 0 to {len(scheduler.alphas_cumprod) - 1}"
+        shown = scheduler.scale_model_input(latents, at)
+        latents = step(scheduler, torch.randn(shown.shape, generator=draw), at, latents, **arguments)
+        if not torch.isfinite(latents).all():
+            return f"latents are not finite at noise level {float(at):g}"
+    return None
 
 
 def step_arguments(scheduler: SchedulerMixin, streams: list[torch.Generator]) -> dict[str, Any]:

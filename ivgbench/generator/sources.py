@@ -11,6 +11,7 @@ from typing import Any
 from ivgbench import hub
 from ivgbench.errors import UserError
 from ivgbench.files import digest, file_sha256
+from ivgbench.texts import read_json
 
 #: Part of a backbone -> the files it needs besides weights.
 CONFIGS = {
@@ -128,6 +129,20 @@ def locate(source: str | Path) -> Path:
     return folder
 
 
+def scheduler_file(folder: Path) -> Path:
+    """The checkpoint's scheduler_config.json."""
+    return folder / "scheduler" / "scheduler_config.json"
+
+
+def require_vae(folder: Path) -> None:
+    """Refuses a folder that makes latents only: a run stores videos."""
+    if not (folder / "vae").is_dir():
+        raise UserError(
+            f"backbone {folder}: it has no vae/, so that its latents cannot become videos; add vae/config.json and its "
+            f"weights (without, only generate(output='latent') works)"
+        )
+
+
 def _missing(folder: Path | None, with_vae: bool) -> list[str]:
     """The needed files that are not in a folder; all of them for None."""
     names = []
@@ -186,7 +201,7 @@ def architecture(source: str) -> dict[str, dict[str, Any]]:
     """The configs of a backbone's "unet", "text_encoder" and "vae": from its files, or as shipped for the presets.
 
     Raises:
-        UserError: the files are not here, and it is no preset either.
+        UserError: the files are not here, and it is no preset either; or a folder has no VAE.
     """
     try:
         folder = locate(source)
@@ -194,8 +209,8 @@ def architecture(source: str) -> dict[str, dict[str, Any]]:
         if not preset(source)[1].revision:
             raise
         return json.loads(SHIPPED_ARCHITECTURE.read_text(encoding="utf-8"))
-    parts = ("unet", "text_encoder", "vae")
-    return {part: json.loads((folder / part / "config.json").read_text(encoding="utf-8")) for part in parts}
+    require_vae(folder)
+    return {part: read_json(folder / part / "config.json", "a config") for part in ("unet", "text_encoder", "vae")}
 
 
 def frame_size(preset: Preset, unet: Mapping[str, Any], factor: int) -> tuple[int, int]:

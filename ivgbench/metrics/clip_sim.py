@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ivgbench.arrays import floats
 from ivgbench.errors import UserError
 
 
@@ -48,7 +49,7 @@ def attained(value: float, floor: float, ceiling: float) -> float:
 
 def _cosines(frames: np.ndarray, captions: np.ndarray) -> np.ndarray:
     """[F,D] x [N,D] -> [F,N] in float64, after checking that both are unit vectors of one length."""
-    frames, captions = np.asarray(frames, np.float64), np.asarray(captions, np.float64)
+    frames, captions = floats(frames, "frame features"), floats(captions, "caption features")
     if frames.ndim != 2 or captions.ndim != 2 or frames.shape[1] != captions.shape[1] or not len(frames):
         raise UserError(
             f"need frame features [F,D] and caption features [D], got {frames.shape} and {captions.shape[1:]}"

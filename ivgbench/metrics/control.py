@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from ivgbench import boxes
+from ivgbench.arrays import floats
 from ivgbench.errors import UserError
 
 VARIANTS = ("clean", "peekaboo", "trailblazer")
@@ -65,7 +66,7 @@ def score(
 
 def _check(track: np.ndarray, name: str, missing: bool = False) -> np.ndarray:
     """The track as float64 [F,4] with at least one frame. `missing`: rows that are all NaN may stand for misses."""
-    track = np.asarray(track, dtype=np.float64)
+    track = floats(track, f"{name} boxes")
     if track.ndim != 2 or track.shape[1] != 4 or not len(track):
         raise UserError(f"{name} boxes must have shape [F,4] with F >= 1, got {list(track.shape)}")
     present = ~np.isnan(track).all(axis=1) if missing else np.ones(len(track), bool)

@@ -126,10 +126,17 @@ class ClipModel:
     def embed_text(self, texts: list[str]) -> np.ndarray:
         """Features of texts: float32 [N,D], L2-normalised. Warns where a text is cut to the model's context."""
         tokens = self.tokenizer(texts)
-        for text, row in zip(texts, tokens, strict=True):
-            if row[-1] != 0 and len(self.tokenizer.encode(text)) + 2 > len(row):
-                log.warning("CLIP reads only the first %d tokens of the prompt %r", len(row), text)
+        for text in texts:
+            if self.cuts(text):
+                log.warning("CLIP reads only the first %d tokens of the prompt %r", tokens.shape[1], text)
         return self._normalised(self.model.encode_text, tokens)
+
+    def cuts(self, text: str) -> bool:
+        """Whether a text is longer than the model's context, so that its end plays no part in its features."""
+        (read,) = self.tokenizer([text])
+        (more,) = self.tokenizer([text], context_length=len(read) + 1)
+        # With room for one token more, the last one that was read is no longer the end of the text.
+        return not torch.equal(more[: len(read)], read)
 
     def _normalised(self, encode: object, inputs: torch.Tensor) -> np.ndarray:
         parts = [encode(part.to(self.device), normalize=True).float().cpu() for part in inputs.split(BATCH)]
@@ -145,7 +152,7 @@ def _from_folder(folder: Path) -> tuple[torch.nn.Module, SimpleTokenizer, dict, 
                 f"the CLIP weights are incomplete: {file} is missing; reinstall ivgbench, or name another model"
             )
     try:
-        config = json.loads(files[0].read_text(encoding="utf-8"))
+        config = json.loads(files[0].read_text(encoding="utf-8-sig"))
         architecture, preprocess = (
             dict(config["model_cfg"]),
             merge_preprocess_dict(PreprocessCfg(), config["preprocess_cfg"]),

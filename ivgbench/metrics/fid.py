@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ivgbench.errors import UserError
-from ivgbench.metrics.kernel import features
+from ivgbench.metrics.kernel import LARGEST, features
 from ivgbench.metrics.stats import Interval
 
 #: Resamples of videos behind an interval. Each costs an FID, so there are fewer than for means.
@@ -21,6 +21,8 @@ RESAMPLES = 200
 #: Share of a sum of roots that may be lost to rounding. The bound it is held against supposes that all errors add up:
 #: what was measured at 5,000 x 2,048 features is a hundred thousand times smaller.
 ROUNDING = 1e-7
+#: How far statistics in float32 may be from a covariance, as a part of their largest value.
+SINGLE = 1e-5
 #: Columns that are multiplied at once where a triangular matrix makes the rest zero.
 TILE = 256
 
@@ -54,6 +56,29 @@ def gaussian(x: np.ndarray) -> Gaussian:
         return Gaussian(mean, np.linalg.qr(centred, mode="r"))
 
 
+def from_moments(mean: np.ndarray, covariance: np.ndarray) -> Gaussian:
+    """The same from a mean [D] and an unbiased covariance [D,D] that were computed elsewhere, in float32 or better.
+
+    Raises:
+        UserError: shapes that do not fit, values that are not finite or larger than those of any features, or no
+            covariance: not symmetric, or negative somewhere.
+    """
+    mean, covariance = np.asarray(mean, dtype=np.float64), np.asarray(covariance, dtype=np.float64)
+    if mean.ndim != 1 or not len(mean) or covariance.shape != 2 * mean.shape:
+        shapes = f"{list(mean.shape)} and {list(covariance.shape)}"
+        raise UserError(f"a mean [D] and a covariance [D,D] are needed, got {shapes}")
+    if not ((np.abs(mean) <= LARGEST).all() and (np.abs(covariance) <= LARGEST**2).all()):  # NaN is caught too
+        raise UserError("the statistics hold values that are not finite, or too large")
+    scale = np.abs(covariance).max()
+    if np.abs(covariance - covariance.T).max() > SINGLE * scale:
+        raise UserError("the covariance is not symmetric")
+    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
+    if values[0] < -SINGLE * max(values[-1], 0) or values[-1] < 0:
+        raise UserError("the covariance has a direction of negative variance, so it is none")
+    # R of the QR decomposition is the square root that is upper triangular.
+    return Gaussian(mean, np.linalg.qr(np.sqrt(values.clip(0))[:, None] * vectors.T, mode="r"))
+
+
 def against(x: np.ndarray, reference: Gaussian) -> float:
     """FID of features x [N,D] and a reference of which only the statistics are kept."""
     (x,) = features(x)
@@ -62,7 +87,7 @@ def against(x: np.ndarray, reference: Gaussian) -> float:
     mean, centred = _centred(x)
     means, factors = mean - reference.mean, (centred, reference.root)
     apart = means @ means + sum(np.vdot(one, one) for one in factors)
-    return float(apart - 2 * _nuclear_norm(centred, reference.root))
+    return max(0.0, float(apart - 2 * _nuclear_norm(centred, reference.root)))  # equal sets: rounding goes both ways
 
 
 def _centred(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

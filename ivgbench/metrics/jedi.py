@@ -36,4 +36,5 @@ def jedi_unbiased(x: np.ndarray, y: np.ndarray) -> float:
 
 def clip_sums(x: np.ndarray, y: np.ndarray) -> kernel.VideoSums:
     """The kernel between all clips, for `kernel.interval`."""
-    return kernel.video_sums(x, y, range(len(x)), range(len(y)), quadratic(np.shape(x)[1]))
+    x, y = kernel.features(x, y)
+    return kernel.video_sums(x, y, range(len(x)), range(len(y)), quadratic(x.shape[1]))

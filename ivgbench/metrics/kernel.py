@@ -12,11 +12,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ivgbench.arrays import floats
 from ivgbench.errors import UserError
 from ivgbench.metrics.stats import RESAMPLES, Interval
 
 #: Entries of the kernel matrix that are held at once: 32 MB.
 BLOCK = 4_000_000
+#: No feature is larger. Powers of larger ones overflow, and a metric of infinities is no number.
+LARGEST = 1e30
 
 
 class Kernel(NamedTuple):
@@ -123,7 +126,7 @@ def interval(sums: VideoSums, resamples: int = RESAMPLES, level: float = 0.95, s
     """`unbiased_mmd` and its percentile-bootstrap interval over the videos of x, against the same y."""
     videos = len(sums.xx)
     value = float(unbiased_mmd(sums)[0])
-    if videos < 3:
+    if videos < 3 or np.isnan(value):
         return Interval(value, np.nan, np.nan, videos, videos)
     drawn = np.random.default_rng(seed).multinomial(videos, np.full(videos, 1 / videos), resamples)
     low, high = np.nanpercentile(unbiased_mmd(sums, drawn.astype(float)), [50 * (1 - level), 50 * (1 + level)])
@@ -134,12 +137,13 @@ def features(*sets: np.ndarray) -> list[np.ndarray]:
     """Feature sets as float64 [N,D], after checking that they fit each other.
 
     Raises:
-        UserError: not [N,D] with one D, fewer than two rows, values that are not finite.
+        UserError: not [N,D] with one D >= 1, fewer than two rows, values that are not finite or beyond `LARGEST`.
     """
-    made = [np.asarray(one, dtype=np.float64) for one in sets]
+    made = [floats(one, "features") for one in sets]
     shapes = ", ".join(str(list(one.shape)) for one in made)
-    if any(one.ndim != 2 or len(one) < 2 for one in made) or len({one.shape[1:] for one in made}) != 1:
+    fits = all(one.ndim == 2 and len(one) >= 2 and one.size for one in made)
+    if not fits or len({one.shape[1:] for one in made}) != 1:
         raise UserError(f"need feature sets [N,D] of one D with at least 2 rows each, got {shapes}")
-    if not all(np.isfinite(one).all() for one in made):
-        raise UserError("the features hold values that are not finite")
+    if not all((np.abs(one) <= LARGEST).all() for one in made):  # written so that NaN is caught too
+        raise UserError(f"the features hold values that are not finite, or beyond {LARGEST:g}")
     return made

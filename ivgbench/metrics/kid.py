@@ -76,5 +76,6 @@ def kid_xvideo(
     Returns:
         The squared MMD; NaN when a side has fewer than two videos.
     """
-    sums = kernel.video_sums(x, y, x_videos, y_videos, cubic(np.shape(x)[1], degree))
+    x, y = kernel.features(x, y)
+    sums = kernel.video_sums(x, y, x_videos, y_videos, cubic(x.shape[1], degree))
     return float(kernel.unbiased_mmd(sums)[0])

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ivgbench.arrays import floats
 from ivgbench.errors import UserError
 
 RESAMPLES = 10_000
@@ -83,7 +84,7 @@ def paired_difference(
 
 
 def _vector(values: np.ndarray, name: str) -> np.ndarray:
-    values = np.asarray(values, dtype=np.float64)
+    values = floats(values, name)
     if values.ndim != 1 or np.isinf(values).any():
         raise UserError(f"{name} must be a list of finite numbers or NaN, one per case; got shape {list(values.shape)}")
     return values

@@ -66,7 +66,7 @@ def pocket(folder: str | Path = POCKET_FOLDER, device: str = "cpu") -> VideoMode
     try:
         config = {
             name: tuple(value) if isinstance(value, list) else value
-            for name, value in json.loads(files[0].read_text()).items()
+            for name, value in json.loads(files[0].read_text(encoding="utf-8")).items()
         }
         model = _filled(Config(**config), load_file(files[1]))
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as fault:

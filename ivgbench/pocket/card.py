@@ -180,7 +180,7 @@ named in `world.SPLIT_SEEDS`. Train again with `python -m ivgbench.pocket.train 
 def read_exam(folder: Path, kept: dict) -> dict[str, dict[str, float]]:
     """What the exam of the present weights found: from its folder, or as it was kept of the same weights."""
     if (folder / "exam.json").is_file():
-        return json.loads((folder / "exam.json").read_text())
+        return json.loads((folder / "exam.json").read_text(encoding="utf-8"))
     if kept.get("examined") == folder.name:
         return kept["exam"]
     raise SystemExit(
@@ -198,7 +198,7 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = exam_folder(arguments.work)
     record = WEIGHTS / "card.json"
-    kept = json.loads(record.read_text()) if record.is_file() else {}
+    kept = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
     facts = {
         # Without a log (a checkout that did not train that part) the record of its training stays what it was.
         "training": training(arguments.work, kept.get("training", {})),
@@ -211,7 +211,8 @@ def main() -> None:
         "calibration": calibrated.read(arguments.calibration, folder.name.partition("-")[0], kept.get("calibration")),
     }
     write_json(record, facts)
-    page = render(json.loads(record.read_text()))  # in the record's order, so that it can be checked against it
+    # In the record's order, so that it can be checked against it.
+    page = render(json.loads(record.read_text(encoding="utf-8")))
     write_text(WEIGHTS / "MODEL_CARD.md", page)
     print(page)
 

@@ -18,7 +18,6 @@ import numpy as np
 from ivgbench.calibration import FAILS
 from ivgbench.errors import UserError
 from ivgbench.metrics import stats
-from ivgbench.report.toml_tables import from_table, read_toml
 
 
 class Metric(NamedTuple):
@@ -219,22 +218,3 @@ def _compare(claim: Claim, samples: Mapping[tuple[str, str], Sample], enough: in
             made = Comparison(split, rival, value, float(low), float(high), sample.cases, p_for, p_against, few)
             found.append(made)
     return found
-
-
-def load_claims(path: Path) -> ClaimsSpec:
-    """Reads a claims file. UserError for an unreadable file, an unknown or missing field, or a claim without rivals."""
-    data = read_toml(path, "the claims")
-    claims = tuple(
-        from_table(Claim, one, f"{path}, claim {number + 1}") for number, one in enumerate(data.get("claims", []))
-    )
-    spec = from_table(ClaimsSpec, {**data, "claims": claims}, str(path))
-    ids = [claim.id for claim in claims]
-    if twice := sorted({one for one in ids if ids.count(one) > 1}):
-        raise UserError(f"{path}: two claims have the id {twice[0]!r}")
-    for claim in claims:
-        if claim.metric not in METRICS:
-            raise UserError(f"{path}, claim {claim.id!r}: no metric {claim.metric!r}; known: {', '.join(METRICS)}")
-        if claim.direction not in ("higher", "lower") or not claim.than or not claim.splits:
-            raise UserError(f'{path}, claim {claim.id!r}: give direction "higher" or "lower", than and splits')
-    # Named relative to the file that names it.
-    return ClaimsSpec(**{**vars(spec), "run": Path(path).parent / spec.run})

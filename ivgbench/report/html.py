@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ivgbench import boxes
@@ -21,11 +20,13 @@ from ivgbench.report.figures import BOX_COLOURS
 from ivgbench.runs import video as videos
 from ivgbench.runs.store import Store
 
-#: Cases of each split whose clips are shown: the first ones, not the best ones.
+#: Cases of each suite and split whose clips are shown: the first ones, not the best ones.
 CASES = 3
 #: Pixels that the short side of a clip has at least.
 SHORT_SIDE = 160
 LINE = 2
+#: What tells scenes apart: two suites may use one id, and ask for the same pixels.
+SCENE = ("suite", "split", "case", "seed")
 
 
 def report(runs: str | Path, run: str | None, out: Path, allow_partial: bool = False, cases: int = CASES) -> Path:
@@ -33,7 +34,7 @@ def report(runs: str | Path, run: str | None, out: Path, allow_partial: bool = F
 
     Args:
         run: its name; None: as `Store.choose` says, with table1 as the default.
-        cases: how many of each split to show.
+        cases: how many of each suite and split to show.
     Raises:
         UserError: no such run, or a partial one without allow_partial.
     """
@@ -51,7 +52,7 @@ def report(runs: str | Path, run: str | None, out: Path, allow_partial: bool = F
         run=run,
         pocket=tables.is_pocket(manifest),
         tables=[(table, layout.blocks(table)) for table in built],
-        scenes=_scenes(store, manifest["jobs"], pd.DataFrame(rows), cases),
+        scenes=_scenes(store, manifest["jobs"], rows, cases),
         failures=_failures(rows),
         facts=_facts(manifest),
     )
@@ -59,33 +60,40 @@ def report(runs: str | Path, run: str | None, out: Path, allow_partial: bool = F
     return out
 
 
-def _scenes(store: Store, jobs: Sequence[dict[str, Any]], rows: pd.DataFrame, cases: int) -> list[dict[str, Any]]:
-    """The first cases of each split, each with the clips of its methods; a clip that is not there says so."""
-    scores = rows.set_index(["label", "job", "metric"])["value"]
+def _scenes(
+    store: Store, jobs: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]], cases: int
+) -> list[dict[str, Any]]:
+    """The first cases of each suite's splits, each with the clips of its methods; a clip that is not there says so."""
+    scores = {(row["label"], *map(row.get, SCENE), row["metric"]): row["value"] for row in rows}
     found: dict[tuple, dict[str, Any]] = {}
     for job in jobs:
-        key = (job["split"], job["case"], job["seed"])
+        key = tuple(map(job.get, SCENE))
         if key not in found:
-            if sum(split == job["split"] for split, *_ in found) == cases:
+            if sum(scene[:2] == key[:2] for scene in found) == cases:
                 continue
-            found[key] = {"split": job["split"], "case": job["case"], "seed": job["seed"], "prompt": "", "clips": []}
+            found[key] = {**dict(zip(SCENE, key, strict=True)), "prompt": "", "clips": []}
         clip: dict[str, Any] = {"label": tables.print_label(job["method"], job["label"]), "video": None, "scores": ""}
         if (facts := store.intact(job["job"])) is not None:
             asked = facts["spec"]["case"]
             found[key]["prompt"] = asked["prompt"]
             tracks = [np.array(subject["boxes"]) for subject in asked["subjects"]]
             clip["video"] = _playable(store.clip(job["job"]), tracks)
-            known = {name: scores.get((job["label"], job["job"], name)) for name in ("miou", "clip_sim")}
-            if not any(value is None or pd.isna(value) for value in known.values()):
+            known = {name: scores.get((job["label"], *key, name)) for name in ("miou", "clip_sim")}
+            if None not in known.values():
                 clip["scores"] = f"mIoU {100 * known['miou']:.1f} %, CLIP-SIM {known['clip_sim']:.1f}"
         found[key]["clips"].append(clip)
     return list(found.values())
 
 
 def _playable(video: np.ndarray, tracks: Sequence[np.ndarray]) -> str:
-    """A clip uint8 [F,H,W,3] with its boxes drawn in, as the base64 of an MP4 file."""
+    """A clip uint8 [F,H,W,3] with its boxes drawn in, as the base64 of an MP4 file.
+
+    A clip of another length than its boxes (another system's, failed for that) is shown without them.
+    """
     large = videos.enlarged(video, SHORT_SIDE)
     for number, track in enumerate(tracks):
+        if len(track) != len(video):
+            continue
         colour = BOX_COLOURS[number % len(BOX_COLOURS)].removeprefix("#")
         large[outlines(track, *large.shape[1:3])] = list(bytes.fromhex(colour))
     return base64.b64encode(videos.encode(large, lossless=False)).decode()
@@ -102,7 +110,7 @@ def outlines(track: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _failures(rows: Sequence[dict[str, Any]]) -> list[str]:
     return [
-        f"{row['label']}, case {row['case']}, seed {row['seed']}: {row['status']}"
+        f"{row['label']}, suite {row['suite']}, case {row['case']}, seed {row['seed']}: {row['status']}"
         for row in rows
         if row["metric"] in ("failed", "missing")
     ]

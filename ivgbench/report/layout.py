@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from ivgbench.report import paper
-from ivgbench.report.tables import COLUMNS, Table, ranks
+from ivgbench.report.tables import COLUMNS, CUT, Table, ranks
 
 FLOOR_LABEL = "Other captions"
 UNDEFINED = "–"
@@ -55,6 +55,8 @@ def splits(table: Table, seconds: bool) -> list[Block]:
                 text = number(line[column.key], column.decimals)
                 if column.key == "coverage" and text != UNDEFINED:
                     text = f"{text} ({line['covered_clips']:g})"
+                if column.key == "clip_sim" and line["captions_cut"]:
+                    text = f"{text} {CUT}"
                 low, high = (number(line[f"{column.key}_{end}"], column.decimals) for end in ("low", "high"))
                 row.append(
                     Cell(text, None if UNDEFINED in (low, high) else (low, high), int(places[column.key][index]))
@@ -79,6 +81,7 @@ VIDEO_COLUMNS_V2 = (("jedi_v2", "JEDi v2", 2, False), ("jedi_v2_unbiased", "JEDi
 def references(table: Table) -> list[Block]:
     """Table 2: a block per reference, frame encoders side by side."""
     video_columns = VIDEO_COLUMNS_V2 if "jedi_v2" in table.frame else VIDEO_COLUMNS
+    video_columns = video_columns if video_columns[0][0] in table.frame else ()
     keys = [key for key, *_ in (*SET_COLUMNS, *video_columns)]
     places = {key: ranks(table.frame, key, -1, ("reference", "encoder")) for key in keys}
     encoders = list(dict.fromkeys(table.frame["encoder"]))
@@ -87,13 +90,13 @@ def references(table: Table) -> list[Block]:
     made = []
     for reference, here in table.frame.groupby("reference", sort=False):
         rows = []
-        for label in dict.fromkeys(here["label"]):
-            lines = here[here["label"] == label]
-            row = [Cell(label)]
-            for index, line in lines.iterrows():
-                row += [_set_cell(line, *column, int(places[column[0]][index])) for column in SET_COLUMNS]
-            last = lines.iloc[-1]
-            row += [_set_cell(last, *column, int(places[column[0]][lines.index[-1]])) for column in video_columns]
+        # The methods stand in one order under every encoder; their labels need not differ in print.
+        for lines in zip(*(here[here["encoder"] == encoder].iterrows() for encoder in encoders), strict=True):
+            index, last = lines[-1]
+            row = [Cell(last["label"])]
+            for place, line in lines:
+                row += [_set_cell(line, *column, int(places[column[0]][place])) for column in SET_COLUMNS]
+            row += [_set_cell(last, *column, int(places[column[0]][index])) for column in video_columns]
             rows.append([*row, Cell(f"{last['n_videos']}/{last['n_expected']}")])
         made.append(Block(f"Against {reference}", header, rows))
     return made
@@ -101,7 +104,7 @@ def references(table: Table) -> list[Block]:
 
 def _set_cell(line: pd.Series, key: str, _: str, decimals: int, interval: bool, rank: int) -> Cell:
     text = number(line[key], decimals)
-    if key == "kid":
+    if key == "kid" and text != UNDEFINED:
         return Cell(f"{text} ± {number(line['kid_std'], decimals)}", None, rank)
     ends = tuple(number(line[f"{key}_{end}"], decimals) for end in ("low", "high")) if interval else (UNDEFINED,)
     return Cell(text, None if UNDEFINED in ends else ends, rank)

@@ -11,6 +11,8 @@ from ivgbench.report import paper
 from ivgbench.report.figures import contact_sheet
 from ivgbench.runs.store import Store
 
+#: What tells scenes apart, within a split.
+SCENE = ("suite", "case", "seed")
 #: Figure 1: the rows that it shows, and how many frames.
 TEASER, TEASER_FRAMES = ("plain", "mask-norm-tid"), 4
 
@@ -48,9 +50,10 @@ def _sheets(
     written = []
     for split in dict.fromkeys(job["split"] for job in jobs):
         mine = [job for job in jobs if job["split"] == split and case in (None, job["case"])]
-        mine = [job for job in mine if (job["case"], job["seed"]) == (mine[0]["case"], mine[0]["seed"])]
         if not mine:
             continue
+        first = [*map(mine[0].get, SCENE)]
+        mine = [job for job in mine if [*map(job.get, SCENE)] == first]
         clips, prompt = [], ""
         for job in mine:
             facts = store.intact(job["job"])
@@ -62,8 +65,12 @@ def _sheets(
             shown = np.arange(len(video))
             if methods is not None:
                 shown = np.linspace(0, len(video) - 1, min(TEASER_FRAMES, len(video))).round().astype(int)
-            tracks = [np.array(subject["boxes"])[shown] for subject in asked["subjects"]]
+            tracks = [np.array(subject["boxes"]) for subject in asked["subjects"]]
+            # Another system's clip may have another length than the case, and has failed for that: no boxes fit it.
+            tracks = [track[shown] for track in tracks if len(track) == len(video)]
             clips.append((paper.print_name(job["label"]), video[shown], tracks))
         title = f"{prompt}   ({split}, case {mine[0]['case']}, seed {mine[0]['seed']})"
         written.append(contact_sheet(clips, Path(out) / f"figure{number}-{split}.png", title))
+    if not written:
+        raise UserError(f"run {run!r} has no jobs; run it again with at least one method")
     return written

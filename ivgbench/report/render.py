@@ -65,7 +65,7 @@ def _markdown_cell(cell: Cell) -> str:
 _TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "↑": r"$\uparrow$", "↓": r"$\downarrow$", "–": "--",
+    "↑": r"$\uparrow$", "↓": r"$\downarrow$", "–": "--", "†": r"$\dagger$",
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from ivgbench.metrics import stats
 from ivgbench.metrics.clip_sim import attained
 from ivgbench.report import paper
 from ivgbench.report.clips import load, scored
+from ivgbench.report.together import join, runs_of
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ COLUMNS: tuple[Column, ...] = (
 COSTS = ("nfe", "backward", "seconds")
 #: Row metrics without which a clip is not scored.
 NEEDED = frozenset(name for column in COLUMNS for name in (column.value, *column.weight))
+#: Marks a CLIP-SIM with captions that CLIP reads the beginning of only.
+CUT = "†"
 #: Rows that are no method: they are not ranked.
 REFERENCES = (paper.GROUND_TRUTH, paper.FLOOR)
 _SPLITS = ["static", "dynamic"]
@@ -71,29 +74,39 @@ class Table:
 
 
 def table(
-    number: int, runs: str | Path = "results/runs", run: str | None = None, allow_partial: bool = False
+    number: int,
+    runs: str | Path = "results/runs",
+    run: str | Sequence[str] | None = None,
+    allow_partial: bool = False,
 ) -> pd.DataFrame:
     """A table of the paper, recomputed from stored results.
 
     Args:
         number: 1, or 2 (see `table2.build` for its columns).
         runs: the folder of runs.
-        run: the run's name; by default "table1" or "table2", or the only run there is.
+        run: the run's name; by default "table1" or "table2", or the only run there is. Several names: one table of all
+            their rows, if they can be compared (see `together`).
         allow_partial: compute from what is there when clips are missing or failed.
     Returns:
         Table 1: one row per split and method, the reference row last in its split. `split`, `method`, `label`; per
         metric `clip_sim` (100 x cosine), `coverage`, `miou`, `miou_all`, `ap50` (percent), `centroid_distance` (frame
         diagonals): the estimate, `_low` and `_high` (95 % bootstrap over cases, seeds averaged within a case) and `_n`
         (cases it stands on); `covered_clips`; `clip_sim_squash`, `clip_sim_shuffled` and `clip_sim_attained`; `nfe`,
-        `backward`, `seconds` per clip; `n_scored` and `n_expected` clips; `paper_clip_sim`, `paper_coverage` and
+        `backward`, `seconds` per clip; `captions_cut`: clips with a prompt that CLIP reads the beginning of only;
+        `n_scored` and `n_expected` clips; `paper_clip_sim`, `paper_coverage` and
         `paper_miou`.
     Raises:
-        UserError: an unknown table or run, or a partial run without allow_partial.
+        UserError: an unknown table or run, a partial run without allow_partial, or runs that cannot be compared.
     """
     return build(number, runs, run, allow_partial).frame
 
 
-def build(number: int, runs: str | Path = "results/runs", run: str | None = None, allow_partial: bool = False) -> Table:
+def build(
+    number: int,
+    runs: str | Path = "results/runs",
+    run: str | Sequence[str] | None = None,
+    allow_partial: bool = False,
+) -> Table:
     """The same with everything that is printed around it."""
     if number == 2:
         from ivgbench.report import table2  # here, because it needs `Table` from this file
@@ -101,7 +114,8 @@ def build(number: int, runs: str | Path = "results/runs", run: str | None = None
         return table2.build(runs, run, allow_partial)
     if number != 1:
         raise UserError(f"there is no table {number}; known: 1, 2")
-    rows, manifest = load(number, runs, run)
+    loaded = [load(number, runs, one) for one in named(run)]
+    rows, manifest = loaded[0] if len(loaded) == 1 else join(loaded)
     name = manifest["run"]
     entries, rows = pd.DataFrame(manifest["jobs"]), pd.DataFrame(rows)
     if entries.empty:
@@ -114,6 +128,11 @@ def build(number: int, runs: str | Path = "results/runs", run: str | None = None
     frame = pd.DataFrame(lines)
     title = f"Table 1. Conditional evaluation{', pocket lab' if is_pocket(manifest) else ''}"
     return Table(number, title, name, frame, _floors(clips), _notes(manifest, clips), partial)
+
+
+def named(run: str | Sequence[str] | None) -> list[str | None]:
+    """The runs that are meant, each once; [None] for the default one."""
+    return [run] if run is None or isinstance(run, str) else list(dict.fromkeys(run))
 
 
 def ordered(values: Sequence[str], first: Sequence[str]) -> list[str]:
@@ -165,6 +184,7 @@ def _measures(clips: pd.DataFrame) -> dict[str, float]:
     line["covered_clips"] = float(clips["covered"].sum())
     for name in ("clip_sim_squash", "clip_sim_shuffled", *COSTS):
         line[name] = float(clips[name].mean()) if name in clips else np.nan
+    line["captions_cut"] = float(clips["caption_cut"].sum()) if "caption_cut" in clips else 0.0
     return line
 
 
@@ -212,12 +232,15 @@ def ranks(frame: pd.DataFrame, key: str, better: int, by: Sequence[str] = ("spli
 
 def _notes(manifest: Mapping[str, Any], clips: pd.DataFrame) -> tuple[str, ...]:
     """What the numbers are: models, suites, definitions."""
-    models = [f"{name} {spell(manifest[name])}" for name in ("backbone", "detector", "clip") if manifest.get(name)]
+    several = runs_of(manifest) if len(runs_of(manifest)) > 1 else []
+    names = ("detector", "clip") if several else ("backbone", "detector", "clip")
+    models = [f"{name} {spell(manifest[name])}" for name in names if manifest.get(name)]
     seeds = sorted(clips["seed"].unique())
     pocket = "The pocket lab is for relative statements about methods. " if is_pocket(manifest) else ""
     return (
         f"{pocket}Models: {'; '.join(models)}. Suites: {', '.join(ordered(clips['suite'], []))}. "
         f"Seeds: {', '.join(str(seed) for seed in seeds)}.",
+        *origins(several),
         f"Ranges: 95 % percentile bootstrap over cases, {stats.RESAMPLES} resamples, seeds averaged within a case. "
         "Best and second best method of a split are marked; the reference is not ranked.",
         "CoV: clips with the subject detected in more than half of the frames. mIoU: volume IoU over covered clips "
@@ -227,12 +250,35 @@ def _notes(manifest: Mapping[str, Any], clips: pd.DataFrame) -> tuple[str, ...]:
         "asked boxes drawn by the pocket world, its ceiling. Attained: (CLIP-SIM - own floor) / (ceiling - own floor).",
         "n: clips scored / expected. NFE: guided network evaluations per clip. s: seconds per clip, measured; all "
         "other columns repeat exactly.",
+        *_cut_captions(clips),
     )
+
+
+def origins(several: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Of several runs, what each brings: a note, or none."""
+    parts = []
+    for one in several:
+        labels = ", ".join(dict.fromkeys(entry["label"] for entry in one["jobs"]))
+        parts.append(f"{one['run']} (backbone {spell(one.get('backbone'))}): {labels}")
+    return (f"Runs: {'; '.join(parts)}.",) if parts else ()
+
+
+def _cut_captions(clips: pd.DataFrame) -> list[str]:
+    """What the mark means, if there is one."""
+    cut = clips[clips["caption_cut"] == 1] if "caption_cut" in clips else clips[:0]
+    if cut.empty:
+        return []
+    cases = list(dict.fromkeys(cut["case"]))
+    return [
+        f"{CUT} The prompts of {len(cases)} cases ({len(cut)} clips; the first is {cases[0]}) are longer than CLIP "
+        "reads: these CLIP-SIMs judge their beginning only."
+    ]
 
 
 def is_pocket(manifest: Mapping[str, Any]) -> bool:
     """Whether the pocket lab made the clips, or judged them: its numbers are always labelled."""
-    return any(spell(manifest.get(name)).startswith("pocket") for name in ("backbone", "detector"))
+    models = [one.get(name) for one in runs_of(manifest) for name in ("backbone", "detector")]
+    return any(spell(model).startswith("pocket") for model in models)
 
 
 def spell(value: Any) -> str:

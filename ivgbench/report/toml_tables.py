@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ivgbench.errors import UserError
+from ivgbench.texts import read_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,9 +24,10 @@ _NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true o
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
     """A TOML file. UserError when it cannot be read."""
+    text = read_text(path, what)
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as fault:
         raise UserError(f"{path}: cannot read {what}: {fault}") from None
 
 

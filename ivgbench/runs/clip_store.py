@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ivgbench.files import file_sha256, write_atomic, write_json
+from ivgbench.files import file_sha256, write_atomic
 from ivgbench.runs import video as videos
-
-
-class Damaged(Exception):
-    """A stored file does not have the content it was written with."""
+from ivgbench.runs.records import Damaged, read_record, write_record
 
 
 class ClipStore:
@@ -44,7 +40,7 @@ class ClipStore:
             "pixel_sha256": videos.pixel_sha256(video),
             "shape": list(video.shape),
         }
-        write_json(self._sidecar_path(job), sidecar)
+        write_record(self._sidecar_path(job), sidecar)
         self.clear_failure(job)
         return sidecar
 
@@ -54,17 +50,14 @@ class ClipStore:
         Raises:
             Damaged: the files are there, but not as they were written.
         """
-        sidecar, video = self._sidecar_path(job), self.video_path(job)
-        if not sidecar.exists():
-            return None
         try:
-            facts = json.loads(sidecar.read_text(encoding="utf-8"))
-            expected = facts["video_sha256"]
-        except (ValueError, KeyError, TypeError) as fault:
-            raise Damaged(f"{sidecar} is not a sidecar ({type(fault).__name__})") from None
+            facts = read_record(self._sidecar_path(job))
+        except FileNotFoundError:
+            return None
+        video = self.video_path(job)
         if not video.exists():
             raise Damaged(f"{video} is gone")
-        if file_sha256(video) != expected:
+        if file_sha256(video) != facts["video_sha256"]:
             raise Damaged(f"{video} does not have the hash it was written with")
         return facts
 
@@ -80,7 +73,7 @@ class ClipStore:
         facts = self.sidecar(job)
         if facts is None:
             raise Damaged(f"{self.video_path(job)} does not exist")
-        video = videos.decode(self.video_path(job))
+        video = videos.decode_own(self.video_path(job))
         if videos.pixel_sha256(video) != facts["pixel_sha256"]:
             raise Damaged(f"{self.video_path(job)} decodes to other pixels than were stored")
         return video
@@ -92,7 +85,7 @@ class ClipStore:
 
     def fail(self, job: str, reason: str, facts: Mapping[str, Any]) -> None:
         """Records why a job has no clip. The next run tries it again."""
-        write_json(self._failed_path(job), {**facts, "job": job, "reason": reason})
+        write_record(self._failed_path(job), {**facts, "job": job, "reason": reason})
 
     def clear_failure(self, job: str) -> None:
         self._failed_path(job).unlink(missing_ok=True)
@@ -101,11 +94,11 @@ class ClipStore:
         """Why the last attempt at a job failed, on one line; None when there was no failure."""
         path = self._failed_path(job)
         try:
-            return " ".join(str(json.loads(path.read_text(encoding="utf-8"))["reason"]).split())
+            return " ".join(str(read_record(path)["reason"]).split())
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError):
-            return f"{path} is damaged"
+        except Damaged as fault:
+            return str(fault)
 
 
 def each_done(store: ClipStore, jobs: list[str], say: Callable[[str], None]) -> dict[str, dict[str, Any]]:

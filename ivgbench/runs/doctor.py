@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +10,9 @@ import numpy as np
 
 from ivgbench import suites
 from ivgbench.errors import UserError
+from ivgbench.extras import extra_of, is_there
 from ivgbench.generator import sources
+from ivgbench.registry import DETECTORS, FRAME_ENCODERS, METHODS, VIDEO_ENCODERS
 from ivgbench.runs import video
 from ivgbench.runs.environment import environment
 
@@ -24,8 +25,8 @@ class Finding(NamedTuple):
     remedy: str = ""
 
 
-#: Modules that a part of the work needs, and the extra that installs them.
-NEEDED = {"torch": "gen", "diffusers": "gen", "transformers": "gen", "open_clip": "metrics", "ultralytics": "metrics"}
+#: Modules that generating and measuring need; extras of the package bring them.
+NEEDED = ("torch", "diffusers", "transformers", "open_clip", "ultralytics")
 #: The pocket lab's files that are no part of its backbone.
 JUDGES = (
     "clip/bpe_simple_vocab.txt.gz",
@@ -43,16 +44,16 @@ def examine(runs: Path) -> list[Finding]:
     """All checks, in reading order."""
     about = environment()
     findings = [Finding(name, str(about[name])) for name in ("ivgbench", "python", "system", "cpus", "commit")]
-    for module, extra in NEEDED.items():
+    for module in NEEDED:
         version = about["open-clip-torch" if module == "open_clip" else module]
-        found = find_spec(module) is not None
-        remedy = "" if found else f"pip install 'ivgbench[{extra}]'"
+        found = is_there(module)
+        remedy = "" if found else f'pip install "ivgbench[{extra_of(module)}]"'
         findings.append(Finding(module, str(version) if found else "not installed", remedy))
-    return [*findings, _device(), _backbone(), _judges(), _suites(), _codec(), _disk(runs)]
+    return [*findings, _device(), _backbone(), _judges(), _suites(), _codec(), _disk(runs), *_plugins()]
 
 
 def _device() -> Finding:
-    if find_spec("torch") is None:
+    if not is_there("torch"):
         return Finding("device", "unknown without torch")
     import torch
 
@@ -90,6 +91,27 @@ def _codec() -> Finding:
 
 
 def _disk(runs: Path) -> Finding:
+    if runs.exists() and not runs.is_dir():
+        return Finding("disk", f"{runs} is no folder", "name another folder with --runs")
     place = next(path for path in (runs.resolve(), *runs.resolve().parents) if path.exists())
     free = shutil.disk_usage(place).free / 2**30
     return Finding("disk", f"{free:.1f} GiB free at {place}", "" if free > 1 else "free some space")
+
+
+def _plugins() -> list[Finding]:
+    """What other packages add, each loaded once."""
+    found = []
+    for registry in (METHODS, DETECTORS, FRAME_ENCODERS, VIDEO_ENCODERS):
+        for name in registry.plugins():
+            what = f"plug-in: {registry.kind} {name}"
+            try:
+                registry.get(name)
+                if registry is METHODS:
+                    from ivgbench.generator.methods.base import resolve
+
+                    resolve(name)
+                found.append(Finding(what, "can be imported"))
+            except UserError as fault:
+                found.append(Finding(what, "broken", str(fault)))
+        found += [Finding(f"plug-in: {registry.kind}", "left out", line) for line in registry.left_out()]
+    return found

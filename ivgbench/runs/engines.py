@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from ivgbench.errors import UserError
+from ivgbench.extras import missing
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ def failure_of(fault: Exception) -> Failure:
     """An exception as an outcome that can leave its process."""
     if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT):
         return Failure(f"disk full: {fault.filename or fault.strerror}", traceback.format_exc(), "disk")
+    if isinstance(fault, ImportError):
+        fault = missing(fault) or fault
     if isinstance(fault, UserError):
         return Failure(str(fault), traceback.format_exc(), "user")
     reason = " ".join(f"{type(fault).__name__}: {fault}".split())

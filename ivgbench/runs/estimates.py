@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from ivgbench.errors import UserError
+from ivgbench.plugins import PluginFault
 from ivgbench.runs.identity import GROUND_TRUTH, Job
 from ivgbench.runs.planning import Plan
 
@@ -62,6 +63,7 @@ class Row(NamedTuple):
     """A method's part of a plan. evaluations, backward: of all its jobs; hours: of those still to do (0 without a GPU).
 
     peak, offloaded: most bytes on the device in any of its jobs, without and with --offload.
+    uncounted: why the jobs of a plug-in cannot be counted; all that is counted of them is then 0.
     """
 
     label: str
@@ -72,6 +74,7 @@ class Row(NamedTuple):
     hours: float
     peak: int
     offloaded: int
+    uncounted: str = ""
 
 
 def rows(plan: Plan, done: set[str], cost_of: Callable[[Job], Cost], device: Gpu | None) -> list[Row]:
@@ -88,7 +91,11 @@ def rows(plan: Plan, done: set[str], cost_of: Callable[[Job], Cost], device: Gpu
             if job.method == GROUND_TRUTH:
                 continue
             kind = (job.case.frames, len(job.case.subjects))
-            cost = costs[kind] if kind in costs else costs.setdefault(kind, cost_of(job))
+            try:
+                cost = costs[kind] if kind in costs else costs.setdefault(kind, cost_of(job))
+            except PluginFault as fault:
+                row = Row(label, row.jobs, row.done, 0, 0, 0.0, 0, 0, str(fault))
+                break
             row = row._replace(
                 evaluations=row.evaluations + cost.evaluations,
                 backward=row.backward + cost.backward,
@@ -106,8 +113,15 @@ def total(every: list[Row]) -> Row:
     return Row("total", *sums, max(row.peak for row in every), max(row.offloaded for row in every))
 
 
+def counts(row: Row) -> list[str]:
+    """Jobs, done, evaluations and backward passes as text."""
+    return [str(row.jobs), str(row.done), *(["?", "?"] if row.uncounted else map(str, row[3:5]))]
+
+
 def spelled(row: Row, device: Gpu) -> list[str]:
     """Hours, and GB without and with --offload, as text; "!" marks what does not fit."""
+    if row.uncounted:
+        return ["?", "?", "?"]
     sizes = [size / 1e9 for size in (row.peak, row.offloaded)]
     fits = [f"{size:.1f}{'' if size < device.memory else ' !'}" for size in sizes]
     return [f"{row.hours:.2f}", *fits]

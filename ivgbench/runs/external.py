@@ -1,4 +1,4 @@
-"""Videos of any other system: files named after a suite's cases become the clips of a run that is only measured."""
+"""Videos of any other system: files matched with a suite's cases become the clips of a run that is only measured."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ivgbench.runs import video as videos
 from ivgbench.runs.identity import EXTERNAL, Entry, Job
 from ivgbench.runs.judging import with_judges
 from ivgbench.runs.lab import Facts
+from ivgbench.runs.matching import Matches, by_manifest, by_name, shown
 from ivgbench.runs.planning import Plan, split_of
 from ivgbench.runs.progress import log
 from ivgbench.runs.spec import MethodSpec, RunSpec
@@ -20,66 +21,81 @@ from ivgbench.runs.store import Store
 
 
 def import_videos(
-    folder: Path,
+    folder: Path | None,
     suite: Suite,
     label: str,
     store: Store,
-    detector: str | None = None,
-    clip: str | None = None,
-    references: tuple[str, ...] = (),
+    manifest: Path | None = None,
+    **judges: Any,
 ) -> Plan:
-    """Copies a folder's videos (CASE_ID.mp4 and the like) into the store, and plans their run.
+    """Copies videos into the store, and plans their run; `matching` says which video is of which case.
 
-    A case without a readable video is a failed job with its reason, as anywhere else. What the videos cost is unknown.
+    A case without a readable video is a failed job with its reason, as anywhere else. The plan's notes name every file
+    that was not used. Samples of a case are its seeds: each case is expected to have all that any case has. What the
+    videos cost is unknown.
 
     Args:
-        detector, clip, references: as in `RunSpec`.
+        folder: of videos named after cases; may be None with a manifest. manifest: CSV or JSONL of case and file.
+        judges: fields of `RunSpec` (detector, clip, references and their encoders).
     Raises:
         UserError: no such folder, not one video in it that is named after a case, or judges that do not fit the suite.
     """
-    if not folder.is_dir():
-        raise UserError(f"--videos {folder}: there is no such folder")
-    files = [path for path in sorted(folder.iterdir()) if videos.is_video(path)]
-    present = {case.id: [path for path in files if path.stem == case.id] for case in suite.cases}
-    if not any(present.values()):
-        raise UserError(
-            f"--videos {folder}: no video is named after a case of {suite.name}, e.g. {suite.cases[0].id}.mp4 "
-            f"(one of {', '.join(videos.SUFFIXES)})"
-        )
-    asked = RunSpec(
-        "score",
-        (MethodSpec(EXTERNAL, label=label),),
-        EXTERNAL,
-        (suite.name,),
-        detector=detector,
-        clip=clip,
-        references=references,
-    )
-    asked = with_judges(asked, [suite])
-    reference_sets.check(references)
-    entries = tuple(_import(case, present[case.id], suite, label, store, folder) for case in suite.cases)
+    found = _match(folder, manifest, suite)
+    seeds = found.samples()
+    row = MethodSpec(EXTERNAL, label=label)
+    asked = with_judges(RunSpec("score", (row,), EXTERNAL, (suite.name,), seeds=tuple(seeds), **judges), [suite])
+    reference_sets.check(asked.references)
+    entries = tuple(_import(case, seed, found, suite, label, store) for case in suite.cases for seed in seeds)
     made_of = MethodSpec(EXTERNAL, {"videos": [entry.job.weights for entry in entries]}, label)
     spec = replace(asked, methods=(made_of,)).named_by_content("score")
-    return Plan(spec, Facts(EXTERNAL, "", 0, 0.0, suite.frames, None), {suite.name: suite}, entries)
+    facts = Facts(EXTERNAL, "", 0, 0.0, suite.frames, None)
+    return Plan(spec, facts, {suite.name: suite}, entries, tuple(found.notes()))
 
 
-def _import(case: Case, paths: list[Path], suite: Suite, label: str, store: Store, folder: Path) -> Entry:
+def _match(folder: Path | None, manifest: Path | None, suite: Suite) -> Matches:
+    """UserError when nothing says where the videos are, or not one of them is of a case."""
+    if manifest is not None:
+        found, source = by_manifest(manifest, suite, folder), f"--manifest {manifest}"
+        if not found.files:
+            why = [*found.faults.values(), *found.notes(), "it is empty"][0]
+            raise UserError(f"{source}: it names no video of a case of {suite.name}; {why}")
+    elif folder is not None:
+        found, source = by_name(folder, suite), f"--videos {folder}"
+        if not found.files:
+            why = "".join(f"; {note}" for note in found.notes()[:1])
+            raise UserError(
+                f"{source}: no video is named after a case of {suite.name}, e.g. {suite.cases[0].id}.mp4, or after its "
+                f"prompt (one of {', '.join(videos.SUFFIXES)}){why}"
+            )
+    else:
+        raise UserError("where are the videos? give --videos FOLDER, or --manifest FILE")
+    return found
+
+
+def _import(case: Case, seed: int, found: Matches, suite: Suite, label: str, store: Store) -> Entry:
     fault, clip = None, None
+    paths = found.files.get((case.id, seed), [])
     if len(paths) == 1:
         try:
             clip = videos.decode(paths[0])
         except UserError as error:
             fault = str(error)
+    elif paths:
+        fault = f"several videos: {', '.join(map(shown, paths))}"
     else:
-        fault = f"several videos: {', '.join(p.name for p in paths)}" if paths else f"no video {case.id}.* in {folder}"
+        name = f"{case.id}-{seed}" if seed else case.id
+        fault = found.faults.get((case.id, seed), f"no video {name}.* in {found.source}")
     # What could not be read is told apart by why: two systems that lack a case are two jobs, each with its reason.
     pixels = f"none: {fault}" if clip is None else videos.pixel_sha256(clip)
-    job = Job(case, EXTERNAL, {}, {}, 1, EXTERNAL, pixels, None, 0, 0.0, None, 0, "uint8")
+    job = Job(case, EXTERNAL, {}, {}, 1, EXTERNAL, pixels, None, 0, 0.0, None, seed, "uint8")
     entry = Entry(job, suite.name, case, label, split_of(suite, case))
-    if clip is None:
-        log(f"failed: {entry.describe()}: {fault}")
-        store.fail(job.id, fault, {"spec": job.identity()})
-    else:
+    if clip is not None:
         facts: dict[str, Any] = {"spec": job.identity(), "nfe": None, "backward": None, "seconds": None}
-        store.save_clip(job.id, clip, {**facts, "file": paths[0].name})
+        try:
+            store.save_clip(job.id, clip, {**facts, "file": shown(paths[0])})
+            return entry
+        except UserError as error:  # a size that cannot be stored
+            fault = f"{shown(paths[0])}: {error}"
+    log(f"failed: {entry.describe()}: {fault}")
+    store.fail(job.id, fault, {"spec": job.identity()})
     return entry

@@ -18,7 +18,7 @@ POCKET: dict[str, Any] = {
     "video_encoder": "pocket",
 }
 #: Peekaboo's detector, the CLIP of most published CLIP-SIMs, FID's own network. JEDi's encoder is read from the user's
-#: files, so it has no default.
+#: files, so it has no default: FID and KID stand alone where none is named.
 PUBLISHED: dict[str, Any] = {
     "detector": "owlvit",
     "clip": "ViT-B-16-quickgelu/openai",
@@ -30,8 +30,7 @@ def with_judges(spec: RunSpec, suites: Iterable[Suite]) -> RunSpec:
     """The spec with every judge named. The pocket lab judges what it made, and clips of what it can tell apart.
 
     Raises:
-        UserError: the pocket detector is to judge a phrase that it has no class for; references without a video
-            encoder.
+        UserError: the pocket detector is to judge a phrase that it has no class for.
     """
     cases = [case for suite in suites for case in suite.cases[: spec.cases]]
     strange = _strange(cases)
@@ -42,10 +41,6 @@ def with_judges(spec: RunSpec, suites: Iterable[Suite]) -> RunSpec:
         raise UserError(
             f"case {case}: the pocket detector does not know {phrase!r}; it knows a colour and a shape, such as "
             f"'red star': ask for another subject, or name another detector"
-        )
-    if spec.references and spec.video_encoder is None:
-        raise UserError(
-            f"run {spec.name!r}: references need a video_encoder in the run's spec (see benchmarks/table2.toml)"
         )
     return spec
 

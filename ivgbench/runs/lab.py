@@ -16,7 +16,9 @@ import numpy as np
 
 from ivgbench.cases import Case
 from ivgbench.errors import UserError
+from ivgbench.plugins import PluginFault, broken
 from ivgbench.registry import DETECTORS, FRAME_ENCODERS, METHODS, VIDEO_ENCODERS, Registry
+from ivgbench.runs import devices
 from ivgbench.runs.identity import GROUND_TRUTH, Job
 from ivgbench.runs.spec import RunSpec
 
@@ -64,14 +66,8 @@ class Lab:
         self.requested, self.offload = device, offload
 
     def device(self) -> str:
-        """The device that "auto" means on this machine."""
-        import torch
-
-        if self.requested != "auto":
-            if self.requested.startswith("cuda") and not torch.cuda.is_available():
-                raise UserError(f"--device {self.requested}: torch finds no GPU; use --device cpu")
-            return self.requested
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        """The device that is meant, see `devices.chosen`."""
+        return devices.chosen(self.requested)
 
     def default_workers(self) -> int:
         """One worker per CPU; one in all on a GPU, where each would hold its own copy of the weights."""
@@ -98,17 +94,23 @@ class Lab:
 
         name, preset = sources.preset(spec.backbone)
         try:
-            weights = sources.weights_hash(sources.locate(spec.backbone))
+            folder = sources.locate(spec.backbone)
         except UserError:
             if needed or preset.hub_id is None:
                 raise
             weights = ""
+        else:
+            sources.require_vae(folder)
+            weights = sources.weights_hash(folder)
         size = None if preset.height is None else (preset.height, preset.width)
         revision = sources.revision(spec.backbone)
         return Facts(name, weights, preset.steps, preset.guidance, preset.frames, size, revision)
 
     def costs(self, spec: RunSpec) -> Callable[[Job], Cost]:
-        """A function: job -> what its clip costs, without weights; see `ivgbench.generator.cost`."""
+        """A function: job -> what its clip costs, without weights; see `ivgbench.generator.cost`.
+
+        The function raises PluginFault where a plug-in's method cannot be counted.
+        """
         import torch
 
         from ivgbench.generator import sources
@@ -123,9 +125,35 @@ class Lab:
             if job.dtype not in costs:
                 costs[job.dtype] = Costs(architecture, preset, getattr(torch, job.dtype))
             config = resolve(job.method, job.options)
-            return costs[job.dtype].of(config, job.case, job.steps, job.guidance_scale)
+            try:
+                return costs[job.dtype].of(config, job.case, job.steps, job.guidance_scale)
+            except Exception as fault:
+                if isinstance(fault, UserError) or job.method not in METHODS.plugins():
+                    raise
+                # It may look at the values of tensors, which have none here.
+                raise broken(METHODS.called(job.method), "does not run on the meta device", fault) from fault
 
         return cost
+
+    def check(self, spec: RunSpec, jobs: Sequence[Job]) -> None:
+        """Refuses jobs that cannot be made, by the backbone's small files alone; without them it says nothing.
+
+        Raises:
+            UserError: the first case whose subject is never read, or steps that the scheduler cannot make.
+        """
+        from ivgbench.generator import sources
+        from ivgbench.generator.foresight import Foresight
+        from ivgbench.generator.methods.base import resolve
+
+        try:
+            sources.locate(spec.backbone)
+        except UserError:
+            return
+        foresight = Foresight(spec.backbone)
+        for job in jobs:
+            if job.method != GROUND_TRUTH:
+                config = resolve(job.method, job.options)
+                foresight.check(config, job.case, job.steps, job.scheduler, job.prompt_suffix)
 
     def resolve(self, method: str, options: dict[str, Any]) -> Resolved:
         """Canonical name, every option with its value, algorithm version. UserError for unknown names and options."""
@@ -180,7 +208,7 @@ class Lab:
 
         name: a detector's, or NAME:SOURCE for another folder, file or hub id.
         """
-        return self._load(DETECTORS, name)
+        return self._load(DETECTORS, name, "detect")
 
     def clip(self, name: str) -> Any:
         """An object with `.id`, `.embed_video(video) -> [F,D]` and `.embed_text(texts) -> [N,D]`, of unit length."""
@@ -190,16 +218,18 @@ class Lab:
 
     def frame_encoder(self, name: str, clip: str) -> Any:
         """An object with `.id` and `.embed_video(video) -> [F,D]`; "clip" is the run's own CLIP model."""
-        return self.clip(clip) if name == "clip" else self._load(FRAME_ENCODERS, name)
+        return self.clip(clip) if name == "clip" else self._load(FRAME_ENCODERS, name, "embed_video")
 
     def video_encoder(self, name: str) -> Any:
         """An object with `.id` and `.embed_clip(video) -> [D]`."""
-        return self._load(VIDEO_ENCODERS, name)
+        return self._load(VIDEO_ENCODERS, name, "embed_clip")
 
-    def _load(self, registry: Registry, name: str) -> Any:
-        """Loads "NAME", or "NAME:FILE,FILE" for weights that lie in files of the user's."""
+    def _load(self, registry: Registry, name: str, does: str) -> Any:
+        """Loads "NAME", or "NAME:FILE,FILE" for weights in files of the user's. `does`: its method that is called."""
         kind, _, files = name.partition(":")
         make, files = registry.get(kind), files.split(",") if files else []
+        if kind in registry.plugins():
+            return _of_plugin(registry.called(kind), make, files, self.device(), does)
         try:
             signature(make).bind(*files, device=self.device())
         except TypeError as fault:
@@ -207,6 +237,19 @@ class Lab:
                 f"the {registry.kind} {name!r}: {fault}; write {kind}:{','.join(_files_of(make))}"
             ) from None
         return make(*files, device=self.device())
+
+
+def _of_plugin(what: str, make: Any, files: Sequence[str], device: str, does: str) -> Any:
+    """What a stranger's maker makes of its files; PluginFault when it cannot, or when that is no judge."""
+    try:
+        made = make(*files, device=device)
+    except UserError:
+        raise
+    except Exception as fault:  # a stranger's code can raise anything
+        raise broken(what, f"cannot be made of {list(files)} and device={device!r}", fault) from fault
+    if not isinstance(getattr(made, "id", None), str) or not callable(getattr(made, does, None)):
+        raise PluginFault(f"{what} makes a {type(made).__name__}; it must have an `id`, a text, and `{does}`")
+    return made
 
 
 def _files_of(make: Any) -> list[str]:

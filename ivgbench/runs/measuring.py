@@ -38,8 +38,8 @@ class Observer:
     def look(self, item: Look | str) -> None:
         """Caches what the models say of a clip, or of a text."""
         if isinstance(item, str):
-            features = self.clip.embed_text([item])[0]
-            self.store.save_arrays(self.clip.id, scoring.text_key(item), {"text": np.asarray(features)})
+            arrays = {"text": np.asarray(self.clip.embed_text([item])[0]), "cut": np.asarray(self.clip.cuts(item))}
+            self.store.save_arrays(self.clip.id, scoring.text_key(item), arrays)
             return
         video = self.store.clip(item.job)
         pixels = self.store.sidecar(item.job)["pixel_sha256"]
@@ -67,7 +67,7 @@ def measure(
     """
     jobs = {entry.job.id: entry.job for entry in entries}
     texts = {case.prompt for suite in plan.suites.values() for case in suite.cases}
-    unread = [text for text in sorted(texts) if store.arrays(judges.clip, scoring.text_key(text)) is None]
+    unread = [text for text in sorted(texts) if "cut" not in (store.arrays(judges.clip, scoring.text_key(text)) or {})]
     looks = [look for look in (_to_look(store, judges, jobs[job], facts) for job, facts in done.items()) if look]
     items = [*unread, *looks]
     start = partial(Observer, store, lab, plan.spec.detector, plan.spec.clip)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -94,7 +95,9 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
                         source=spec.backbone,
                     )
                     entries.append(Entry(job, suite.name, case, one.label or resolved.method, split))
-    return Plan(spec, facts, suites, tuple(entries), tuple(notes))
+    plan = Plan(spec, facts, suites, tuple(entries), tuple(notes))
+    lab.check(spec, plan.jobs)
+    return plan
 
 
 def _sampling(spec: RunSpec, one: MethodSpec, facts: Facts) -> dict[str, Any]:
@@ -110,7 +113,8 @@ def shard_of(jobs: tuple[Job, ...], shard: str | None) -> tuple[Job, ...]:
     """Every n-th job from the i-th on, for shard "i/n" with i from 0: the n shards make up the whole."""
     if shard is None:
         return jobs
-    index, slash, count = shard.partition("/")
-    if not (slash and index.isdigit() and count.isdigit() and int(index) < int(count)):
+    written = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", shard)
+    index, count = map(int, written.groups()) if written else (0, 0)
+    if index >= count:
         raise UserError(f"--shard {shard!r}: write i/n with i from 0 to n-1, e.g. 0/2 and 1/2")
-    return jobs[int(index) :: int(count)]
+    return jobs[index::count]

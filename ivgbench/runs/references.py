@@ -1,38 +1,32 @@
 """What clips are compared with, for FID, KID and JEDi: sets of real videos, or of videos that the pocket world draws.
 
-A source is "world" (the pocket world's own clips), "suite" (the cases of the run's suites, drawn), or a folder.
+A source is "world" (the pocket world's own clips), "suite" (the cases of the run's suites, drawn), a folder of videos
+(./world where it is called like one of these), or a file of statistics (.npz, for FID alone).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ivgbench.cases import Case, Suite
+from ivgbench.cases import Case
 from ivgbench.errors import UserError
-from ivgbench.files import digest, file_sha256
-from ivgbench.runs import video as videos
+from ivgbench.files import digest
+from ivgbench.runs import reference_folders, reference_statistics
+from ivgbench.runs.progress import log
+from ivgbench.runs.reference_folders import FileVideo
+from ivgbench.runs.reference_statistics import Statistics
 
 if TYPE_CHECKING:
-    from ivgbench.runs.spec import RunSpec
+    from ivgbench.runs.planning import Plan
+    from ivgbench.runs.store import Store
 
 DRAWN = ("world", "suite")
-
-
-@dataclass(frozen=True)
-class FileVideo:
-    """A video file. `key`: hash of its bytes."""
-
-    path: Path
-    key: str
-
-    def load(self) -> np.ndarray:
-        """uint8 [F,H,W,3]. UserError when it cannot be read."""
-        return videos.decode(self.path)
 
 
 @dataclass(frozen=True)
@@ -58,24 +52,78 @@ class ReferenceSet(NamedTuple):
     """Videos in no particular order, and their `floor`: as many others of the same source as a method has.
 
     What the floor scores against the set is what no method can be expected to beat. It is empty where the source has
-    no more videos.
+    no more videos. A source of `statistics` has no videos at all. unreadable, copies: what of a folder does not count,
+    as in `reference_folders.Found`.
     """
 
     name: str
-    videos: tuple[Video, ...]
-    floor: tuple[Video, ...]
+    videos: tuple[Video, ...] = ()
+    floor: tuple[Video, ...] = ()
+    statistics: Statistics | None = None
+    unreadable: Mapping[str, str] = MappingProxyType({})
+    copies: Mapping[str, str] = MappingProxyType({})
 
 
-def gather(source: str, floor: int, spec: RunSpec, suites: Iterable[Suite], lab: Any) -> ReferenceSet:
+def named(sources: Iterable[str]) -> dict[str, str]:
+    """Different sources -> the names they go by: as much of the end of a path as tells it from the others.
+
+    A folder that is named twice, by whatever path, counts once.
+    """
+    paths: dict[Path, str] = {}
+    for source in sources:
+        if source not in DRAWN:
+            paths.setdefault(Path(source).resolve(), source)
+    names = {source: source for source in sources if source in DRAWN}
+    for path, source in paths.items():
+        others = [other.parts for other in paths if other != path] + [(name,) for name in DRAWN]
+        length = 1
+        while length < len(path.parts) and any(path.parts[-length:] == other[-length:] for other in others):
+            length += 1
+        names[source] = "/".join(path.parts[-length:]).replace("//", "/")
+    return {source: names[source] for source in sources if source in names}
+
+
+def gather(source: str, name: str, floor: int, plan: Plan, store: Store, lab: Any, engine: Any) -> ReferenceSet:
     """Picks a spec's `reference_videos` of a source, and `floor` others. The same choice every time.
 
     Raises:
-        UserError: no such folder, or fewer than two videos in it.
+        UserError: no such folder, fewer than two videos in it that can be read, statistics that are none; in a
+            `strict` run a video that cannot be read.
     """
-    if source not in DRAWN:
-        return _from_folder(Path(source), floor, spec)
+    spec = plan.spec
+    if source in DRAWN:
+        return _drawn(source, floor, plan, lab)
+    if source.endswith(reference_statistics.SUFFIX):
+        return ReferenceSet(name, statistics=reference_statistics.load(Path(source)))
+    total = spec.reference_videos + floor
+    order = np.random.default_rng(spec.reference_seed).permutation
+    found = reference_folders.find(Path(source), order, total, store, lab, engine)
+    for place, reason in found.unreadable.items():
+        log(f"reference {name}: left out: {place}: {reason}")
+    for place, first in found.copies.items():
+        log(f"reference {name}: left out: {place} is a copy of {first}")
+    if found.unreadable or found.copies:
+        log(f"reference {name}: left out: {len(found.unreadable)} not read, {len(found.copies)} copies")
+    if found.unreadable and spec.strict:
+        place, reason = next(iter(found.unreadable.items()))
+        raise UserError(
+            f"--reference {source}: {place}: {reason} ({len(found.unreadable)} such files; --strict leaves none out)"
+        )
+    if len(found.videos) < 2:
+        raise UserError(
+            f"--reference {source}: at least 2 videos are needed, and it has {len(found.videos)} that can be read and "
+            f"is no copy (not read: {len(found.unreadable)}, copies: {len(found.copies)})"
+        )
+    chosen, spare = found.videos[: spec.reference_videos], found.videos[spec.reference_videos :]
+    return ReferenceSet(
+        name, chosen, spare if len(spare) == floor else (), unreadable=found.unreadable, copies=found.copies
+    )
+
+
+def _drawn(source: str, floor: int, plan: Plan, lab: Any) -> ReferenceSet:
+    spec = plan.spec
     drawn, total, first = lab.ground_truth_hash(), spec.reference_videos + floor, spec.reference_seed * 10**6
-    cases = [None] if source == "world" else [case for suite in suites for case in suite.cases]
+    cases = [None] if source == "world" else [case for suite in plan.suites.values() for case in suite.cases]
     order = np.random.default_rng(spec.reference_seed).permutation(len(cases))
     made = []
     for number in range(total):
@@ -87,24 +135,12 @@ def gather(source: str, floor: int, spec: RunSpec, suites: Iterable[Suite], lab:
 def check(sources: Iterable[str]) -> None:
     """UserError when a source has no videos to give: to be asked before hours of work."""
     for source in sources:
-        if source not in DRAWN:
-            _files(Path(source))
-
-
-def _files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise UserError(f"--reference {folder}: no such folder (or one of {', '.join(DRAWN)})")
-    files = sorted(path for path in folder.rglob("*") if videos.is_video(path))
-    if len(files) < 2:
-        raise UserError(
-            f"--reference {folder}: {len(files)} videos in it; at least 2 are needed ({', '.join(videos.SUFFIXES)})"
-        )
-    return files
-
-
-def _from_folder(folder: Path, floor: int, spec: RunSpec) -> ReferenceSet:
-    files = _files(folder)
-    order = np.random.default_rng(spec.reference_seed).permutation(len(files))[: spec.reference_videos + floor]
-    made = tuple(FileVideo(files[place], file_sha256(files[place])) for place in order)
-    chosen, spare = made[: spec.reference_videos], made[spec.reference_videos :]
-    return ReferenceSet(folder.resolve().name, chosen, spare if len(spare) == floor else ())
+        if source in DRAWN:
+            continue
+        if source.endswith(reference_statistics.SUFFIX):
+            reference_statistics.load(Path(source))
+        elif len(files := reference_folders.files(Path(source))) < 2:
+            raise UserError(
+                f"--reference {source}: {len(files)} videos in it; at least 2 are needed "
+                f"({', '.join(reference_folders.videos.SUFFIXES)})"
+            )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from ivgbench.errors import UserError
 from ivgbench.runs import generating, measuring, scoring, sets
 from ivgbench.runs.clip_store import each_done
 from ivgbench.runs.environment import environment
@@ -12,7 +13,7 @@ from ivgbench.runs.identity import EXTERNAL, Entry, Job
 from ivgbench.runs.planning import Plan
 from ivgbench.runs.progress import log
 from ivgbench.runs.scoring import Judges
-from ivgbench.runs.store import Store
+from ivgbench.runs.store import SCORE_VERSION, Store
 
 
 class Outcome(NamedTuple):
@@ -25,6 +26,14 @@ class Outcome(NamedTuple):
     missing: int
 
 
+class NotCompared(UserError):
+    """FID, KID and JEDi against a reference failed; everything else of the run is done, and is in its `outcome`."""
+
+    def __init__(self, reason: str, outcome: Outcome):
+        super().__init__(reason)
+        self.outcome = outcome
+
+
 def run(
     plan: Plan, store: Store, lab: Any, engine: Any, jobs: Iterable[Job] | None = None, batch_size: int = 1
 ) -> Outcome:
@@ -34,6 +43,7 @@ def run(
 
     Raises:
         UserError: a model cannot be loaded, or something of the user's is wrong before any work.
+        NotCompared: a reference, or an encoder, cannot be used; after the rest.
         DiskFull, StartFailed: see `engines`. What was finished before is kept.
     """
     mine = list(plan.jobs if jobs is None else jobs)
@@ -48,13 +58,20 @@ def run(
     made = generating.generate(store, lab, engine, open_jobs, len(mine), environment(), batch_size)
     done = each_done(store, ids, log)
     looked = measuring.measure(plan, judges, store, lab, engine, entries, done)
+    fault = None
     if plan.spec.references:
-        looked += sets.measure(plan, store, lab, engine)
+        try:
+            looked += sets.measure(plan, store, lab, engine)
+        except UserError as raised:
+            fault = raised
     failed = {entry.job.id for entry in entries if _failed(store, judges, plan, entry, done.get(entry.job.id))}
     missing = set(ids) - done.keys() - failed
-    if not (made or looked or failed or missing):
+    if not (made or looked or failed or missing or fault):
         log(f"nothing to do: all {len(mine)} jobs are done")
-    return Outcome(plan.spec.name, len(mine), made, len(failed), len(missing))
+    outcome = Outcome(plan.spec.name, len(mine), made, len(failed), len(missing))
+    if fault is not None:
+        raise NotCompared(str(fault), outcome) from None
+    return outcome
 
 
 def _failed(store: Store, judges: Judges, plan: Plan, entry: Entry, facts: dict[str, Any] | None) -> bool:
@@ -79,6 +96,7 @@ def write_manifest(plan: Plan, judges: Judges, store: Store) -> None:
         },
         "detector": judges.detector,
         "clip": judges.clip,
+        "metrics": SCORE_VERSION,
         "suites": {suite.name: suite.sha256 for suite in plan.suites.values()},
         "environment": environment(),
     }

@@ -19,6 +19,7 @@ METRICS: dict[str, str] = {
     "clip_sim": "100 x mean cosine of the frames with the prompt",
     "clip_sim_squash": "the same with whole frames squeezed to the model's input, where clip_sim crops their middle",
     "clip_sim_shuffled": "clip_sim with the prompts of other cases: its chance level",
+    "caption_cut": "1 when CLIP reads only the beginning of the prompt: the CLIP-SIMs are then of that beginning",
     "covered": "1 when the subject is found in more than half of the frames",
     "miou": "mean IoU of asked and detected box over all frames, 0 where nothing is found",
     "miou_det": "the same over frames with a detection",
@@ -68,13 +69,15 @@ def score_job(store: Store, judges: Judges, case: Case, suite: Suite, sidecar: d
     pixels = sidecar["pixel_sha256"]
     features = _cached(store, judges.clip, pixels)["frames"]
     prompts = [other.prompt for other in suite.cases]
-    texts = {text: _cached(store, judges.clip, text_key(text))["text"] for text in {case.prompt, *prompts}}
+    captions = {text: _cached(store, judges.clip, text_key(text)) for text in {case.prompt, *prompts}}
+    texts = {text: arrays["text"] for text, arrays in captions.items()}
     whole = _cached(store, judges.squash, pixels)["frames"]
     values = {
         "clip_sim": clip_sim.clip_sim(features, texts[case.prompt]),
         "clip_sim_squash": clip_sim.clip_sim(whole, texts[case.prompt]),
         "clip_sim_shuffled": clip_sim.shuffled(features, case.prompt, prompts, np.stack([texts[p] for p in prompts])),
     }
+    values["caption_cut"] = float(captions[case.prompt].get("cut", 0))
     per_subject = []
     for subject in case.subjects:
         found = _cached(store, judges.detector, detection_key(pixels, subject.phrase))["boxes"]

@@ -1,34 +1,26 @@
 """Metrics of whole sets: FID, KID and JEDi of every method's clips, static and dynamic together, against references.
 
-Features are cached per video, and the statistics of a reference as a whole, by content and the encoder's id. One
-encoder is in memory at a time.
+One encoder is in memory at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from ivgbench.errors import UserError
 from ivgbench.files import digest
-from ivgbench.metrics import jedi, kernel, kid
-from ivgbench.metrics.fid import Gaussian, gaussian, interval
-from ivgbench.metrics.jedi import SCALE, quadratic
-from ivgbench.metrics.kid import cubic
 from ivgbench.runs import references
 from ivgbench.runs.clip_store import each_done
+from ivgbench.runs.comparing import Comparer, Comparison, Embedder, Encoder, set_key
 from ivgbench.runs.engines import Failure
 from ivgbench.runs.identity import FLOOR, Entry
 from ivgbench.runs.planning import Plan
 from ivgbench.runs.progress import log, progress
-from ivgbench.runs.references import Video
+from ivgbench.runs.references import ReferenceSet, Video
 from ivgbench.runs.store import Store
 
-#: Raised when a result of the same features changes.
-SETS_VERSION = 2
 #: Metrics of a method's clips as a set: name -> what it is. ivgbench.metrics defines them.
 METRICS: dict[str, str] = {
     "fid": "Frechet distance of the features of all frames to the reference's",
@@ -38,29 +30,6 @@ METRICS: dict[str, str] = {
     "jedi_unbiased": "the same without bias",
     "jedi_v2": "as jedi with the features of V-JEPA 2: another scale, never to be compared with jedi",
 }
-KID_SUBSETS, KID_SUBSET_SIZE = 100, 1000
-
-
-class Encoder(NamedTuple):
-    """An encoder of "frames" (FID, KID) or of the whole "video" (JEDi), by its name in the spec and its id."""
-
-    of: str
-    name: str
-    id: str
-
-
-class Comparison(NamedTuple):
-    """A row to compute: the videos of a method against those of a reference, by their sorted keys."""
-
-    reference: str
-    label: str
-    method: str
-    clips: tuple[str, ...]
-    against: tuple[str, ...]
-
-    def content(self, encoders: Sequence[Encoder]) -> str:
-        """Hash of all that the row's numbers depend on."""
-        return digest([SETS_VERSION, self.clips, self.against, [encoder.id for encoder in encoders]])
 
 
 def measure(plan: Plan, store: Store, lab: Any, engine: Any) -> int:
@@ -70,41 +39,55 @@ def measure(plan: Plan, store: Store, lab: Any, engine: Any) -> int:
     left out. Nothing is measured while clips are still to be made (another shard may be at work).
 
     Raises:
-        UserError: a reference that is not there, or a video that cannot be read.
+        UserError: a reference that cannot be used; after the others have been measured and stored.
     """
     clips = _clips(plan.entries, store)
     count = min(map(len, clips.values()), default=0)
     if count < 2:
         log("FID, KID and JEDi wait until every method has clips of at least 2 cases")
         return 0
-    sources: dict[str, Video | str] = {key: job for found in clips.values() for key, job in found}
-    comparisons = []
-    for source in plan.spec.references:
-        chosen = references.gather(source, count, plan.spec, plan.suites.values(), lab)
-        sources |= {video.key: video for video in (*chosen.videos, *chosen.floor)}
-        rows = {name: [key for key, _ in found] for name, found in clips.items()}
-        if chosen.floor:
-            rows[FLOOR, FLOOR] = [video.key for video in chosen.floor]
-        against = tuple(sorted(video.key for video in chosen.videos))
-        comparisons += [Comparison(chosen.name, *name, tuple(sorted(keys)), against) for name, keys in rows.items()]
-    encoders = _encoders(plan, lab)
-    looked = sum(_embed(store, lab, engine, encoder, plan.spec.clip, sources) for encoder in encoders)
+    encoders, chosen, faults = _encoders(plan, lab), {}, []
+    comparisons: list[Comparison] = []
+    for source, name in references.named(plan.spec.references).items():
+        try:
+            chosen[name] = references.gather(source, name, count, plan, store, lab, engine)
+            comparisons += _comparisons(chosen[name], clips, encoders, store)
+        except UserError as fault:
+            faults.append(str(fault))
+    looked, failed = _embed_all(plan, clips, chosen.values(), comparisons, store, lab, engine)
     known = {row["content"]: row for row in store.set_rows(plan.spec.name)}
-    todo = [one for one in comparisons if one.content(encoders) not in known]
-    start = partial(Comparer, store, lab, encoders)
-    against = list({one.against: one for one in todo})
-    list(_each(engine, "references", start, Comparer.prepare, [(keys, e) for keys in against for e in encoders]))
-    known |= {row["content"]: row for row in _each(engine, "sets", start, Comparer.compare, todo)}
+    todo = [one for one in comparisons if one.content() not in known and not failed.keys() & {*one.clips, *one.against}]
+    start = partial(Comparer, store, lab)
+    sums = list({(one.against, encoder): None for one in todo if one.frames is None for encoder in one.encoders})
+    failed |= {
+        one[0]: outcome.reason
+        for one, outcome in _each(engine, "references", start, Comparer.prepare, sums)
+        if isinstance(outcome, Failure)
+    }
+    todo = [one for one in todo if one.against not in failed]
+    for one, outcome in _each(engine, "sets", start, Comparer.compare, todo):
+        if isinstance(outcome, Failure):
+            failed[one] = outcome.reason
+        else:
+            known[outcome["content"]] = outcome
+    faults += dict.fromkeys(failed.values())
+    comparisons = [one for one in comparisons if one.content() in known]
     expected = max(len({one.job.id for one in plan.entries if one.label == label}) for label, _ in clips)
     rows = []
     for one in comparisons:
         about = {"reference": one.reference, "label": one.label, "method": one.method, "n_expected": expected}
         about |= {
+            "against": digest(one.against),
             "jobs": jobs_digest(entry.job.id for entry in plan.entries),
             "encoders": {f"{e.of} {e.name}": e.id for e in encoders},
+            "reference_unreadable": chosen[one.reference].unreadable,
+            "reference_copies": chosen[one.reference].copies,
         }
-        rows.append({**known[one.content(encoders)], **about})
-    store.save_set_rows(plan.spec.name, rows)
+        rows.append({**known[one.content()], **about})
+    if rows or not faults:
+        store.save_set_rows(plan.spec.name, rows)
+    if faults:
+        raise UserError("; ".join(faults))
     return looked + len(todo)
 
 
@@ -134,121 +117,78 @@ def _clips(entries: Sequence[Entry], store: Store) -> dict[tuple[str, str], list
     return {row: [(key, job) for job, key in clips.items()] for row, clips in found.items()}
 
 
-def _encoders(plan: Plan, lab: Any) -> list[Encoder]:
+def _encoders(plan: Plan, lab: Any) -> tuple[Encoder, ...]:
+    """Those of frames, and the one of videos if the run names one."""
     spec = plan.spec
     made = [Encoder("frames", name, lab.frame_encoder(name, spec.clip).id) for name in spec.frame_encoders]
-    return [*made, Encoder("video", spec.video_encoder, lab.video_encoder(spec.video_encoder).id)]
+    if spec.video_encoder is not None:
+        made.append(Encoder("video", spec.video_encoder, lab.video_encoder(spec.video_encoder).id))
+    ids = [encoder.id for encoder in made]
+    if twice := [encoder.name for encoder in made if ids.count(encoder.id) > 1]:
+        # Features are kept by id: one would be taken for the other's.
+        raise UserError(f"run {spec.name!r}: the encoders {' and '.join(twice)} have one id; name each model once")
+    return tuple(made)
+
+
+def _comparisons(
+    chosen: ReferenceSet,
+    clips: dict[tuple[str, str], list[tuple[str, str]]],
+    encoders: tuple[Encoder, ...],
+    store: Store,
+) -> list[Comparison]:
+    """A reference's rows. UserError for statistics of another encoder than the run has."""
+    rows = {name: [key for key, _ in found] for name, found in clips.items()}
+    statistics = chosen.statistics
+    if statistics is None:
+        if chosen.floor:
+            rows[FLOOR, FLOOR] = [video.key for video in chosen.floor]
+        against = tuple(sorted(video.key for video in chosen.videos))
+        return [Comparison(chosen.name, *name, tuple(sorted(keys)), against, encoders) for name, keys in rows.items()]
+    fitting = tuple(one for one in encoders if one.of == "frames" and one.id == statistics.encoder)
+    if not fitting:
+        ids = ", ".join(one.id for one in encoders if one.of == "frames")
+        raise UserError(
+            f"--reference {chosen.name}: its statistics are of the frame encoder {statistics.encoder}, and this run "
+            f"has {ids}: features of different encoders cannot be compared"
+        )
+    against = (statistics.key,)
+    for encoder in fitting:
+        store.save_arrays(encoder.id, set_key(against), statistics.gaussian._asdict())
+    return [
+        Comparison(chosen.name, *name, tuple(sorted(keys)), against, fitting, statistics.count)
+        for name, keys in rows.items()
+    ]
+
+
+def _embed_all(
+    plan: Plan,
+    clips: dict[tuple[str, str], list[tuple[str, str]]],
+    chosen: Iterable[ReferenceSet],
+    comparisons: Sequence[Comparison],
+    store: Store,
+    lab: Any,
+    engine: Any,
+) -> tuple[int, dict[Any, str]]:
+    """Embeds what is not cached, with the encoders that are compared by.
+
+    Returns how much that was, and the keys of what could not be embedded, with the reasons.
+    """
+    sources: dict[str, Video | str] = {key: job for found in clips.values() for key, job in found}
+    sources |= {video.key: video for one in chosen for video in (*one.videos, *one.floor)}
+    looked, failed = 0, {}
+    for encoder in dict.fromkeys(encoder for one in comparisons for encoder in one.encoders):
+        items = [(key, source) for key, source in sources.items() if store.arrays(encoder.id, key) is None]
+        start = partial(Embedder, store, lab, encoder, plan.spec.clip)
+        for (key, _), outcome in _each(engine, f"embed: {encoder.name}", start, Embedder.embed, items):
+            looked += 1
+            if isinstance(outcome, Failure):
+                failed[key] = f"{encoder.name}: {outcome.reason}"
+    return looked, failed
 
 
 def _each(engine: Any, what: str, start: Any, work: Any, items: Sequence[Any]) -> Iterator[Any]:
-    """Results of work on each item, as they come; a failure ends it with its reason."""
+    """(item, outcome) of work on each item, as they come; an outcome may be a `Failure`."""
     with progress(what, len(items)) as advance:
-        for _, outcome in engine.run(start, work, items):
-            if isinstance(outcome, Failure):
-                raise UserError(f"{what}: {outcome.reason}")
-            yield outcome
+        for index, outcome in engine.run(start, work, items):
+            yield items[index], outcome
             advance()
-
-
-# ---- features
-
-
-class Embedder:
-    """What an embedding worker holds: the store and one encoder."""
-
-    def __init__(self, store: Store, lab: Any, encoder: Encoder, clip: str):
-        lab.start_worker()
-        self.store, self.encoder = store, encoder
-        if encoder.of == "video":
-            self.embed_video = lab.video_encoder(encoder.name).embed_clip
-        else:
-            self.embed_video = lab.frame_encoder(encoder.name, clip).embed_video
-
-    def embed(self, item: tuple[str, Video | str]) -> None:
-        """Caches the features of a video, or of a job's clip."""
-        key, source = item
-        video = self.store.clip(source) if isinstance(source, str) else source.load()
-        self.store.save_arrays(self.encoder.id, key, {self.encoder.of: np.asarray(self.embed_video(video))})
-
-
-def _embed(store: Store, lab: Any, engine: Any, encoder: Encoder, clip: str, sources: dict[str, Video | str]) -> int:
-    """Embeds what is not cached; returns how much that was."""
-    items = [(key, source) for key, source in sources.items() if store.arrays(encoder.id, key) is None]
-    list(_each(engine, f"embed: {encoder.name}", partial(Embedder, store, lab, encoder, clip), Embedder.embed, items))
-    return len(items)
-
-
-# ---- comparisons
-
-
-class Comparer:
-    """What a comparing worker holds: the store and the encoders' ids."""
-
-    def __init__(self, store: Store, lab: Any, encoders: Sequence[Encoder]):
-        lab.start_worker()
-        self.store, self.encoders = store, encoders
-
-    def prepare(self, item: tuple[tuple[str, ...], Encoder]) -> None:
-        """Caches the statistics of a reference that do not depend on what it is compared with."""
-        keys, encoder = item
-        x, owner = self._features(keys, encoder)
-        if encoder.of == "video":
-            statistics = {"sums": kernel.own_sums(x, owner, quadratic(x.shape[1]))}
-        else:
-            statistics = {"sums": kernel.own_sums(x, owner, cubic(x.shape[1])), **gaussian(x)._asdict()}
-        self.store.save_arrays(encoder.id, _set_key(keys), statistics)
-
-    def compare(self, item: Comparison) -> dict[str, Any]:
-        """A row: counts, and "metrics": those of "frames" by the encoder's name, and those of "video"."""
-        metrics: dict[str, Any] = {"frames": {}}
-        for encoder in self.encoders:
-            x, owner = self._features(item.clips, encoder)
-            y, other = self._features(item.against, encoder)
-            known = self.store.arrays(encoder.id, _set_key(item.against))
-            if encoder.of == "video":
-                metrics["video"] = video_metrics(x, y, known["sums"], jedi_name(encoder.name))
-            else:
-                reference = Gaussian(known["mean"], known["root"])
-                metrics["frames"][encoder.name] = frame_metrics(x, owner, y, other, reference, known["sums"])
-                frames = {"n_frames": len(x), "reference_frames": len(y)}
-        counts = {"n_videos": len(item.clips), "reference_videos": len(item.against), **frames}
-        return {"content": item.content(self.encoders), "metrics": metrics, **counts}
-
-    def _features(self, keys: Sequence[str], encoder: Encoder) -> tuple[np.ndarray, np.ndarray]:
-        """Features of all videos [N,D], and the number of the video that each row is of [N]."""
-        parts = [np.atleast_2d(self.store.arrays(encoder.id, key)[encoder.of]) for key in keys]
-        return np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-
-
-def _set_key(keys: Sequence[str]) -> str:
-    return f"set-{digest(keys)[:32]}"
-
-
-def frame_metrics(
-    x: np.ndarray, owner: np.ndarray, y: np.ndarray, other: np.ndarray, reference: Gaussian, sums: np.ndarray
-) -> dict[str, float]:
-    """FID and KID of frames x against y, whose Gaussian and kernel sums are known. Intervals are over x's videos."""
-    size = min(KID_SUBSET_SIZE, len(x) // 2, len(y) // 2)
-    mean, deviation = kid(x, y, KID_SUBSETS, size)
-    across = kernel.interval(kernel.video_sums(x, y, owner, other, cubic(x.shape[1]), sums))
-    value = interval(x, owner, reference)
-    return {
-        "fid": value.value, "fid_low": value.low, "fid_high": value.high, "kid": mean, "kid_std": deviation,
-        "kid_subset_size": size, "kid_xvideo": across.value, "kid_xvideo_low": across.low,
-        "kid_xvideo_high": across.high, "dimension": x.shape[1],
-    }  # fmt: skip
-
-
-def jedi_name(encoder: str) -> str:
-    """What the distance is called with a video encoder: the published name is for the published network's layout."""
-    return "jedi_v2" if encoder.partition(":")[0] == "vjepa2" else "jedi"
-
-
-def video_metrics(x: np.ndarray, y: np.ndarray, sums: np.ndarray, name: str = "jedi") -> dict[str, float]:
-    """JEDi of clips x against y, whose kernel sums are known, under a `name`."""
-    k = quadratic(x.shape[1])
-    value = kernel.interval(kernel.video_sums(x, y, range(len(x)), range(len(y)), k, sums))
-    return {
-        name: jedi(x, y), f"{name}_unbiased": SCALE * value.value, f"{name}_unbiased_low": SCALE * value.low,
-        f"{name}_unbiased_high": SCALE * value.high, "dimension": x.shape[1],
-    }  # fmt: skip

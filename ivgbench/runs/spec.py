@@ -5,15 +5,18 @@ from __future__ import annotations
 import difflib
 import math
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from ivgbench.cases import ID_PATTERN
 from ivgbench.errors import UserError
 from ivgbench.files import digest
 from ivgbench.registry import METHODS
+from ivgbench.runs import spec_paths
 from ivgbench.runs.identity import FLOOR, GROUND_TRUTH
-from ivgbench.runs.references import DRAWN
+from ivgbench.texts import read_text, short
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -47,14 +50,26 @@ class MethodSpec:
     dtype: str | None = None
 
     def __post_init__(self) -> None:
-        _check_sampling(f"method {self.label or self.method!r}", self)
+        where = f"method {self.label or self.method!r}"
+        _check_sampling(where, self)
+        for name, value in self.options.items():
+            if not _is_plain(value):
+                kinds = "a finite number, a text, true, false or a list"
+                raise UserError(f"{where}: option {name!r} must be {kinds}, got {value!r}")
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value can be an option: finite, and of a kind that can be stored and compared."""
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _check_sampling(where: str, one: MethodSpec | RunSpec) -> None:
     if one.steps is not None and not 1 <= one.steps <= MAX_STEPS:
-        raise UserError(f"{where}: steps must be from 1 to {MAX_STEPS}, got {one.steps}")
-    if one.guidance_scale is not None and not 0 <= one.guidance_scale < math.inf:
-        raise UserError(f"{where}: guidance_scale must be a number from 0, got {one.guidance_scale}")
+        raise UserError(f"{where}: steps must be from 1 to {MAX_STEPS}, got {short(one.steps)}")
+    if one.guidance_scale is not None and not 0 <= one.guidance_scale <= sys.float_info.max:
+        raise UserError(f"{where}: guidance_scale must be a number from 0, got {short(one.guidance_scale)}")
     for what, value, known in (("scheduler", one.scheduler, SCHEDULERS), ("dtype", one.dtype, DTYPES)):
         if value is not None and value not in known:
             raise UserError(f"{where}: unknown {what} {value!r}; one of {', '.join(known)}")
@@ -71,6 +86,7 @@ class RunSpec:
     references: what FID, KID and JEDi compare with: "world", "suite", or folders of videos; none: no such metrics.
     reference_videos, reference_seed: how many of each, and which. frame_encoders (FID, KID) and video_encoder (JEDi):
     names as in ivgbench.registry, with their files where they need some ("inception:FILE"); "clip" is the run's CLIP.
+    strict: refuses a reference of which a video cannot be read, instead of leaving the video out.
     """
 
     name: str
@@ -94,9 +110,14 @@ class RunSpec:
     reference_seed: int = 0
     frame_encoders: tuple[str, ...] | None = None
     video_encoder: str | None = None
+    strict: bool = False
 
     def __post_init__(self) -> None:
         where = f"run {self.name!r}"
+        if not ID_PATTERN.fullmatch(self.name) or ".." in self.name:
+            raise UserError(
+                f"run name {self.name!r} is not allowed; use letters, digits, '.', '_', '-' (it becomes a file name)"
+            )
         if not self.methods and not self.ground_truth:
             raise UserError(f"{where}: no method; give at least one (`ivgbench list methods`)")
         if self.cases is not None and self.cases < 1:
@@ -104,6 +125,10 @@ class RunSpec:
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise UserError(f"{where}: seeds must be a list of different numbers, got {list(self.seeds)}")
         _check_sampling(where, self)
+        for what in ("backbone", "suites", "references", "detector", "clip", "frame_encoders", "video_encoder"):
+            value = getattr(self, what)
+            if value == "" or (isinstance(value, tuple) and "" in value):
+                raise UserError(f"{where}: {what} must not be empty; leave it out for the default")
         if self.reference_videos < 2 or self.reference_seed < 0:
             raise UserError(f"{where}: reference_videos must be at least 2 and reference_seed at least 0")
         if self.references and self.frame_encoders == ():
@@ -126,7 +151,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "guidance_scale": (int, float), "scheduler": (str,), "negative_prompt": (str,), "prompt_suffix": (str,),
     "dtype": (str,), "detector": (str,), "clip": (str,), "suites": (list,), "seeds": (list,), "methods": (list,),
     "references": (list,), "reference_videos": (int,), "reference_seed": (int,), "frame_encoders": (list,),
-    "video_encoder": (str,), "lora": (str,),
+    "video_encoder": (str,), "lora": (str,), "strict": (bool,),
 }  # fmt: skip
 
 
@@ -136,30 +161,27 @@ def load_spec(path: Path) -> RunSpec:
     Raises:
         UserError: unreadable file, unknown or mistyped field, no name.
     """
+    text = read_text(path, "the run spec")
     try:
-        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as fault:
-        raise UserError(f"{path}: cannot read the run spec: {fault}") from None
-    except tomllib.TOMLDecodeError as fault:
+        data = tomllib.loads(text)
+    except ValueError as fault:  # TOMLDecodeError is one, a number of too many digits another
         raise UserError(f"{path}: not TOML: {fault}") from None
-    _check_fields(data, [f.name for f in fields(RunSpec)], f"{path}")
+    except RecursionError:
+        raise UserError(f"{path}: not a run spec: nested too deeply") from None
+    check_fields(data, [f.name for f in fields(RunSpec)], f"{path}")
     if "name" not in data:
         raise UserError(f'{path}: the run has no name; add a line such as name = "{Path(path).stem}"')
     _check_kinds(data, f"{path}")
-    base = Path(path).parent
     for key in ("suites", "references", "frame_encoders"):
         if key in data:
             data[key] = tuple(_text(item, key, path) for item in data[key])
-    # A file is named relative to the spec that names it, not to wherever the command was typed.
-    if "suites" in data:
-        data["suites"] = tuple(str(base / item) if item.endswith(".jsonl") else item for item in data["suites"])
-    if "references" in data:
-        data["references"] = tuple(item if item in DRAWN else str(base / item) for item in data["references"])
-    if data.get("lora"):
-        data["lora"] = str(base / data["lora"])
+    data = spec_paths.beside(path, data)
     data["seeds"] = tuple(_seed(item, path) for item in data.get("seeds", RunSpec.seeds))
     data["methods"] = tuple(_method(item, path) for item in data.get("methods", []))
-    return RunSpec(**data)
+    try:
+        return RunSpec(**data)
+    except UserError as fault:
+        raise UserError(f"{path}: {fault}") from None
 
 
 def _text(item: Any, key: str, path: Path) -> str:
@@ -180,11 +202,14 @@ def _method(item: Any, path: Path) -> MethodSpec:
     if not isinstance(item, dict) or not isinstance(item.get("method"), str):
         raise UserError(f'{path}: a method is written [[methods]] with method = "NAME", got {item!r}')
     where = f"{path}, method {item['method']!r}"
-    _check_fields(item, [f.name for f in fields(MethodSpec)], where)
+    check_fields(item, [f.name for f in fields(MethodSpec)], where)
     if not isinstance(item.get("options", {}), dict) or not isinstance(item.get("label", ""), str):
         raise UserError(f"{where}: options is a table and label a text")
     _check_kinds({key: value for key, value in item.items() if key not in ("method", "options", "label")}, where)
-    return MethodSpec(**item)
+    try:
+        return MethodSpec(**item)
+    except UserError as fault:
+        raise UserError(f"{path}: {fault}") from None
 
 
 def _check_kinds(data: dict[str, Any], where: str) -> None:
@@ -193,22 +218,10 @@ def _check_kinds(data: dict[str, Any], where: str) -> None:
             raise UserError(f"{where}: {key} must be {' or '.join(k.__name__ for k in _KINDS[key])}, got {value!r}")
 
 
-def _check_fields(data: dict[str, Any], known: list[str], where: str) -> None:
+def check_fields(data: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    """UserError for a field that is not known, with the one that was probably meant."""
     for key in data:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
             raise UserError(f"{where}: unknown field {key!r}; {hint}")
-
-
-def parse_option(text: str) -> tuple[str, str, Any]:
-    """Reads METHOD.FIELD=VALUE, e.g. tid.gamma=0.1, into its three parts. Values are TOML, anything else a text."""
-    name, equals, value = text.partition("=")
-    method, dot, option = name.strip().rpartition(".")
-    if not equals or not dot or not method or not option.isidentifier():
-        raise UserError(f"--option {text!r}: write METHOD.FIELD=VALUE, e.g. tid.gamma=0.1")
-    try:
-        parsed = tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    return method, option, parsed

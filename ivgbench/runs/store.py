@@ -8,12 +8,11 @@
     ROOT/sets/<run>.json             metrics of whole sets: a row per method and reference
     ROOT/manifests/<run>.json        which jobs a run is made of
 
-A job is done if and only if its files exist and their hashes agree.
+A job is done if and only if its files exist and their hashes agree. Every JSON file holds the hash of its own content.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import zipfile
@@ -25,8 +24,9 @@ import numpy as np
 
 from ivgbench.cases import ID_PATTERN
 from ivgbench.errors import UserError
-from ivgbench.files import digest, write_atomic, write_json
+from ivgbench.files import digest, write_atomic
 from ivgbench.runs.clip_store import ClipStore
+from ivgbench.runs.records import Damaged, read_record, write_record
 
 #: Raised when the meaning of a score file changes.
 SCORE_VERSION = 2
@@ -51,9 +51,14 @@ class Store(ClipStore):
     def arrays(self, model: str, key: str) -> dict[str, np.ndarray] | None:
         """Cached arrays, or None when there are none, or none that can be read (they are then computed again)."""
         try:
+            with zipfile.ZipFile(self._cache_path(model, key)) as archive:
+                if archive.testzip() is not None:  # an array that is read only in part is not checked by its reader
+                    return None
             with np.load(self._cache_path(model, key), allow_pickle=False) as data:
                 return {name: data[name] for name in data.files}
-        except (FileNotFoundError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        except FileNotFoundError:
+            return None
+        except Exception:  # a damaged archive fails in as many ways as it has fields
             return None
 
     # ---- scores
@@ -63,16 +68,15 @@ class Store(ClipStore):
 
         Values that are not finite become null: undefined, never 0.
         """
-        write_json(self._score_path(score), {**facts, **_made_from(pixels), "metrics": _finite(values)})
+        write_record(self._score_path(score), {**facts, **_made_from(pixels), "metrics": _finite(values)})
 
     def fail_score(self, score: str, pixels: str, reason: str, facts: Mapping[str, Any]) -> None:
         """Records why a clip has no metrics. The next run with these judges tries again."""
-        write_json(self._score_path(score), {**facts, **_made_from(pixels), "reason": reason})
+        write_record(self._score_path(score), {**facts, **_made_from(pixels), "reason": reason})
 
     def score(self, score: str, pixels: str) -> dict[str, float | None] | None:
         """Metrics of a clip by their names, or None when these pixels are not scored (or the file is damaged)."""
-        metrics = self._score_record(score, pixels).get("metrics")
-        return dict(metrics) if isinstance(metrics, dict) else None
+        return self._score_record(score, pixels).get("metrics")
 
     def score_failure(self, score: str, pixels: str) -> str | None:
         """Why the last attempt at scoring these pixels failed, on one line; None when there was no failure."""
@@ -84,28 +88,28 @@ class Store(ClipStore):
 
     def _score_record(self, score: str, pixels: str) -> dict[str, Any]:
         try:
-            record = json.loads(self._score_path(score).read_text(encoding="utf-8"))
-            return record if record.items() >= _made_from(pixels).items() else {}
-        except (FileNotFoundError, ValueError, AttributeError):
+            record = read_record(self._score_path(score))
+        except (FileNotFoundError, Damaged):
             return {}
+        return record if record.items() >= _made_from(pixels).items() else {}
 
     def save_set_rows(self, run: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Stores a run's metrics of whole sets. As in scores, values that are not finite become null."""
-        write_json(self._run_path("sets", run), {"rows": _finite(rows), "set_version": SET_VERSION})
+        write_record(self._run_path("sets", run), {"rows": _finite(rows), "set_version": SET_VERSION})
 
     def set_rows(self, run: str) -> list[dict[str, Any]]:
         """A run's metrics of whole sets; empty when there are none yet (or the file is damaged)."""
         try:
-            record = json.loads(self._run_path("sets", run).read_text(encoding="utf-8"))
-            return list(record["rows"]) if record["set_version"] == SET_VERSION else []
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            record = read_record(self._run_path("sets", run))
+        except (FileNotFoundError, Damaged):
             return []
+        return list(record["rows"]) if record["set_version"] == SET_VERSION else []
 
     # ---- runs
 
     def save_manifest(self, run: str, manifest: Mapping[str, Any]) -> Path:
         path = self._run_path("manifests", run)
-        write_json(path, {**manifest, "run": run})
+        write_record(path, {**manifest, "run": run})
         return path
 
     def _run_path(self, kind: str, run: str) -> Path:
@@ -136,12 +140,12 @@ class Store(ClipStore):
         """What a run is made of. UserError when there is no such run, naming those there are."""
         path = self._run_path("manifests", run)
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            return read_record(path)
         except FileNotFoundError:
             known = ", ".join(self.runs()) or "none yet; `ivgbench run` makes one"
             raise UserError(f"there is no run {run!r} in {self.root} (runs: {known})") from None
-        except ValueError as fault:
-            raise UserError(f"{path}: damaged manifest ({fault}); run it again") from None
+        except Damaged as fault:
+            raise UserError(f"damaged manifest: {fault}; run {run!r} again") from None
 
     def load_rows(self, run: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """A run's results in long form, and its manifest.

@@ -5,12 +5,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ivgbench import hub
 from ivgbench.cases import Suite, load_suite_file
 from ivgbench.errors import UserError
 from ivgbench.suites import imc, pocket, scenes
 
+if TYPE_CHECKING:
+    from ivgbench.suites.imports import Import
+
+#: Released sets that can be imported.
+IMPORTERS = ("imc", "lasot", "davis", "ssv2", "trailblazer")
 #: Shipped suites -> how each is drawn anew.
 RECIPES: dict[str, Callable[[str], Suite]] = {name: pocket.make for name in pocket.RECIPES} | {
     name: scenes.make for name in scenes.NAMES
@@ -56,6 +62,44 @@ def import_imc(file: Path, target: Path | None = None) -> list[Path]:
         written.append(target / f"{suite.name}.jsonl")
         suite.save(written[-1])
     return written
+
+
+def keep(suite: Suite, out: Path | None = None) -> Path:
+    """Writes a suite where `load_suite` finds it by name, or into another folder or .jsonl file; returns the file.
+
+    Raises:
+        UserError: its name is a shipped suite's, or means one of several.
+    """
+    if out is not None and out.suffix == ".jsonl":
+        path = out
+    else:
+        if out is None and (suite.name in RECIPES or suite.name in (*imc.NAMES, "static", "dynamic")):
+            raise UserError(f"the name {suite.name!r} is taken; give the suite another one: --name")
+        path = (user_folder() if out is None else out) / f"{suite.name}.jsonl"
+    suite.save(path)
+    return path
+
+
+def read_release(
+    kind: str, files: list[Path], frames: int | None = None, name: str | None = None, order: str | None = None
+) -> tuple[Suite, Import]:
+    """The suite of released boxes of a kind in `IMPORTERS` (but imc), and the report of what was changed or rejected.
+
+    Args:
+        frames: of the suite's clips; by default those of a ZeroScope clip. name, order: see `peekaboo.read`.
+    Raises:
+        UserError: not such a file, no record that can be used, or a bad name or number of frames.
+    """
+    from ivgbench.suites import own, peekaboo, trailblazer
+
+    frames = scenes.FRAMES if frames is None else frames
+    if not 1 <= frames <= own.MAX_FRAMES:
+        raise UserError(f"--frames must be from 1 to {own.MAX_FRAMES}, got {frames}")
+    if name is not None:
+        own.check_name(name, "--name")
+    if kind == "trailblazer":
+        return trailblazer.read(files, frames, name)
+    return peekaboo.read(kind, files[0], frames, name, order)
 
 
 def canonical(name: str, backbone: str = "pocket") -> str:

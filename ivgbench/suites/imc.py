@@ -9,7 +9,6 @@ Two readings, since the papers and the file disagree on what the set is:
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from ivgbench.cases import Case, Subject, Suite, check_case
 from ivgbench.errors import UserError
 from ivgbench.suites import scenes
 from ivgbench.suites.tracks import IMC_FRAMES, Kind
+from ivgbench.texts import read_json
 
 URL = (
     "https://raw.githubusercontent.com/microsoft/Peekaboo/0aa5a86a5bd166ee6f54dfe810840e90b2313ea8/eval/imc_inputs.json"
@@ -44,10 +44,7 @@ def read(file: Path) -> list[Suite]:
     Raises:
         UserError: not such a file; the record and field are named.
     """
-    try:
-        records = json.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
-        raise UserError(f"{file}: cannot read the IMC records: {fault}") from None
+    records = read_json(file, "the IMC records")
     if not isinstance(records, list) or not records:
         raise UserError(f"{file}: no list of IMC records")
     found: dict[str, scenes.Scene] = {}

@@ -12,7 +12,7 @@ from ivgbench.generator.methods.base import resolve
 from ivgbench.registry import METHODS
 
 
-@pytest.mark.parametrize("name", METHODS.names())
+@pytest.mark.parametrize("name", METHODS.builtin())
 def test_every_config_is_plain_data_and_survives_json(name):
     config = resolve(name)
     assert config.name == name and isinstance(config.version, int)
@@ -44,6 +44,14 @@ def test_integers_become_floats_where_a_float_is_meant():
         ("id", {"gamma": float("nan")}, "out of range"),
         ("id", {"window": [1, 2, 3]}, "list of 2"),
         ("id", {"window": [3, 2]}, "ends before it starts"),
+        ("id", {"gamma": 10**400}, "10000.* is out of range; use a value between 0 and 2"),
+        ("id", {"gamma": -(10**5000)}, "too long to print is out of range"),
+        ("tid", {"kappa": 10**400}, "out of range; use a value >= 0"),
+        ("tid", {"kappa": float("inf")}, "out of range"),
+        ("peekaboo", {"frozen_steps": 10**400}, "out of range"),
+        ("peekaboo", {"scope": "x" * 400}, "xxx... is not allowed"),
+        ("peekaboo", {"words": "words"}, "'official', 'place'"),
+        ("id", {"window": [0, 10**400]}, "out of range"),
         ("trailblazer", {"token_indices": [0]}, "between 1 and 76"),
         ("trailblazer", {"token_indices": "2"}, "expected a list, got"),
     ],
@@ -53,7 +61,9 @@ def test_wrong_options_are_refused(method, options, message):
         resolve(method, options)
 
 
-MASKS = {"frozen_steps": 4, "scope": "paper", "without": None, "bind": "all-words", "mask": "additive"}
+MASKS = {
+    "frozen_steps": 4, "scope": "paper", "without": None, "bind": "all-words", "mask": "additive", "words": "official",
+}  # fmt: skip
 MASK_NORM = {**MASKS, "norm_self": True, "norm_cross": True}
 ID = {**MASK_NORM, "gamma": 0.1, "inner_steps": 1, "window": None}
 PINNED = {
@@ -62,7 +72,7 @@ PINNED = {
     ("trailblazer", 1): {
         "spatial_steps": 5, "temporal_steps": 5, "spatial_strengthen": 0.1, "spatial_weaken": 0.001,
         "temporal_strengthen": 0.1, "temporal_weaken": 0.001, "trailing_length": 15, "token_indices": None,
-        "temporal_gate": "official", "integration_steps": 20, "integration_region": "official",
+        "words": "official", "temporal_gate": "official", "integration_steps": 20, "integration_region": "official",
     },
     ("mask-norm", 1): MASK_NORM,
     ("mask-norm-id", 1): ID,
@@ -81,9 +91,9 @@ def test_defaults_belong_to_a_version(name, version):
 
 
 NAMES = {
-    "peekaboo": "frozen_steps scope bind",
+    "peekaboo": "frozen_steps scope bind words",
     "trailblazer": "spatial_steps temporal_steps spatial_strengthen spatial_weaken temporal_strengthen temporal_weaken "
-    "trailing_length token_indices temporal_gate",
+    "trailing_length token_indices temporal_gate words",
     "mask-norm": "frozen_steps scope norm_self norm_cross",
     "mask-norm-id": "frozen_steps scope norm_self norm_cross gamma inner_steps window",
     "mask-norm-tid": "frozen_steps scope norm_self norm_cross gamma inner_steps window kappa c_g gradient",

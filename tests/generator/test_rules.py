@@ -78,6 +78,12 @@ def test_words_are_found_by_token_id_and_bos_is_nobodys():
     assert not rules.word_tokens(prompt, None).any()
 
 
+def test_words_of_a_place_are_found_by_position_and_what_is_cut_is_not_there():
+    assert rules.placed_tokens(6, [range(1, 3), range(4, 5)]).tolist() == [False, True, True, False, True, False]
+    assert not rules.placed_tokens(6, [range(4, 6), range(5, 7), range(9, 10)]).any()
+    assert not rules.placed_tokens(6, []).any()
+
+
 def biases(words, wordless):
     clip = rules.ClipMasks(torch.tensor([[[[True, False]]]]), words, wordless)
     return rules.Biases([clip], {2: Level(1, 2, 1)}, torch.device("cpu"), torch.float32, bos=False, own_words=False)

@@ -130,6 +130,19 @@ def test_masks_say_the_same_as_the_boxes_they_come_from(case, make, tiny):
         ({"output": "gif"}, "output must be"),
         ({"output": "video"}, "no VAE"),
         ({"method": "trailblazer", "guidance_scale": 1.0}, "guidance_scale > 1"),
+        ({"guidance_scale": float("nan")}, "guidance_scale must be a finite number"),
+        ({"guidance_scale": 10**400}, "guidance_scale must be a finite number"),
+        ({"guidance_scale": "high"}, "guidance_scale must be a finite number, got 'high'"),
+        ({"latents": torch.full((1, 4, 3, 8, 12), float("nan"))}, "latents hold values that are not finite"),
+        ({"latents": torch.full((1, 4, 3, 8, 12), float("inf"))}, "latents hold values that are not finite"),
+        ({"latents": torch.full((1, 4, 3, 8, 12), 1e300, dtype=torch.float64)}, "not finite in torch.float32"),
+        ({"latents": [["noise"]]}, "latents must be an array of numbers"),
+        ({"latents": [[1.0], [1.0, 2.0]]}, "latents must be an array of numbers"),
+        ({"prompt_embeds": torch.full((2, 77, 32), float("nan"))}, "prompt_embeds hold values that are not finite"),
+        ({"prompt_embeds": torch.zeros(2, 77)}, "prompt_embeds must be .rows,77,32., got shape .2, 77."),
+        ({"prompt_embeds": torch.zeros(2, 77, 31)}, "prompt_embeds must be"),
+        ({"prompt_embeds": torch.zeros(2, 10, 32)}, "prompt_embeds must be"),
+        ({"prompt_embeds": torch.zeros(0, 77, 32)}, "prompt_embeds has 0 rows; give 2, or 6"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(change, message, case, make):
@@ -156,9 +169,32 @@ def test_without_boxes_there_is_a_plain_clip_and_no_other(case, make, tiny):
         make(half, masks=None, latents=start)
 
 
-def test_latents_that_are_not_finite_say_where(case, make):
+@pytest.mark.parametrize("method", ["plain", "peekaboo", "tid"])
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"prompt_embeds": torch.zeros(2, 77, 32)}, "prompt_embeds has 2 rows; give 4, or 12"),
+        ({"prompt_embeds": torch.zeros(5, 77, 32)}, "prompt_embeds has 5 rows; give 4, or 12"),
+        ({"prompt_embeds": torch.zeros(8, 77, 32)}, "prompt_embeds has 8 rows"),
+        ({"prompt_embeds": torch.zeros(4, 32)}, "prompt_embeds must be"),
+        ({"prompt_embeds": np.array(1.0)}, "prompt_embeds must be"),
+        ({"latents": torch.zeros(1, 4, 3, 8, 12)}, "latents must be .2,4,F,h,w."),
+        ({"latents": torch.full((2, 4, 3, 8, 12), float("nan"))}, "not finite"),
+        ({"steps": 1000}, "cannot make 1000 steps"),
+    ],
+)
+def test_a_batch_is_refused_alike_whether_the_method_batches(method, given, message, case, tiny, monkeypatch):
+    monkeypatch.setattr(tiny.unet, "forward", None)
+    masks = [np.ones((1, 3, 8, 12), dtype=bool)] * 2
+    with pytest.raises(UserError, match=message):
+        generate_batch(tiny, [case, case], method, seeds=[0, 1], masks=masks, output="latent", **{"steps": 2} | given)
+
+
+def test_latents_that_become_infinite_say_where(case, make, tiny, monkeypatch):
+    forward = tiny.unet.conv_out.forward
+    monkeypatch.setattr(tiny.unet.conv_out, "forward", lambda x: forward(x) * float("inf"))
     with pytest.raises(FloatingPointError, match="step 1 of 2, method 'peekaboo'"):
-        make(case, "peekaboo", latents=torch.full((1, 4, 3, 8, 12), float("nan")))
+        make(case, "peekaboo")
 
 
 def test_predictions_convert_to_epsilon():

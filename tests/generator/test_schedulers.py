@@ -1,7 +1,9 @@
+import diffusers
 import pytest
 import torch
 from diffusers import DPMSolverMultistepScheduler
 
+from ivgbench.errors import UserError
 from ivgbench.generator import schedulers
 
 
@@ -52,3 +54,64 @@ def test_an_algorithm_that_is_not_dpm_plus_plus_is_left_alone():
         for take in (schedulers.step, the_librarys)
     )
     assert torch.equal(ours, theirs)
+
+
+#: What the library's classes make of the checkpoint's config; the largest number of steps that each can make.
+MOST = {"ddim": 999, "dpm": 998, "PNDMScheduler": 999, "EulerDiscreteScheduler": 999, "LCMScheduler": 50,
+        "UniPCMultistepScheduler": 998, "DPMSolverSinglestepScheduler": 1000}  # fmt: skip
+
+
+def scheduler_of(tiny, name):
+    """By our name, or a class of the library with the checkpoint's config."""
+    if name in ("ddim", "dpm"):
+        return tiny.scheduler(name)
+    return schedulers.make({**tiny.scheduler_config, "_class_name": name})
+
+
+@pytest.mark.parametrize(("name", "most"), MOST.items())
+def test_steps_that_cannot_be_made_are_refused_and_all_others_are_made(tiny, name, most):
+    scheduler = scheduler_of(tiny, name)
+    for steps in (20, most):
+        schedulers.check(scheduler, steps)
+    for steps in {most + 1, 1000, 1001, 10**12} - {most}:
+        with pytest.raises(UserError, match=f"cannot make {steps} steps here"):
+            schedulers.check(scheduler, steps)
+    assert scheduler.num_inference_steps is None, "left as it was"
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "words"),
+    [
+        (diffusers.FlowMatchEulerDiscreteScheduler(), "init_noise_sigma"),
+        (diffusers.PNDMScheduler(), "ValueError"),  # in one step: its first steps need more
+        (diffusers.RePaintScheduler(), "missing"),
+        (diffusers.DDPMWuerstchenScheduler(), "IndexError"),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
+)
+def test_a_scheduler_that_the_sampler_cannot_drive_is_one_line(scheduler, words, case, make):
+    with pytest.raises(UserError, match=words) as refused:
+        make(case, scheduler=scheduler, steps=1)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_checkpoint_may_name_a_scheduler_that_is_not_here(tiny):
+    for name in ("NoSuchScheduler", "AutoencoderKL", None):
+        with pytest.raises(UserError, match="is not to be had here; use 'ddim' or 'dpm'"):
+            schedulers.make({"_class_name": name})
+
+
+def test_steps_are_refused_before_any_work(case, make, tiny, monkeypatch):
+    monkeypatch.setattr(tiny.text_encoder, "forward", None)
+    monkeypatch.setattr(tiny.unet, "forward", None)
+    with pytest.raises(UserError, match="DDIMScheduler cannot make 1000 steps"):
+        make(case, steps=1000)
+
+
+def test_numbers_that_are_not_finite_are_seen_beforehand():
+    class Broken(diffusers.DDIMScheduler):
+        def step(self, output, timestep, sample, **_):
+            return (sample * float("nan"),)
+
+    with pytest.raises(UserError, match=r"the scheduler Broken cannot make 4 steps here \(latents are not finite"):
+        schedulers.check(Broken(), 4)

@@ -206,6 +206,7 @@ def test_registry_gives_the_detector():
 
 QUIET = """
 import os, socket, sys
+import ivgbench  # says how torch's threads wait
 import numpy as np, torch
 def refuse(*args, **kwargs): raise AssertionError(f"network: {args}")
 socket.getaddrinfo = socket.socket.connect = refuse

@@ -114,6 +114,8 @@ def test_a_prompt_longer_than_the_context_is_reported(folder, caplog):
         long = "red " * 7
         model.embed_text([long])
     assert "first 8 tokens" in caplog.text
+    assert [model.cuts(text) for text in ("", "red star", "red red red star star star", long)] == [False] * 3 + [True]
+    assert model.squashed().cuts(long)
 
 
 @pytest.mark.parametrize("file", ["open_clip_config.json", "model.safetensors", "bpe_simple_vocab.txt.gz"])

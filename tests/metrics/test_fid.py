@@ -6,7 +6,7 @@ import torch
 
 from ivgbench.errors import UserError
 from ivgbench.metrics import fid
-from ivgbench.metrics.fid import _congruence, against, gaussian, interval
+from ivgbench.metrics.fid import _congruence, against, from_moments, gaussian, interval
 
 
 def made_up(rows, dimension, seed=0, shift=0.0):
@@ -129,6 +129,34 @@ def test_an_interval_lies_around_its_estimate_and_knows_videos():
 def test_features_that_do_not_fit_are_refused(x, y):
     with pytest.raises(UserError, match=r"feature"):
         fid(x, y)
+
+
+@pytest.mark.parametrize("shape", [(500, 300), (30, 50)])
+def test_moments_stand_for_their_features(shape):
+    x, y = made_up(*shape), made_up(shape[0], shape[1], seed=1)
+    known = from_moments(y.mean(0), np.cov(y, rowvar=False))
+    assert against(x, known) == pytest.approx(fid(x, y), rel=1e-6)
+    assert np.array_equal(known.root, np.triu(known.root))
+    single = from_moments(np.float32(y.mean(0)), np.float32(np.cov(y, rowvar=False)))
+    assert against(x, single) == pytest.approx(fid(x, y), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("mean", "covariance", "words"),
+    [
+        (np.zeros(3), np.zeros((3, 4)), r"got \[3\] and \[3, 4\]"),
+        (np.zeros((3, 1)), np.eye(3), r"got \[3, 1\]"),
+        (np.zeros(0), np.zeros((0, 0)), r"got \[0\]"),
+        (np.full(3, np.inf), np.eye(3), "not finite"),
+        (np.zeros(2), np.array([[1, 0.5], [0.4, 1]]), "not symmetric"),
+        (np.zeros(2), np.array([[1.0, 2.0], [2.0, 1.0]]), "negative variance"),
+        (np.zeros(2), -np.eye(2), "negative variance"),
+    ],
+)
+def test_moments_that_are_none_are_refused(mean, covariance, words):
+    with pytest.raises(UserError, match=words):
+        from_moments(mean, covariance)
+    assert against(np.eye(3), from_moments(np.eye(3).mean(0), np.zeros((3, 3)))) == pytest.approx(1)
 
 
 def test_statistics_of_another_dimension_and_missing_videos_are_refused():

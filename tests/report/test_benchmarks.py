@@ -2,7 +2,7 @@
 
 import importlib.util
 import json
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -59,10 +59,13 @@ def test_the_search_gives_every_method_the_same_number_of_valid_settings():
 
 
 @pytest.mark.parametrize("name", ["reach", "ablations", "control"])
-def test_a_script_without_its_input_says_so_in_one_line(name, tmp_path):
-    command = [sys.executable, str(BENCHMARKS / f"{name}.py")]
-    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert said.returncode == 2 and said.stderr.startswith("ivgbench: ") and len(said.stderr.splitlines()) == 1
+def test_a_script_without_its_input_says_so_in_one_line(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [f"{name}.py"])
+    with pytest.raises(SystemExit) as left:
+        runpy.run_path(str(BENCHMARKS / f"{name}.py"), run_name="__main__")
+    said = capsys.readouterr().err
+    assert left.value.code == 2 and said.startswith("ivgbench: ") and len(said.splitlines()) == 1
 
 
 def test_no_setting_of_the_search_leaves_out_what_the_method_is_named_for():

@@ -9,7 +9,8 @@ import pytest
 from ivgbench.errors import UserError
 from ivgbench.metrics import stats
 from ivgbench.report import claims_text, evidence
-from ivgbench.report.claims import Claim, ClaimsSpec, Sample, judge, load_claims
+from ivgbench.report.claims import Claim, ClaimsSpec, Sample, judge
+from ivgbench.report.claims_file import load_claims
 
 CASES = 96
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,7 +105,7 @@ def test_a_run_with_other_rows_is_judged_by_the_claims_about_them():
 
 @pytest.mark.parametrize("name", ["CLAIMS.md", "CLAIMS-paper-settings.md"])
 def test_the_readme_quotes_the_verdicts(name):
-    texts = ((ROOT / one).read_text() for one in ("README.md", f"results/{name}"))
+    texts = ((ROOT / one).read_text(encoding="utf-8") for one in ("README.md", f"results/{name}"))
     readme, verdicts = (" ".join(re.sub("^>", "", text, flags=re.MULTILINE).split()) for text in texts)
     (summary,) = re.findall(r"Of \d+ claims .*(?= \| Claim \|)", verdicts)
     assert summary in readme
@@ -136,16 +137,64 @@ def test_shifted_resamples_are_centred():
     assert value == pytest.approx(-0.2) and centred.mean() == pytest.approx(-0.2)
 
 
+GOOD = {
+    "id": "'x'", "text": "'t'", "paper": "''", "metric": "'miou_all'", "row": "'a'", "than": "['b', 1]",
+    "direction": "'higher'", "splits": "['static']", "margin": "1",
+}  # fmt: skip
+
+
+def written(tmp_path, text):
+    (tmp_path / "claims.toml").write_text(text)
+    return tmp_path / "claims.toml"
+
+
+def test_a_whole_file_is_read_with_its_run_beside_it(tmp_path):
+    lines = "\n".join(f"{name} = {value}" for name, value in GOOD.items())
+    path = written(tmp_path, f"\ufeffrun = 'r.toml'\nlevel = 0.01\n[[claims]]\n{lines}\n")
+    spec = load_claims(path)
+    assert (spec.run, spec.level, spec.cases) == (tmp_path / "r.toml", 0.01, 96)
+    assert spec.claims == (Claim("x", "t", "", "miou_all", "a", ("b", 1), "higher", ("static",), 1),)
+
+
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("run = 'r.toml'\n[[claims]]\nid = 'x'\nwrong = 1", "claim 1: unknown field 'wrong'"),
-        ("run = 'r.toml'\n[[claims]]\nid = 'x'", "claim 1: text is missing"),
+        ("run = 'r.toml'\n[[claims]]\nid = 'x'\nmargn = 1", r"claim 1 \(x\): unknown field 'margn'; did you mean 'mar"),
+        ("run = 'r.toml'\n[[claims]]\nid = 'x'", r"claim 1 \(x\): text is missing; it must be a text"),
+        ("run = 'r.toml'\n[[claims]]\nid = 3", "claim 1: id must be a text, not an empty one, got 3"),
         ("claims = []", "run is missing"),
+        ("run = 'r.toml'", "there is no claim in it"),
+        ("run = 3", "run must be the file name of a run spec, got 3"),
+        ("run = ''", "run must be the file name"),
+        ("run = 'r.toml'\nclaims = 3", r"claims must be tables, each under a line \[\[claims\]\], got 3"),
+        ("run = 'r.toml'\n[claims]\nid = 'x'", "claims must be tables"),
+        ("run = 'r.toml'\nclaims = ['x']", "claim 1: must be a table of fields, got 'x'"),
+        ("run = 'r.toml'\ncases = 'many'", "cases must be a whole number from 1, got 'many'"),
+        ("run = 'r.toml'\ncases = true", "cases must be"),
+        ("run = 'r.toml'\ncases = 0", "cases must be"),
+        ("run = 'r.toml'\ncases = 1.5", "cases must be"),
+        ("run = 'r.toml'\nlevel = 5", "level must be a number between 0 and 1"),
+        ("run = 'r.toml'\ncontradictions = 'x'", "contradictions must be a list of texts"),
+        ("run = 'r.toml'\nclaim = []", "unknown field 'claim'; did you mean 'claims'"),
         ("run = ", "cannot read the claims"),
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path, text, word):
-    (tmp_path / "claims.toml").write_text(text)
-    with pytest.raises(UserError, match=word):
-        load_claims(tmp_path / "claims.toml")
+    with pytest.raises(UserError, match=rf"claims\.toml.*{word}"):
+        load_claims(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("id", "3"), ("text", "''"), ("paper", "[]"), ("metric", "'iou'"), ("metric", "[]"), ("row", "1"),
+        ("than", "'b'"), ("than", "[]"), ("than", "[true]"), ("than", "[nan]"), ("than", "[['b']]"),
+        ("direction", "'up'"), ("splits", "'static'"), ("splits", "[]"), ("splits", "[1]"), ("margin", "'1'"),
+        ("margin", "inf"), ("margin", "9" * 400), ("margin", "true"), ("margin", "2020-01-01"),
+    ],
+)  # fmt: skip
+def test_a_mistyped_claim_is_refused(tmp_path, field, value):
+    lines = "\n".join(f"{name} = {one}" for name, one in {**GOOD, field: value}.items())
+    with pytest.raises(UserError, match=rf"claim 1.*: {field} must be ") as refused:
+        load_claims(written(tmp_path, f"run = 'r.toml'\n[[claims]]\n{lines}\n"))
+    assert "\n" not in str(refused.value)

@@ -7,7 +7,8 @@ import pytest
 
 from ivgbench.metrics.fid import fid
 from ivgbench.report import claims_text, evidence, paper
-from ivgbench.report.claims import METRICS, judge, load_claims
+from ivgbench.report.claims import METRICS, judge
+from ivgbench.report.claims_file import load_claims
 from ivgbench.runs.recording import BASELINE, MASKED, NORMALISED, Activations
 from ivgbench.runs.spec import load_spec
 

@@ -1,13 +1,24 @@
 """The page of a run: every number of its tables, its clips playable; nothing from outside, and no user's markup."""
 
 import base64
+import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
+from fake_lab import FakeLab, InlineEngine
+
+from ivgbench.cases import Case, Subject, Suite
 from ivgbench.errors import UserError
-from ivgbench.report import html, layout, tables
+from ivgbench.report import html, layout, qualitative, tables
+from ivgbench.report.figures import GAP, TITLE_HEIGHT
+from ivgbench.runs import runner
+from ivgbench.runs.planning import make_plan
+from ivgbench.runs.spec import MethodSpec, RunSpec
 from ivgbench.runs.store import Store
 from ivgbench.runs.video import decode
 
@@ -56,7 +67,7 @@ class Page(HTMLParser):
 
 def written(store, tmp_path, **options):
     path = html.report(store.root, None, tmp_path / "page.html", **options)
-    return path, Page(path.read_text())
+    return path, Page(path.read_text(encoding="utf-8"))
 
 
 def test_every_cell_of_the_table_is_there(store, tmp_path):
@@ -112,3 +123,44 @@ def test_a_partial_run_says_what_is_missing(store, tmp_path):
     _, page = written(store, tmp_path, allow_partial=True)
     assert "Partial run: 1 failed and 1 missing" in page.text and "failed: no such <phrase>" in page.text
     assert "no clip" in page.text and page.text.count(f"case {lost['case']}") >= 1
+
+
+@pytest.fixture
+def twins(tmp_path):
+    """A folder of runs: one suite holds two cases of equal content, the other a case with the first one's id."""
+    (tmp_path / "runs").mkdir()
+    box = [[0.25, 0.25, 0.5, 0.75]] * 2
+    other = [[0.5, 0.25, 0.75, 0.75]] * 2
+    suites = {"one": {"a": box, "b": box}, "two": {"a": other}}
+    for name, cases in suites.items():
+        made = [Case(id, f"a red star {name}", (Subject("red star", track),), {"split": "static"})
+                for id, track in cases.items()]  # fmt: skip
+        Suite(name, 2, tuple(made)).save(tmp_path / f"{name}.jsonl")
+    lab = FakeLab(tmp_path / "log")
+    files = tuple(str(tmp_path / f"{one}.jsonl") for one in suites)
+    spec = RunSpec("twins", (MethodSpec("plain"), MethodSpec("tid")), suites=files)
+    outcome = runner.run(make_plan(spec, lab), Store(tmp_path / "runs"), lab, InlineEngine())
+    assert not outcome.failed and not outcome.missing
+    return tmp_path / "runs"
+
+
+def test_cases_of_equal_content_and_of_equal_ids_stay_apart(twins, tmp_path):
+    page = Page(html.report(twins, "twins", tmp_path / "page.html").read_text())
+    headings = [one for one in ("one a", "one b", "two a", "two b") if one.replace(" ", ", static, case ") in page.text]
+    assert headings == ["one a", "one b", "two a"]
+    shown = [about["src"] for tag, about in page.tags if tag == "video"]
+    assert len(shown) == 3 * 2 and shown[0] == shown[2] != shown[4]
+    assert page.text.count("mIoU 100.0 %") == 3 * 2  # every clip has its own score
+    # A sheet is of one case: both methods, and not the other suite's as well.
+    (sheet,) = qualitative.figure4(twins, "twins", tmp_path, "a")
+    assert len(imread(sheet)) == TITLE_HEIGHT + 2 * (2 * SIZE[0] + GAP)
+
+
+def test_clips_of_odd_sizes_and_other_lengths_are_shown(store, tmp_path):
+    jobs = store.manifest("table1")["jobs"]
+    for job, shape in zip(jobs, [(2, 49, 81), (2, 1, 1), (5, 7, 9)], strict=False):
+        store.save_clip(job["job"], np.full((*shape, 3), 9, np.uint8), store.sidecar(job["job"]))
+    _, page = written(store, tmp_path, allow_partial=True)
+    sources = [about["src"].partition(",")[2] for tag, about in page.tags if tag == "video"]
+    shapes = {decode(base64.b64decode(one)).shape for one in sources}
+    assert (2, 196, 324, 3) in shapes and (2, 160, 160, 3) in shapes and (5, 162, 208, 3) in shapes

@@ -133,3 +133,20 @@ def test_tex_is_escaped(monkeypatch, make_run):
 def test_no_path_and_no_date(built):
     for text in (render.csv(built), render.markdown(built), render.tex(built)):
         assert not re.search(r"20\d\d-\d\d|/home/|/tmp/|/work/", text)
+
+
+def test_captions_that_clip_cuts_are_marked_at_their_number_and_told_below(monkeypatch, make_run, built):
+    rows, manifest = make_run()
+    told = [{**row, "metric": "caption_cut", "value": 0.0} for row in rows if row["metric"] == "clip_sim"]
+    monkeypatch.setattr(tables, "load", lambda *_: (rows + told, manifest))
+    assert render.markdown(tables.build(1)) == render.markdown(built)
+    for row in told:
+        row["value"] = float((row["split"], row["case"]) == ("static", "case-02"))
+    made = tables.build(1)
+    static = made.frame["split"] == "static"
+    assert (made.frame["captions_cut"] == static).all()
+    for text in (render.markdown(made), printed(made)):
+        assert (
+            text.count("†") == static.sum() + 1 and "† The prompts of 1 cases (7 clips; the first is case-02)" in text
+        )
+    assert render.tex(made).count(r"$\dagger$") == static.sum() and "†" not in render.markdown(built)

@@ -102,9 +102,9 @@ def test_every_output_has_both_references_both_encoders_and_the_paper(put, tmp_p
     built = tables.build(2, put(set_rows()))
     files = render.write(built, tmp_path / "out")
     assert [path.name for path in files] == ["table2.csv", "table2.md", "table2.tex"]
-    assert files[0].read_text().count("\n") == 21
-    markdown = files[1].read_text()
-    for text in (markdown, files[2].read_text(), printed(built, 120)):
+    assert files[0].read_text(encoding="utf-8").count("\n") == 21
+    markdown = files[1].read_text(encoding="utf-8")
+    for text in (markdown, files[2].read_text(encoding="utf-8"), printed(built, 120)):
         assert "Against world" in text and "Against animals" in text and "pocket lab" in text
         assert text.index("Reference again") < text.index("not comparable in absolute value")
         assert "131.19" in text.split("not comparable")[1] and "1.34" in text.split("not comparable")[1]
@@ -136,7 +136,98 @@ def test_values_of_v_jepa_2_do_not_go_by_the_published_name(put, tmp_path):
     rows = set_rows()
     for row in rows:
         row["metrics"]["video"] = {key.replace("jedi", "jedi_v2"): v for key, v in row["metrics"]["video"].items()}
+        row["encoders"] = {"frames clip": "clip-1", "frames denoiser": "den-1", "video vjepa2:folder": "vid-1"}
     built = tables.build(2, put(rows))
     assert "jedi" not in built.frame and built.frame["jedi_v2"].notna().all()
     ours, papers = printed(built, 120).split("not comparable")
     assert "JEDi v2" in ours and "JEDi v2" not in papers and "1.34" in papers
+
+
+def cells(built):
+    """Block title -> its rows as texts, header first; every row has as many cells as the header."""
+    made = {}
+    for block in layout.blocks(built):
+        assert {len(row) for row in block.rows} == {len(block.header)}
+        made[block.title] = [block.header, *([cell.text for cell in row] for row in block.rows)]
+    return made
+
+
+def test_without_an_encoder_of_videos_there_is_no_jedi(put):
+    rows = set_rows()
+    for row in rows:
+        del row["metrics"]["video"], row["encoders"]["video pocket"]
+    built = tables.build(2, put(rows))
+    assert not [column for column in built.frame if column.startswith("jedi")]
+    header, *_ = cells(built)["Against world"]
+    assert len(header) == 1 + 2 * 3 + 1 and not [name for name in header if "JEDi" in name]
+    assert "JEDi: not measured, the run names no encoder of videos" in " ".join(built.notes)
+
+
+def test_what_is_undefined_is_a_dash_with_its_reason(put, tmp_path):
+    rows = set_rows(["plain", "peekaboo"])
+    for row in rows:
+        row |= {"n_frames": 3, "reference_frames": 5}
+        for values in row["metrics"]["frames"].values():
+            values |= {"kid": None, "kid_std": None, "kid_subset_size": None}
+    built = tables.build(2, put(rows))
+    header, first, _ = cells(built)["Against world"]
+    assert [cell for name, cell in zip(header, first, strict=True) if name.startswith("KID %")] == ["–", "–"]
+    assert [cell for name, cell in zip(header, first, strict=True) if name.startswith("FID")] == ["10.00", "20.00"]
+    notes = " ".join(built.notes)
+    assert "KID is – where a side has fewer than 4 frames" in notes and "random subsets" not in notes
+    for path in render.write(built, tmp_path / "out"):
+        assert "nan" not in path.read_text().lower()
+    assert "nan" not in printed(built, 200).lower()
+
+
+def test_a_reference_of_statistics_has_fid_alone_and_for_its_encoder(put, tmp_path):
+    rows = [row for row in set_rows(["plain", "peekaboo", paper.FLOOR])
+            if (row["reference"], row["label"]) != ("animals", paper.FLOOR)]  # fmt: skip
+    for row in rows:
+        if row["reference"] == "animals":
+            known = {key: value for key, value in row["metrics"]["frames"]["denoiser"].items() if "kid" not in key}
+            row |= {"metrics": {"frames": {"denoiser": known}}, "reference_videos": None, "reference_frames": 900}
+    built = tables.build(2, put(rows))
+    header, plain, peekaboo = cells(built)["Against animals"]
+    defined = [name for name, cell in zip(header, plain, strict=True) if cell != "–"]
+    assert defined == ["Method", "FID denoiser ↓", "videos"] and peekaboo[4] == "21.00"
+    assert len(cells(built)["Against world"]) == 4
+    notes = " ".join(built.notes)
+    assert "animals: statistics of 900 frames" in notes and "has FID alone" in notes
+    csv = render.write(built, tmp_path / "out")[0].read_text()
+    assert ",400," in csv and "400.0" not in csv and ",96," in csv
+
+
+def test_files_that_do_not_count_stand_in_the_notes(put):
+    rows = set_rows(["plain"])
+    for row in rows:
+        row["reference_unreadable"] = (
+            {f"{number}.mp4": "why" for number in range(7)} if row["reference"] == "world" else {}
+        )
+        row["reference_copies"] = {"b_.mp4": "a.mp4"} if row["reference"] == "animals" else {}
+    notes = " ".join(tables.build(2, put(rows)).notes)
+    assert "frames, not read and left out: 7 (0.mp4, 1.mp4, 2.mp4, 3.mp4, 4.mp4, ...);" in notes
+    assert "frames, copies and left out: 1 (b_.mp4)." in notes
+
+
+def test_a_lone_method_has_no_marks_and_equal_labels_stay_two_rows(put):
+    built = tables.build(2, put(set_rows(["plain"])))
+    assert not any(cell.rank for block in layout.blocks(built)[:-1] for row in block.rows for cell in row)
+    rows = set_rows(["plain", "peekaboo"])
+    for row in rows:
+        row["label"] = {"plain": "Peekaboo"}.get(row["label"], row["label"])
+    assert [row[0] for row in cells(tables.build(2, put(rows)))["Against world"]] == ["Method", "Peekaboo", "Peekaboo"]
+
+
+def test_encoders_are_told_by_their_files_names(put):
+    """A table that is sent around holds no path of a machine, unless nothing else tells two encoders apart."""
+    rows = set_rows()
+    for row in rows:
+        frames = row["metrics"]["frames"]
+        row["metrics"]["frames"] = {"inception:/home/me/w/a.pth": frames["clip"], "cells": frames["denoiser"]}
+        row["encoders"] = {"frames inception:/home/me/w/a.pth": "1", "frames cells": "2", "video vjepa:/x/b,/x/c": "3"}
+    built = tables.build(2, put(rows))
+    assert set(built.frame["encoder"]) == {"inception:a.pth", "cells"}
+    assert "/home" not in " ".join(built.notes) and "video vjepa:b,c: 3" in built.notes[1]
+    told = table2._told(["e:/a/w.pth", "e:/b/w.pth"])
+    assert told == {"e:/a/w.pth": "e:/a/w.pth", "e:/b/w.pth": "e:/b/w.pth"}

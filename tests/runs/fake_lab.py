@@ -58,6 +58,9 @@ class Clip:
     def embed_text(self, texts: list[str]) -> np.ndarray:
         return np.stack([unit(text) for text in texts])
 
+    def cuts(self, text: str) -> bool:
+        return len(text) > 77
+
 
 @dataclass
 class Encoder:
@@ -104,6 +107,9 @@ class FakeLab:
         from ivgbench.generator.cost import Cost  # not for the worker processes, which import this file
 
         return lambda job: Cost(job.steps, 1, 10**12, (2**30, 2**30, 2**30), (2**31, 2**30))
+
+    def check(self, spec: object, jobs: object) -> None:
+        pass
 
     def resolve(self, method: str, options: dict) -> Resolved:
         return Resolved(METHODS.canonical(method), {"shift": 0.0, **options}, options, 1)

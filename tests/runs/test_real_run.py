@@ -14,7 +14,7 @@ from ivgbench.runs.store import Store
 
 @pytest.mark.slow
 def test_all_methods_run_and_workers_do_not_matter(tmp_path):
-    methods = tuple(MethodSpec(name) for name in METHODS.names())
+    methods = tuple(MethodSpec(name) for name in METHODS.builtin())
     spec = RunSpec("r", methods, suites=("static",), cases=1, steps=2, ground_truth=True)
     lab = Lab("cpu")
     plan = make_plan(spec, lab)
@@ -25,7 +25,7 @@ def test_all_methods_run_and_workers_do_not_matter(tmp_path):
         assert (outcome.made, outcome.failed, outcome.missing) == (len(methods) + 1, 0, 0)
         sidecars = [store.sidecar(job.id) for job in plan.jobs]
         generated = [
-            (job, facts) for job, facts in zip(plan.jobs, sidecars, strict=True) if job.method in METHODS.names()
+            (job, facts) for job, facts in zip(plan.jobs, sidecars, strict=True) if job.method in METHODS.builtin()
         ]
         cost = lab.costs(spec)
         assert [facts["nfe"] for _, facts in generated] == [cost(job).evaluations for job, _ in generated]

@@ -17,7 +17,7 @@ from ivgbench.runs.generating import batches
 from ivgbench.runs.planning import make_plan, shard_of
 from ivgbench.runs.spec import MethodSpec, RunSpec
 from ivgbench.runs.store import Store
-from ivgbench.runs.video import encode
+from ivgbench.runs.video import decode, encode
 
 SPEC = RunSpec(
     "r",
@@ -308,7 +308,8 @@ def test_bad_shards_are_refused(shard):
         shard_of((), shard)
 
 
-def test_videos_of_another_system_are_scored(tmp_path):
+def test_videos_of_another_system_are_scored(tmp_path, monkeypatch):
+    column = np.zeros((8, 2, 1, 3), np.uint8)  # FFV1 stores no frame of one column
     suite = load_suite("static")
     videos = tmp_path / "theirs"
     videos.mkdir()
@@ -322,6 +323,10 @@ def test_videos_of_another_system_are_scored(tmp_path):
     for ending in ("mkv", "Mov"):
         (videos / f"{suite.cases[6].id}.{ending}").write_bytes(b"which of them?")
     (videos / f"{suite.cases[7].id}.txt").write_text("notes")
+    (videos / f"{suite.cases[8].id}.mp4").write_bytes(b"to be replaced")
+    monkeypatch.setattr(
+        "ivgbench.runs.external.videos.decode", lambda path: column if "-08" in path.name else decode(path)
+    )
     plan = import_videos(videos, suite, "theirs", store)
     outcome = runner.run(plan, store, lab, InlineEngine())
     assert (outcome.total, outcome.made, outcome.failed) == (48, 0, 47)
@@ -334,5 +339,6 @@ def test_videos_of_another_system_are_scored(tmp_path):
     assert all("cannot read the video" in status[suite.cases[number].id] for number in (4, 5))
     assert "several videos: pocket-static-06.Mov, pocket-static-06.mkv" in status[suite.cases[6].id]
     assert "no video pocket-static-07.*" in status[suite.cases[7].id]
+    assert "1x2 pixels cannot be stored" in status[suite.cases[8].id]
     with pytest.raises(UserError, match="no video is named after a case"):
         import_videos(tmp_path, suite, "x", store)

@@ -22,12 +22,12 @@ def scored(tmp_path):
     """Scores a case of several subjects from what the detector found of each."""
     store = Store(tmp_path)
 
-    def score(asked, found):
+    def score(asked, found, cut=None):
         prompt = " and ".join(asked)
         case = Case("several", prompt, tuple(Subject(phrase, box) for phrase, box in asked.items()))
         for model in (JUDGES.clip, JUDGES.squash):
             store.save_arrays(model, "pixels", {"frames": np.eye(FRAMES, 8)})
-        store.save_arrays(JUDGES.clip, text_key(prompt), {"text": np.eye(8)[0]})
+        store.save_arrays(JUDGES.clip, text_key(prompt), {"text": np.eye(8)[0]} | ({} if cut is None else {"cut": cut}))
         for phrase, boxes in found.items():
             store.save_arrays(JUDGES.detector, detection_key("pixels", phrase), {"boxes": boxes})
         sidecar = {"shape": [FRAMES, *SIZE, 3], "pixel_sha256": "pixels", "nfe": 20, "backward": 0, "seconds": 1.0}
@@ -63,3 +63,9 @@ def test_one_subject_is_its_own_score(scored):
     assert {name: values[name] for name in ("miou", "covered", "miou_volume")}.items() <= {
         **control.score(track(STAR), found, size=SIZE)
     }.items()
+
+
+def test_a_caption_that_clip_cuts_is_a_fact_of_the_score(scored):
+    asked = {"star": track(STAR)}
+    marks = [scored(asked, asked, cut)["caption_cut"] for cut in (np.array(True), np.array(False))]
+    assert marks == [1, 0]

@@ -1,5 +1,8 @@
 """FID, KID and JEDi of a run: the same cases for all, the same rows by any road, references that are checked."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from fake_lab import Encoder, FakeLab, InlineEngine
@@ -11,7 +14,7 @@ from ivgbench.metrics.jedi import jedi_unbiased
 from ivgbench.metrics.jedi import quadratic as jedi_kernel
 from ivgbench.metrics.kid import kid_xvideo
 from ivgbench.pocket import reference, world
-from ivgbench.runs import references, runner, sets
+from ivgbench.runs import comparing, references, runner
 from ivgbench.runs.engines import LocalEngine
 from ivgbench.runs.planning import make_plan, shard_of
 from ivgbench.runs.spec import MethodSpec, RunSpec
@@ -55,6 +58,8 @@ def test_a_row_per_method_and_reference(finished):
         assert (row["n_videos"], row["n_frames"], row["n_expected"]) == (6, 48, 6)
         assert (row["reference_videos"], row["reference_frames"]) == (10, 80)
         assert set(row["metrics"]["frames"]) == {"clip", "cells"}
+    # By this two runs know whether they were compared with the same videos.
+    assert len({(row["reference"], row["against"]) for row in rows}) == len({row["against"] for row in rows}) == 2
 
 
 def test_the_numbers_are_those_of_the_clips(finished):
@@ -90,7 +95,7 @@ def without_jobs(rows):
 def test_workers_shards_and_order_change_nothing(finished, tmp_path):
     expected = without_jobs(Store(finished).set_rows("r"))
     root = tmp_path / "shards"
-    run(root, engine=LocalEngine(2), shard="1/2")
+    run(root, shard="1/2")
     assert Store(root).set_rows("r") == []
     run(root, engine=LocalEngine(2), shard="0/2")
     assert without_jobs(Store(root).set_rows("r")) == expected
@@ -142,9 +147,13 @@ def folder(tmp_path):
     return place.parent
 
 
-def chosen(folder, count, floor, seed=0):
-    spec = RunSpec(**{**SPEC.__dict__, "reference_videos": count, "reference_seed": seed})
-    return references.gather(str(folder), floor, spec, (), FakeLab(None))
+def chosen(source, count, floor, seed=0, suites=("static",)):
+    """What is gathered of a source, with a store beside it."""
+    spec = RunSpec(**{**SPEC.__dict__, "reference_videos": count, "reference_seed": seed, "suites": suites})
+    lab = FakeLab(None)
+    plan = make_plan(RunSpec(**{**spec.__dict__, "references": ()}), lab)
+    store = Store(Path(source).parent / "looked") if Path(source).is_dir() else None
+    return references.gather(str(source), Path(source).name, floor, plan, store, lab, InlineEngine())
 
 
 def test_a_folder_is_a_reference(folder, tmp_path):
@@ -166,39 +175,33 @@ def test_the_choice_depends_on_seed_and_names_only(folder):
     assert chosen(moved, 6, 4).floor == ()  # three are left, and a floor of three is not comparable
 
 
-def test_a_damaged_video_is_one_clear_line(folder, tmp_path):
-    victim = chosen(folder, 9, 6).videos[0].path
-    victim.write_bytes(b"no video")
-    spec = RunSpec(**{**SPEC.__dict__, "references": (str(folder),)})
-    with pytest.raises(UserError, match=rf"{victim.name}: cannot read the video") as refused:
-        run(tmp_path, spec)
-    assert "\n" not in str(refused.value)
-
-
 @pytest.mark.parametrize(("make", "words"), [(False, "no such folder"), (True, "0 videos in it; at least 2")])
 def test_a_folder_without_videos_is_refused(tmp_path, make, words):
     if make:
         (tmp_path / "here").mkdir()
     with pytest.raises(UserError, match=words):
-        chosen(tmp_path / "here", 3, 3)
+        references.check([str(tmp_path / "here")])
 
 
 def test_what_the_world_draws_is_never_the_reported_clips():
-    suites = [load_suite("static"), load_suite("dynamic")]
-    spec = RunSpec(**{**SPEC.__dict__, "reference_videos": 100})
-    drawn = references.gather("suite", 6, spec, suites, FakeLab(None))
+    drawn = chosen("suite", 100, 6, suites=("static", "dynamic"))
     assert len({one.key for one in (*drawn.videos, *drawn.floor)}) == 106
     assert len({one.case.id for one in drawn.videos[:96]}) == 96 and drawn.videos[96].index == 1
     first = drawn.videos[0]
     assert not np.array_equal(first.load(), reference.render_case(first.case, first.index))
-    assert references.gather("world", 6, spec, suites, FakeLab(None)).videos[7].load().shape == (8, 48, 80, 3)
+    assert chosen("world", 100, 6).videos[7].load().shape == (8, 48, 80, 3)
 
 
 def test_v_jepa_2_has_a_metric_of_its_own():
-    names = {one: sets.jedi_name(one) for one in ("pocket", "vjepa:a,b", "vjepa2", "vjepa2:folder")}
+    names = {one: comparing.jedi_name(one) for one in ("pocket", "vjepa:a,b", "vjepa2", "vjepa2:folder")}
     assert list(names.values()) == ["jedi", "jedi", "jedi_v2", "jedi_v2"]
     x, y = np.random.default_rng(0).normal(size=(2, 5, 3))
     k = kernel.own_sums(y, range(5), jedi_kernel(3))
-    found = sets.video_metrics(x, y, k, "jedi_v2")
+    found = comparing.video_metrics(x, y, k, "jedi_v2")
     assert found["jedi_v2"] == jedi(x, y) and found["jedi_v2_unbiased"] == pytest.approx(jedi_unbiased(x, y))
     assert not any(key == "jedi" or key.startswith("jedi_unbiased") for key in found)
+
+
+def test_encoders_of_one_id_are_refused(tmp_path):
+    with pytest.raises(UserError, match="the encoders cells and cells have one id"):
+        run(tmp_path, replace(SPEC, frame_encoders=("cells", "cells")))

@@ -9,8 +9,9 @@ from fake_lab import FakeLab
 from ivgbench.errors import UserError
 from ivgbench.generator.methods.base import resolve
 from ivgbench.registry import METHODS
+from ivgbench.runs.option_text import parse_option
 from ivgbench.runs.planning import make_plan
-from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec, parse_option
+from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 GOOD = 'name = "x"\n[[methods]]\nmethod = "tid"\nlabel = "mine"\noptions = { gamma = 0.2, window = [0, 4] }\n'
@@ -20,7 +21,7 @@ def test_the_benchmark_spec_is_table_1_of_all_methods():
     spec = load_spec(BENCHMARKS / "pocket.toml")
     assert (spec.name, spec.backbone, spec.suites, spec.seeds) == ("table1", "pocket", ("static", "dynamic"), (0,))
     assert spec.ground_truth and spec.scheduler == "ddim"
-    assert [one.method for one in spec.methods] == METHODS.names()
+    assert [one.method for one in spec.methods] == METHODS.builtin()
 
 
 @pytest.mark.parametrize("name", ["table1", "table2"])
@@ -36,7 +37,7 @@ def test_the_papers_tables_have_every_value_pinned(name):
         assert all(getattr(config, name) is None for name in free), (one.method, free)
         assert one.options == {key: value for key, value in asdict(config).items() if key in one.options}
     assert all(one.options["frozen_steps"] == 4 for one in spec.methods if "frozen_steps" in one.options)
-    assert {METHODS.canonical(one.method) for one in spec.methods} == set(METHODS.names())
+    assert {METHODS.canonical(one.method) for one in spec.methods} == set(METHODS.builtin())
 
 
 def test_table_2_makes_no_clip_that_table_1_has_not():
@@ -80,6 +81,76 @@ def test_suite_files_are_relative_to_the_spec(tmp_path):
 def test_reference_folders_are_relative_to_the_spec(tmp_path):
     (tmp_path / "a.toml").write_text('name = "x"\nreferences = ["world", "animals"]\nmethods = ["plain"]\n')
     assert load_spec(tmp_path / "a.toml").references == ("world", str(tmp_path / "animals"))
+
+
+@pytest.mark.parametrize(
+    ("field", "written", "read"),
+    [
+        # Names stay names.
+        ("suites", "static", "static"),
+        ("references", "suite", "suite"),
+        ("backbone", "zeroscope", "zeroscope"),
+        ("backbone", "owner/model", "owner/model"),
+        ("detector", "owlvit", "owlvit"),
+        ("detector", "owlvit:google/owlvit-base-patch32", "owlvit:google/owlvit-base-patch32"),
+        ("clip", "pocket", "pocket"),
+        ("clip", "ViT-B-16-quickgelu/openai", "ViT-B-16-quickgelu/openai"),
+        ("frame_encoders", "clip", "clip"),
+        ("frame_encoders", "inception", "inception"),
+        ("video_encoder", "vjepa2:facebook/vjepa2-vitl", "vjepa2:facebook/vjepa2-vitl"),
+        ("lora", "", ""),
+        # Files and folders lie beside the spec, there or not.
+        ("suites", "my.jsonl", "HERE/my.jsonl"),
+        ("suites", "sub/mine", "HERE/sub/mine"),
+        ("references", "videos", "HERE/videos"),
+        ("references", "../videos", "ABOVE/videos"),
+        ("references", "/data/videos", "/data/videos"),
+        ("backbone", "mine", "HERE/mine"),
+        ("backbone", "./mine", "HERE/mine"),
+        ("backbone", "folders/there", "HERE/folders/there"),
+        ("detector", "yolo-world:weights/world.pt", "yolo-world:HERE/weights/world.pt"),
+        ("detector", "yolo-world:weights/folder", "yolo-world:HERE/weights/folder"),
+        ("detector", "owlvit:folders/there", "owlvit:HERE/folders/there"),
+        ("detector", "pocket:mine", "pocket:HERE/mine"),
+        ("clip", "./mine", "HERE/mine"),
+        ("clip", "folders", "HERE/folders"),
+        ("clip", "ViT-B-16/weights/b16.pt", "ViT-B-16/HERE/weights/b16.pt"),
+        ("clip", "ViT-B-16/b16.pt", "ViT-B-16/HERE/b16.pt"),
+        ("clip", "ViT-B-16//data/b16.pt", "ViT-B-16//data/b16.pt"),
+        ("frame_encoders", "inception:i.pth", "inception:HERE/i.pth"),
+        ("frame_encoders", "denoiser:d", "denoiser:HERE/d"),
+        ("video_encoder", "vjepa:a.pth.tar,../b.tar", "vjepa:HERE/a.pth.tar,ABOVE/b.tar"),
+        ("video_encoder", "pocket:mine", "pocket:HERE/mine"),
+        ("video_encoder", "vjepa2:folders/there", "vjepa2:HERE/folders/there"),
+        ("lora", "a.safetensors", "HERE/a.safetensors"),
+    ],
+)
+def test_every_path_is_relative_to_the_spec_and_names_stay_names(tmp_path, monkeypatch, field, written, read):
+    here = tmp_path / "specs"
+    (here / "folders" / "there").mkdir(parents=True)
+    value = f'"{written}"' if isinstance(getattr(RunSpec, field), str | None) else f'["{written}"]'
+    value = f'["{written}"]' if field == "frame_encoders" else value
+    (here / "a.toml").write_text(f'name = "x"\n{field} = {value}\nmethods = ["plain"]\n')
+    expected = read.replace("HERE", str(here)).replace("ABOVE", str(tmp_path))
+    # The same from any folder, by any name of the file.
+    for folder, path in ((tmp_path, here / "a.toml"), (tmp_path, "specs/a.toml"), (here, "a.toml")):
+        monkeypatch.chdir(folder)
+        found = getattr(load_spec(Path(path)), field)
+        assert (found if isinstance(found, str) else found[0]) == expected
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../x", "x/y", "a..b", ".x", "ü", "x" * 121, "a\\n"])
+def test_a_run_name_that_is_no_file_name_is_refused(tmp_path, name):
+    with pytest.raises(UserError, match=r"run name .* is not allowed"):
+        RunSpec(name, (MethodSpec("plain"),))
+    (tmp_path / "a.toml").write_text(f'name = "{name}"\nmethods = ["plain"]\n')
+    with pytest.raises(UserError, match=r"a\.toml: run name .* is not allowed"):
+        load_spec(tmp_path / "a.toml")
+
+
+def test_a_name_that_gets_too_long_is_refused():
+    with pytest.raises(UserError, match="is not allowed"):
+        RunSpec("x" * 115, (MethodSpec("plain"),)).named_by_content("x" * 115)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +207,60 @@ def test_options_on_the_command_line_are_toml_values():
     assert parse_option("tid.gamma=0.1") == ("tid", "gamma", 0.1)
     assert parse_option("mask-norm-id.window=[0, 4]") == ("mask-norm-id", "window", [0, 4])
     assert parse_option("peekaboo.scope=paper") == ("peekaboo", "scope", "paper")
+    numbers = {".1": 0.1, "1.": 1.0, "+1": 1, "1e-1": 0.1, "1_000": 1000, "-.5": -0.5, "+.5e1": 5.0, "007": 7,
+               "00.5": 0.5, "[.1, 1.]": [0.1, 1.0], "-0": 0, "1.e3": 1000.0}  # fmt: skip
+    for written, value in numbers.items():
+        found = parse_option(f"tid.gamma={written}")[2]
+        assert found == value and type(found) is type(value)
+    for text in ("1.2.3", "1,5", "x.1", ".", "-", "v1.", "", "1 2", "1__0"):
+        assert parse_option(f"tid.gamma={text}")[2] == text
+    assert parse_option('tid.gamma=[".1", 1.]')[2] == [".1", 1.0]
+    for wrong in ("1" * 5000, "[" * 5000):
+        with pytest.raises(UserError, match="too long, or too deep"):
+            parse_option(f"tid.gamma={wrong}")
+    with pytest.raises(UserError, match="give one value"):
+        parse_option("tid.gamma=1\nother=2")
     for wrong in ("gamma=0.1", "tid.gamma", "tid.=1", ".gamma=1"):
         with pytest.raises(UserError, match=r"METHOD\.FIELD=VALUE"):
             parse_option(wrong)
+
+
+def test_a_spec_may_begin_with_a_mark_and_end_lines_as_it_likes(tmp_path):
+    path = tmp_path / "x.toml"
+    path.write_text(GOOD)
+    plain = load_spec(path)
+    path.write_bytes(("\ufeff" + GOOD.replace("\n", "\r\n")).encode())
+    assert load_spec(path) == plain
+    path.write_text(GOOD.replace('"mine"', '"a\u2028b"'))
+    assert load_spec(path).methods[0].label == "a\u2028b"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (GOOD.encode("utf-16"), "cannot read the run spec: it is UTF-16"),
+        (GOOD.replace("mine", "caf\xe9").encode("latin-1"), "x.toml:4: cannot read the run spec: byte 0xe9"),
+        (f"x = {'[' * 5000}".encode(), "x.toml: "),
+        (f"steps = {'9' * 5000}".encode(), "x.toml: not TOML"),
+        (f'name = "x"\nguidance_scale = {"9" * 400}'.encode(), "guidance_scale must be a number from 0, got 99"),
+        (f'name = "x"\nsteps = {"9" * 400}'.encode(), "steps must be from 1 to 1000, got 99"),
+        (b'name = "\\ud800"', "x.toml: not TOML"),
+    ],
+)
+def test_a_file_that_is_no_spec_is_one_line(tmp_path, data, words):
+    path = tmp_path / "x.toml"
+    path.write_bytes(data + b"\nmethods = ['plain']\n" if b"name" in data and b"label" not in data else data)
+    with pytest.raises(UserError) as refused:
+        load_spec(path)
+    assert words in str(refused.value) and "\n" not in str(refused.value) and len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 5000])
+def test_an_option_that_nothing_can_read_is_refused_in_one_short_line(value):
+    with pytest.raises(UserError, match="too long, or too deep") as refused:
+        parse_option(f"tid.gamma={value}")
+    assert len(str(refused.value)) < 200
+
+
+def test_an_option_that_is_no_toml_is_a_text():
+    assert parse_option("tid.gamma=nan nan") == ("tid", "gamma", "nan nan")

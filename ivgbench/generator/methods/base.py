@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
+import inspect
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +16,15 @@ import numpy as np
 import torch
 
 from ivgbench.errors import UserError
+from ivgbench.files import canonical_json
 from ivgbench.generator.backbone import Backbone
+from ivgbench.generator.words import Reader
+from ivgbench.plugins import PluginFault, broken
 from ivgbench.registry import METHODS
+from ivgbench.texts import short
+
+#: Of an option's number where nothing else limits it.
+LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +105,18 @@ class Method:
     version: ClassVar[int]
     batches: ClassVar[bool] = True
 
+    def check_words(self, reader: Reader, prompt: str, suffix: str, phrases: Sequence[str | None]) -> None:
+        """Refuses a subject whose words the method needs and the text encoder never reads. Here none are needed.
+
+        Called before any work, also where only the tokenizer is at hand. A phrase that is None or not in the prompt
+        is no mistake (see `rules`).
+
+        Args:
+            reader: the backbone's. prompt, suffix, phrases: as in `Clip`.
+        Raises:
+            UserError: with the phrase, and what to do.
+        """
+
     def start(self, setup: Setup) -> Run:
         """A run over the setup's clips. Raises UserError where the clips or the backbone do not allow the method."""
         raise NotImplementedError
@@ -117,9 +137,12 @@ def resolve(name: str, options: Mapping[str, Any] | None = None) -> Method:
 
     Raises:
         UserError: unknown method or option ("did you mean"), or a value of the wrong type or out of range.
+        PluginFault: what a package offers as a method is none.
     """
     canonical = METHODS.canonical(name)
     cls = METHODS.get(canonical)
+    if canonical in METHODS.plugins():
+        _check_plugin(canonical, cls)
     hints = typing.get_type_hints(cls)
     fields = {one.name: one for one in dataclasses.fields(cls)}
     values = {}
@@ -132,6 +155,23 @@ def resolve(name: str, options: Mapping[str, Any] | None = None) -> Method:
     return cls(**values)
 
 
+def _check_plugin(name: str, cls: Any) -> None:
+    """A stranger's class keeps the contract that the built-in methods keep, as far as can be seen without a run."""
+    what = METHODS.called(name)
+    if not (isinstance(cls, type) and issubclass(cls, Method)):
+        raise PluginFault(f"{what} is no method: it must be a class that derives from {Method.__module__}.Method")
+    own = [one for one, hint in inspect.get_annotations(cls).items() if "ClassVar" not in str(hint)]
+    if own and "__dataclass_fields__" not in vars(cls):
+        raise PluginFault(f"{what} has options, such as {own[0]!r}: write @dataclass(frozen=True) above the class")
+    if type(getattr(cls, "name", None)) is not str or type(getattr(cls, "version", None)) is not int:
+        raise PluginFault(f"{what} needs a name and a version, a whole number, as class variables")
+    try:
+        typing.get_type_hints(cls)
+        canonical_json(dataclasses.asdict(cls()))
+    except Exception as fault:  # a stranger's class can raise anything
+        raise broken(what, "must have options of plain data, each with a default", fault) from fault
+
+
 def _checked(where: str, value: Any, hint: Any, limits: Mapping[str, Any]) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
@@ -141,21 +181,23 @@ def _checked(where: str, value: Any, hint: Any, limits: Mapping[str, Any]) -> An
         return _checked(where, value, inner, limits)
     if origin is Literal:
         if value not in arguments or isinstance(value, bool):
-            raise UserError(f"{where}: {value!r} is not allowed; use one of {', '.join(map(repr, arguments))}")
+            raise UserError(f"{where}: {short(value)} is not allowed; use one of {', '.join(map(repr, arguments))}")
         return value
     if origin is tuple:
         variadic = arguments[-1] is Ellipsis
         if not isinstance(value, (list, tuple)) or not (variadic or len(value) == len(arguments)):
-            raise UserError(f"{where}: expected a list{'' if variadic else f' of {len(arguments)}'}, got {value!r}")
+            raise UserError(
+                f"{where}: expected a list{'' if variadic else f' of {len(arguments)}'}, got {short(value)}"
+            )
         return tuple(_checked(where, one, arguments[0], limits) for one in value)
     # numpy and torch scalars are refused on purpose: a config must be plain data to be hashed.
     allowed = (int, float) if hint is float else (hint,)
     if not isinstance(value, allowed) or (isinstance(value, bool) and hint is not bool):
-        raise UserError(f"{where}: expected {hint.__name__}, got {value!r}")
-    value = hint(value)
+        raise UserError(f"{where}: expected {hint.__name__}, got {short(value)}")
     low, high = limits.get("low"), limits.get("high")
-    low, high = (-math.inf if low is None else low), (math.inf if high is None else high)
-    if hint in (int, float) and not (low <= value <= high and math.isfinite(value)):
-        spelled = f">= {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
-        raise UserError(f"{where}: {value!r} is out of range; use a value {spelled}")
-    return value
+    low, high = (-LARGEST if low is None else low), (LARGEST if high is None else high)
+    # Before it is converted: a whole number may be larger than any float. Written so that NaN is caught too.
+    if hint in (int, float) and not low <= value <= high:
+        spelled = f">= {low:g}" if high == LARGEST else f"between {low:g} and {high:g}"
+        raise UserError(f"{where}: {short(value)} is out of range; use a value {spelled}")
+    return hint(value)

@@ -13,7 +13,7 @@ from ivgbench.generator.methods.peekaboo import MaskedRun, Masking, Scope
 class MaskNorm(Masking):
     """Peekaboo's masks; in every masked spatial attention the output takes the unmasked output's distribution.
 
-    frozen_steps, without, bind: as in `Masking`; the paper analyses four steps.
+    frozen_steps, without, bind, words: as in `Masking`; the paper analyses four steps.
     scope: as in `Masking`; "paper" is what section 2.1 states.
     norm_self, norm_cross: normalise self-attention, text attention. The paper does not say which; both by default.
 

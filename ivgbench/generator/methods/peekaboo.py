@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
 
 from ivgbench.errors import UserError
-from ivgbench.generator import attention, rules
+from ivgbench.generator import attention, rules, words
 from ivgbench.generator.backbone import Backbone
 from ivgbench.generator.efdm import match_exactly
 from ivgbench.generator.methods.base import Clip, Method, Run, Setup, option
+from ivgbench.generator.words import Binding, Reader
 
 Scope = Literal["official", "paper"]
 Bind = Literal["all-words", "own-words"]
@@ -39,6 +41,8 @@ class Masking(Method):
         Test-Time Domain Adaptation paper is read to the letter; the pair then keeps a weight of exp(0).
     bind: with several subjects, whether a subject's cells see all subjects' words ("all-words", the release) or only
         their own ("own-words").
+    words: which tokens are a subject's: "official", those with the ids of the phrase's tokens, anywhere in the prompt
+        (the release), or "place", those where the phrase stands; see `words.Binding`.
     """
 
     frozen_steps: int = option(4, low=0)
@@ -46,6 +50,7 @@ class Masking(Method):
     without: tuple[Part, ...] | None = None
     bind: Bind = "all-words"
     mask: Literal["additive", "multiplicative"] = "additive"
+    words: Binding = "official"
 
     def __post_init__(self) -> None:
         if foreign := [part for part in self.without or () if part not in PARTS[self.scope]]:
@@ -55,6 +60,15 @@ class Masking(Method):
     def parts(self) -> set[str]:
         """The parts of the masks that are on."""
         return set(PARTS[self.scope]) - set(self.without or ())
+
+    def check_words(self, reader: Reader, prompt: str, suffix: str, phrases: Sequence[str | None]) -> None:
+        if self.frozen_steps == 0 or "cross" not in self.parts():
+            return
+        for phrase in phrases:
+            if phrase is not None:
+                places = words.check(reader, prompt, suffix, phrase, self.name)
+                bound = _tokens(reader, prompt + suffix, phrase, self.words)
+                words.check_bound(places, set(bound.nonzero().flatten().tolist()), phrase, self.name)
 
 
 @dataclass(frozen=True)
@@ -80,7 +94,7 @@ class MaskedRun(Run):
         if not all(clip.phrases for clip in clips):
             raise UserError(f"{config.name}: the case has no subject; give a phrase and boxes, or use method 'plain'")
         levels = attention.levels(backbone.unet, *clips[0].masks.shape[-2:])
-        masks = [rules.ClipMasks(clip.masks, *_words(backbone, clip)) for clip in clips]
+        masks = [rules.ClipMasks(clip.masks, *_words(backbone, clip, config.words)) for clip in clips]
         own_words = config.bind == "own-words"
         biases = rules.Biases(
             masks, levels, backbone.device, backbone.dtype, "bos" not in parts, own_words,
@@ -119,8 +133,15 @@ def _processor(
     )  # fmt: skip
 
 
-def _words(backbone: Backbone, clip: Clip) -> tuple[torch.Tensor, bool]:
+def _words(backbone: Backbone, clip: Clip, binding: Binding = "official") -> tuple[torch.Tensor, bool]:
     """The clip's words bool [K,L], and whether no subject has a phrase. A phrase not in the prompt has no tokens."""
-    ids = backbone.token_ids(clip.prompt + clip.suffix)
-    rows = [rules.word_tokens(ids, None if phrase is None else backbone.phrase_ids(phrase)) for phrase in clip.phrases]
+    rows = [_tokens(backbone, clip.prompt + clip.suffix, phrase, binding) for phrase in clip.phrases]
     return torch.stack(rows), all(phrase is None for phrase in clip.phrases)
+
+
+def _tokens(reader: Backbone | Reader, text: str, phrase: str | None, binding: Binding) -> torch.Tensor:
+    """Which tokens of a text are a phrase's: bool [L]."""
+    ids = reader.token_ids(text)
+    if phrase is not None and binding == "place":
+        return rules.placed_tokens(len(ids), reader.places(text, phrase))
+    return rules.word_tokens(ids, None if phrase is None else reader.phrase_ids(phrase))

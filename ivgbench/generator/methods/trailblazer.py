@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
 
 from ivgbench.errors import UserError
-from ivgbench.generator import attention
+from ivgbench.generator import attention, words
 from ivgbench.generator.backbone import Backbone
 from ivgbench.generator.edited_attention import Gate, SpatialEdit, TemporalEdit
 from ivgbench.generator.edits import compose, spatial_edit, temporal_edit
 from ivgbench.generator.methods.base import Clip, Method, Run, Setup, option
+from ivgbench.generator.words import Binding, Reader
 
 __all__ = ["TrailBlazer", "compose", "spatial_edit", "temporal_edit"]
 
@@ -25,6 +27,8 @@ class TrailBlazer(Method):
     spatial_strengthen, spatial_weaken: added inside, multiplied outside the box in text attention.
     temporal_strengthen, temporal_weaken: the same in attention between frames.
     trailing_length: how many tokens after the prompt follow the subject's.
+    words: how the subject's tokens are found from its phrase: "official", wherever the ids of the phrase's tokens
+        stand in a row, or "place", where the phrase stands; see `words.Binding`.
     token_indices: the subject's token positions (BOS is 0) as the release takes them; the trailing tokens then start
         after as many positions as the prompt has words before its first ";". None: the phrase's tokens, found in
         the prompt, and the trailing tokens start after the prompt's last token.
@@ -47,9 +51,23 @@ class TrailBlazer(Method):
     temporal_weaken: float = option(0.001, low=0)
     trailing_length: int = option(15, low=0)
     token_indices: tuple[int, ...] | None = option(None, low=1, high=76)
+    words: Binding = "official"
     temporal_gate: Gate = "official"
     integration_steps: int = option(20, low=0)
     integration_region: Literal["official", "intent"] = "official"
+
+    def check_words(self, reader: Reader, prompt: str, suffix: str, phrases: Sequence[str | None]) -> None:
+        if self.spatial_steps == 0 or self.token_indices is not None:
+            return
+        for phrase in phrases:
+            if phrase is None:
+                continue
+            places = words.check(reader, prompt, suffix, phrase, self.name)
+            if len(phrases) == 1:
+                bound = phrase_positions(reader, prompt, phrase, self.words)
+                words.check_bound(places, bound, phrase, self.name)
+            else:  # each is made alone first, from its phrase as the prompt
+                self.check_words(reader, phrase, suffix, (phrase,))
 
     def start(self, setup: Setup) -> Run:
         if setup.guidance <= 1:
@@ -102,9 +120,11 @@ def edited_tokens(backbone: Backbone, clip: Clip, config: TrailBlazer) -> list[i
         subject = set(config.token_indices)
         last = len(clip.prompt.split(";")[0].split(" "))
     else:
-        subject = phrase_positions(backbone, clip.prompt, clip.phrases[0])
+        subject = phrase_positions(backbone, clip.prompt, clip.phrases[0], config.words)
         last = len(backbone.phrase_ids(clip.prompt)) - 2
     length = len(backbone.token_ids(clip.prompt))
+    if subject and max(subject) >= length:
+        raise UserError(f"trailblazer: token_indices {max(subject)} is beyond the {length} tokens that are read")
     if last + config.trailing_length >= length:
         raise UserError(
             f"trailblazer: the prompt's {last} tokens and trailing_length {config.trailing_length} exceed "
@@ -113,10 +133,17 @@ def edited_tokens(backbone: Backbone, clip: Clip, config: TrailBlazer) -> list[i
     return sorted(subject | set(range(last + 1, last + 1 + config.trailing_length)))
 
 
-def phrase_positions(backbone: Backbone, prompt: str, phrase: str | None) -> set[int]:
-    """Positions of a phrase's tokens in a prompt, every place where they stand in a row; empty for None or no match."""
+def phrase_positions(
+    backbone: Backbone | Reader, prompt: str, phrase: str | None, binding: Binding = "official"
+) -> set[int]:
+    """Positions of a phrase's tokens in a prompt; empty for None or no match.
+
+    binding: "official", every place where the tokens stand in a row, or "place", where the phrase stands.
+    """
     if phrase is None:
         return set()
+    if binding == "place":
+        return set().union(*backbone.places(prompt, phrase))
     ids, wanted = backbone.token_ids(prompt), backbone.phrase_ids(phrase)[1:-1]
     starts = [at for at in range(1, len(ids)) if wanted and ids[at : at + len(wanted)] == wanted]
     return {start + offset for start in starts for offset in range(len(wanted))}

@@ -1,0 +1,70 @@
+"""Packages that a core installation does not have: which extra brings each, in one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from importlib.util import find_spec
+
+from ivgbench.errors import UserError
+
+#: Modules that are not called like the package that brings them.
+PACKAGES = {"cv2": "opencv-python", "open_clip": "open_clip_torch", "PIL": "pillow", "yaml": "pyyaml"}
+
+
+class MissingPackage(UserError, ImportError):
+    """A package that is not installed. The message names the extra that brings it."""
+
+
+def extra_of(module: str) -> str:
+    """The first extra of pyproject.toml that brings a module; "all" where that is not known."""
+    wanted = _plain(PACKAGES.get(module, module))
+    try:
+        needs = metadata.requires("ivgbench") or []
+    except metadata.PackageNotFoundError:  # a checkout that was never installed
+        needs = []
+    for need in needs:
+        name, extra = re.match(r"[\w.-]+", need), re.search(r"extra == ['\"]([\w-]+)['\"]", need)
+        if name and extra and _plain(name[0]) == wanted:
+            return extra[1]
+    return "all"
+
+
+def is_there(module: str) -> bool:
+    """Whether a module is installed; it is not imported."""
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):  # as good as not there
+        return False
+
+
+def _plain(name: str) -> str:
+    """One spelling per package, as package indices compare them."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def missing(fault: ImportError) -> MissingPackage | None:
+    """The error to tell instead of an import that failed; None where it is no package that is missing."""
+    if isinstance(fault, MissingPackage):
+        return fault
+    named = re.search(r"No module named '?([\w.]+)", str(fault))
+    module = (fault.name or (named[1] if named else "")).partition(".")[0]
+    if module in ("", "ivgbench") or not (named or isinstance(fault, ModuleNotFoundError)):
+        return None
+    everything = "" if (extra := extra_of(module)) == "all" else ' ("ivgbench[all]" brings everything)'
+    told = MissingPackage(f'this needs {module}, which is not installed: pip install "ivgbench[{extra}]"{everything}')
+    told.name = module
+    return told
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """While open, the import of a package that is not installed fails with the extra that brings it."""
+    try:
+        yield
+    except ImportError as fault:
+        if (better := missing(fault)) is None:
+            raise
+        raise better from None

@@ -1,0 +1,102 @@
+"""What a text encoder reads of a prompt, and which of its tokens are a subject's. Needs no weights."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+from typing import Literal
+
+from transformers import CLIPTokenizerFast
+
+from ivgbench.errors import UserError
+from ivgbench.phrases import contains_phrase, occurrences
+from ivgbench.texts import read_json, short
+
+#: How a method finds a subject's tokens. "official": as the releases do, by their ids, wherever the same ids stand:
+#: "a dog" has every "a" of the prompt, and a rare word those of its pieces that other words have too. "place": the
+#: tokens that stand where the phrase stands in the prompt, all its places if it is there more than once.
+Binding = Literal["official", "place"]
+#: Of a text encoder whose files do not say.
+USUAL_LENGTH = 77
+
+
+class Reader:
+    """A backbone's tokenizer, and how many tokens its text encoder takes.
+
+    length: L, with the first and last token, which are no words; what is beyond is never read.
+    """
+
+    def __init__(self, folder: Path):
+        """`folder`: of the backbone, in diffusers format; its tokenizer's files and its text encoder's config count."""
+        self.tokenizer = CLIPTokenizerFast.from_pretrained(folder / "tokenizer", local_files_only=True)
+        config = read_json(folder / "text_encoder" / "config.json", "the text encoder's config")
+        places = config.get("max_position_embeddings", USUAL_LENGTH)
+        # A tokenizer that names no length has one of 10^30.
+        self.length: int = min(places, self.tokenizer.model_max_length)
+
+    def token_ids(self, text: str) -> list[int]:
+        """Token ids of a prompt [L], padded or cut, BOS first."""
+        text = _composed(text)
+        return self.tokenizer(text, padding="max_length", max_length=self.length, truncation=True)["input_ids"]
+
+    def phrase_ids(self, text: str) -> list[int]:
+        """Token ids of some words alone: BOS, words, EOS; no padding, never cut."""
+        return self.tokenizer(_composed(text), verbose=False)["input_ids"]
+
+    def places(self, text: str, phrase: str) -> list[range]:
+        """Token positions of every place of a text where a phrase stands (`phrases.occurrences`), BOS at 0, never cut.
+
+        A token that is partly the phrase's counts: in scripts without spaces a token may reach over its end.
+        """
+        text = _composed(text)
+        spans = self.tokenizer(text, return_offsets_mapping=True, verbose=False)["offset_mapping"]
+        found = []
+        for first, stop in occurrences(text, phrase):
+            # The first and last token span nothing.
+            own = [at for at, (start, end) in enumerate(spans) if start < stop and end > first and end > start]
+            if own:
+                found.append(range(own[0], own[-1] + 1))
+        return found
+
+    def read(self, place: range) -> bool:
+        """Whether all tokens of a place are read. The last that is read at all is the end of the text, no word."""
+        return place.stop <= self.length - 1
+
+
+def _composed(text: str) -> str:
+    """In the normal form that `Case.content` has: one text is read in one way, whatever a tokenizer makes of it."""
+    return unicodedata.normalize("NFC", text)
+
+
+def check(reader: Reader, prompt: str, suffix: str, phrase: str, method: str) -> list[range]:
+    """The places of a phrase in prompt + suffix that the text encoder reads; none if it is not in the prompt at all.
+
+    Raises:
+        UserError: the phrase is in the prompt, and the text encoder reads it nowhere.
+    """
+    places = reader.places(prompt + suffix, phrase)
+    if not places and contains_phrase(prompt, phrase):
+        raise UserError(
+            f"{method}: the prompt's suffix {short(suffix)} runs into {short(phrase)}; begin it with a space or a comma"
+        )
+    whole = [place for place in places if reader.read(place)]
+    if places and not whole:
+        how = "is cut in half there" if places[0].start < reader.length - 1 else "comes after them"
+        raise UserError(
+            f"{method}: the text encoder reads the first {reader.length - 2} tokens of a prompt, and {short(phrase)} "
+            f"{how} (tokens {places[0].start} to {places[0].stop - 1}); shorten the prompt, or name the subject earlier"
+        )
+    return whole
+
+
+def check_bound(places: list[range], bound: set[int], phrase: str, method: str) -> None:
+    """Refuses token positions of a phrase that leave out every place where it stands.
+
+    Raises:
+        UserError: the phrase alone has other ids than in the prompt (as in scripts without spaces).
+    """
+    if places and not any(at in bound for place in places for at in place):
+        raise UserError(
+            f"{method}: {short(phrase)} alone has other tokens than in the prompt, so that none are found by their "
+            f"ids, as the release does it; set the option words to 'place'"
+        )

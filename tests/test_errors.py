@@ -1,0 +1,14 @@
+"""What a user did wrong is told on one line, whatever it quotes."""
+
+import pickle
+
+import pytest
+
+from ivgbench.errors import UserError
+
+
+@pytest.mark.parametrize("quoted", ["two\nlines", "two\r\n  lines", "two\u2028lines", "two\x1elines", "two\x85lines\n"])
+def test_an_error_is_one_line(quoted):
+    told = UserError(quoted)
+    assert str(told) == "two lines"
+    assert str(pickle.loads(pickle.dumps(told))) == "two lines"  # it crosses from worker processes
