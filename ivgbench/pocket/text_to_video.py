@@ -52,7 +52,7 @@ PHASES = {
 #: What follows them, and goes on from finished weights.
 ONWARD = {
     "pairs": Phase(Schedule(steps=700, learning_rate=8e-4, matrix_rate=2.5e-3, warmup=20, ema=0.995), 12, 2, True),
-    "onward": Phase(Schedule(steps=2000, learning_rate=6e-4, matrix_rate=2e-3, warmup=50), 12, world.FRAMES, True),
+    "onward": Phase(Schedule(steps=1000, learning_rate=6e-4, matrix_rate=2e-3, warmup=50), 12, world.FRAMES, True),
 }
 CAPTION_DROPOUT = 0.1
 MIN_SNR_GAMMA = 5.0
