@@ -2,7 +2,8 @@
 
 First together: single frames, then clips. Frames teach colour, shape and place at an eighth of the cost, clips add
 time. Then the denoiser goes on alone, the text encoder frozen and its padding empty (`generator.text_states`), on pairs
-of frames and again on clips: real text-to-video models read a frozen encoder and find nothing in padding.
+of frames and again on clips: real text-to-video models read a frozen encoder and find nothing in padding. The end
+token's state has the whole caption in it; in the last stretch half of the captions go without, so that words suffice.
 Epsilon prediction on ZeroScope's noise schedule, min-SNR loss weights (Hang et al. 2023, gamma 5). In the second part
 they lean towards high noise, where layout, motion and which colour goes with which shape are decided: halfway, as a
 geometric mean, to the weights of velocity prediction. Under them every noise level has about the same loss.
@@ -37,12 +38,14 @@ class Phase(NamedTuple):
     """A stretch of the training: its schedule, batch and frames a clip.
 
     onward: the text encoder is frozen, its padding empty, and the loss leans towards high noise.
+    endless: share of the captions whose end token has an empty state, too.
     """
 
     schedule: Schedule
     batch: int
     frames: int
     onward: bool = False
+    endless: float = 0.0
 
 
 PHASES = {
@@ -53,6 +56,7 @@ PHASES = {
 ONWARD = {
     "pairs": Phase(Schedule(steps=700, learning_rate=8e-4, matrix_rate=2.5e-3, warmup=20, ema=0.995), 12, 2, True),
     "onward": Phase(Schedule(steps=1000, learning_rate=6e-4, matrix_rate=2e-3, warmup=50), 12, world.FRAMES, True),
+    "words": Phase(Schedule(steps=500, learning_rate=4e-4, matrix_rate=1.3e-3, warmup=20), 12, world.FRAMES, True, 0.5),
 }
 CAPTION_DROPOUT = 0.1
 MIN_SNR_GAMMA = 5.0
@@ -161,8 +165,14 @@ class TextToVideo(torch.nn.Module):
         self.frozen_text = frozen
         self.text_encoder.requires_grad_(not frozen)
 
-    def forward(self, latents: torch.Tensor, timesteps: torch.Tensor, captions: list[str]) -> torch.Tensor:
-        """Noise prediction for latents [B,4,F,h,w]."""
+    def forward(
+        self,
+        latents: torch.Tensor,
+        timesteps: torch.Tensor,
+        captions: list[str],
+        endless: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Noise prediction for latents [B,4,F,h,w]. endless: bool [B], whose end token's state is empty, too."""
         unique = list(dict.fromkeys(captions))
         ids = self.tokenizer(
             unique, padding="max_length", max_length=77, truncation=True, return_tensors="pt"
@@ -170,7 +180,12 @@ class TextToVideo(torch.nn.Module):
         text = self.text_encoder(ids).last_hidden_state
         if self.frozen_text:
             text = emptied_after_end(text, ids, self.tokenizer.eos_token_id)
-        return self.unet(latents, timesteps, text[[unique.index(c) for c in captions]]).sample
+        rows = [unique.index(c) for c in captions]
+        text = text[rows]
+        if endless is not None:
+            ends = ids[rows] == self.tokenizer.eos_token_id
+            text = text.masked_fill((ends & endless[:, None].to(ids.device))[..., None], 0.0)
+        return self.unet(latents, timesteps, text).sample
 
 
 def loss_function(
@@ -181,6 +196,7 @@ def loss_function(
     frames: int,
     seed: int,
     lean: bool = False,
+    endless: float = 0.0,
 ):
     """step -> min-SNR weighted noise error on `batch` clips of the bank, or on some random frames of each, in order."""
     device = next(model.parameters()).device
@@ -191,8 +207,11 @@ def loss_function(
         weights = weights * (1 + 1 / snr).sqrt()
     latents, captions = bank
 
+    # Stretches on as many frames draw other batches.
+    stream = [1 + (endless > 0)] if lean else []
+
     def loss_of(step: int) -> torch.Tensor:
-        rng = np.random.default_rng([seed, frames, step, 1] if lean else [seed, frames, step])
+        rng = np.random.default_rng([seed, frames, step, *stream])
         picks = rng.integers(len(captions), size=batch)
         shown = latents[picks]
         if frames == 1:
@@ -210,7 +229,9 @@ def loss_function(
         # On a CPU torch 2.14's bfloat16 gradients of the convolutions over time are NaN for two frames.
         half = contextlib.nullcontext() if frames == 2 else half_precision(device.type)
         with half:
-            predicted = model(scheduler.add_noise(clean, noise, timesteps), timesteps, words)
+            noisy = scheduler.add_noise(clean, noise, timesteps)
+            without = torch.from_numpy(rng.random(batch) < endless) if endless else None
+            predicted = model(noisy, timesteps, words, without)
         error = (predicted.float() - noise).square().mean((1, 2, 3, 4))
         return (weights[timesteps] * error).mean()
 
@@ -245,11 +266,11 @@ def train(
         model.text_encoder.load_state_dict(load_file(start / "text_encoder" / "model.safetensors"))
         phases = {f"{name}-{weights_hash(start)[:8]}": phase for name, phase in ONWARD.items()}
     weights = model.state_dict()
-    for name, (schedule, batch, frames, onward) in phases.items():
+    for name, (schedule, batch, frames, onward, endless) in phases.items():
         if steps is not None:
             schedule = replace(schedule, steps=steps)
         model.freeze_text(onward)
-        loss_of = loss_function(model, bank, scheduler, batch, frames, seed, lean=onward)
+        loss_of = loss_function(model, bank, scheduler, batch, frames, seed, lean=onward, endless=endless)
         with spatial_only(model.unet) if frames == 1 else contextlib.nullcontext():
             weights = fit(f"text-to-video-{name}", model, loss_of, schedule, work, start_from=weights)
     model.load_state_dict(weights)

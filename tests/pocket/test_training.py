@@ -120,6 +120,31 @@ def test_training_and_sampling_see_the_same_text_states(tmp_path, monkeypatch):
     assert torch.equal(states == 0, seen[1] == 0)
 
 
+def test_captions_without_their_end_have_words_alone(monkeypatch):
+    model = text_to_video.TextToVideo(CLIPTokenizer.from_pretrained(WEIGHTS / "text-to-video" / "tokenizer")).eval()
+    model.freeze_text(True)
+    seen = []
+    monkeypatch.setattr(model.unet, "forward", lambda latents, _, text: seen.append(text) or SimpleNamespace(sample=0))
+    captions = ["a red star on a grey background", "", "a red star on a grey background"]
+    model(torch.zeros(3, 4, 1, 2, 2), torch.zeros(3), captions, torch.tensor([True, True, False]))
+    for row, kept in enumerate((8, 1, 9)):
+        assert seen[0][row, :kept].abs().sum(1).min() > 0 and (seen[0][row, kept:] == 0).all()
+    assert torch.equal(seen[0][0, :8], seen[0][2, :8])
+
+
+def test_the_asked_share_of_captions_goes_without_its_end():
+    asked = []
+    model = torch.nn.Linear(1, 1)
+    model.forward = lambda noisy, timesteps, words, endless: asked.append(endless) or noisy
+    scheduler = DDIMScheduler(**text_to_video.SCHEDULER_CONFIG)
+    bank = (torch.zeros(1, 8, 4, 12, 20), ["a red star on a grey background"])
+    for share in (0.0, 0.5):
+        loss_of = text_to_video.loss_function(model, bank, scheduler, 20, 8, 0, True, share)
+        for step in range(10):
+            loss_of(step)
+    assert asked[:10] == [None] * 10 and 0.4 < torch.cat(asked[10:]).float().mean() < 0.6
+
+
 @pytest.mark.parametrize("frames", [1, 2, 8])
 def test_some_frames_of_a_clip_come_in_order(frames):
     latents = torch.arange(8.0).view(1, 8, 1, 1, 1).expand(3, 8, 4, 12, 20)
@@ -140,7 +165,7 @@ def test_the_lean_weighs_high_noise_more():
     def error_at(timestep, lean):
         scheduler = DDIMScheduler(**text_to_video.SCHEDULER_CONFIG)
         model = torch.nn.Linear(1, 1)  # off by one at a single noise level of the ten
-        model.forward = lambda noise, timesteps, _: noise + (timesteps // 100 == timestep // 100).view(-1, 1, 1, 1, 1)
+        model.forward = lambda noise, timesteps, *_: noise + (timesteps // 100 == timestep // 100).view(-1, 1, 1, 1, 1)
         scheduler.add_noise = lambda clean, noise, _: noise
         bank = (torch.zeros(1, 8, 4, 12, 20), ["a red star on a grey background"])
         return float(text_to_video.loss_function(model, bank, scheduler, 10, 8, 0, lean)(0))
