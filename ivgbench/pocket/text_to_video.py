@@ -56,7 +56,9 @@ PHASES = {
 ONWARD = {
     "pairs": Phase(Schedule(steps=700, learning_rate=8e-4, matrix_rate=2.5e-3, warmup=20, ema=0.995), 12, 2, True),
     "onward": Phase(Schedule(steps=1000, learning_rate=6e-4, matrix_rate=2e-3, warmup=50), 12, world.FRAMES, True),
-    "words": Phase(Schedule(steps=500, learning_rate=4e-4, matrix_rate=1.3e-3, warmup=20), 12, world.FRAMES, True, 0.5),
+    "words": Phase(
+        Schedule(steps=1200, learning_rate=5e-4, matrix_rate=1.6e-3, warmup=20), 12, world.FRAMES, True, 0.5
+    ),
 }
 CAPTION_DROPOUT = 0.1
 MIN_SNR_GAMMA = 5.0
