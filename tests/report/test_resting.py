@@ -9,7 +9,8 @@ from ivgbench import calibration
 from ivgbench.calibration import Calibration, Finding
 from ivgbench.errors import UserError
 from ivgbench.report import claims_text, resting
-from ivgbench.report.claims import Claim, ClaimsSpec, Sample, judge, load_claims
+from ivgbench.report.claims import Claim, ClaimsSpec, Sample, judge
+from ivgbench.report.claims_file import load_claims
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
