@@ -30,12 +30,11 @@ Tokens = Callable[[str], int]
 
 def token_counter(source: str) -> Tokens:
     """prompt -> its number of tokens without BOS and end token, by the tokenizer of a backbone. Loads no weights."""
-    from transformers import CLIPTokenizer
-
     from ivgbench.generator import sources
+    from ivgbench.generator.words import Reader
 
-    tokenizer = CLIPTokenizer.from_pretrained(sources.locate(source) / "tokenizer", local_files_only=True)
-    return lambda prompt: len(tokenizer(prompt)["input_ids"]) - 2
+    reader = Reader(sources.locate(source))
+    return lambda prompt: len(reader.phrase_ids(prompt)) - 2
 
 
 def plan_of(spec: RunSpec, lab: Any, tokens: Tokens | None) -> Plan:

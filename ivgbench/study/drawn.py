@@ -34,7 +34,7 @@ def sprite(video: np.ndarray, caption: Caption) -> tuple[np.ndarray, np.ndarray]
     segmentation by nearest colour this also reads the blurred pictures of early steps. A frame without one has an empty
     mask and a row of NaN.
     """
-    import cv2  # ultralytics brings it
+    import cv2
 
     ink, ground = (
         np.array(one, float) for one in (world.COLOURS[caption.colour], world.BACKGROUNDS[caption.background])
