@@ -14,7 +14,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import yaml
 
@@ -177,7 +177,7 @@ class _Loader(yaml.SafeLoader):
     """Plain values only, and no key twice in a mapping. A whole number is digits: YAML 1.1 reads 007 as octal and 1:30
     as 90, where a case called 007 is meant, or a time."""
 
-    yaml_implicit_resolvers = {
+    yaml_implicit_resolvers: ClassVar = {
         first: [pair for pair in pairs if pair[0] != _INT]
         for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
