@@ -85,7 +85,7 @@ def test_sizes_that_were_never_filled_in_say_nothing():
     for size in (b"\0\0\0\0", b"\xff\xff\xff\xff"):
         assert containers.fault(io.BytesIO(data[:4] + size + data[8:])) is None
     assert containers.fault(io.BytesIO(made("vp9.webm", mux={"live": "1"}))) is None
-    for data in (b"", b"no video at all", b"\0" * 2000):
+    for data in (b"no video at all", b"\0" * 2000):
         assert containers.fault(io.BytesIO(data)) is None
 
 
