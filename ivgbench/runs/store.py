@@ -31,7 +31,7 @@ from ivgbench.runs.records import Damaged, read_record, write_record
 #: Raised when the meaning of a score file changes.
 SCORE_VERSION = 2
 #: Raised when the layout of a row of set metrics changes.
-SET_VERSION = 1
+SET_VERSION = 2
 
 
 class Store(ClipStore):
