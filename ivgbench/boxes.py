@@ -8,6 +8,7 @@ import numpy as np
 
 from ivgbench.arrays import floats
 from ivgbench.errors import UserError
+from ivgbench.texts import short
 
 
 def interpolate(keyframes: Mapping[int, Sequence[float]], frames: int) -> np.ndarray:
@@ -22,7 +23,8 @@ def interpolate(keyframes: Mapping[int, Sequence[float]], frames: int) -> np.nda
         raise UserError("a subject needs at least one box: --box FRAME:x0,y0,x1,y1")
     at = sorted(keyframes)
     if at[0] < 0 or at[-1] >= frames:
-        raise UserError(f"keyframe {at[0] if at[0] < 0 else at[-1]} is outside the clip's frames 0..{frames - 1}")
+        outside = short(at[0] if at[0] < 0 else at[-1])
+        raise UserError(f"keyframe {outside} is outside the clip's frames 0..{frames - 1}")
     values = floats([keyframes[frame] for frame in at], "keyframes")
     if values.shape != (len(at), 4):
         raise UserError(f"keyframes: a box is (x0, y0, x1, y1), got shape {list(values.shape[1:])}")

@@ -11,6 +11,7 @@ from typing import Any
 from ivgbench import plugins
 from ivgbench.errors import UserError
 from ivgbench.extras import told
+from ivgbench.texts import short
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,8 @@ class Registry:
 
     def canonical(self, name: str) -> str:
         """Resolves an alias; raises UserError with the nearest known names for an unknown one."""
+        if not isinstance(name, str):
+            raise UserError(f"a {self.kind} is named by a text, got {short(name)}")
         name = self._aliases.get(name, name)
         if name in self.names():
             return name

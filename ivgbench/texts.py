@@ -6,11 +6,17 @@ import codecs
 import json
 import math
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ivgbench.errors import UserError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 #: Deeper than any record here has a reason to be, and far from where the interpreter gives up.
 MAX_DEPTH = 64
@@ -57,6 +63,26 @@ def read_json(path: str | Path, what: str) -> Any:
     return from_json(read_text(path, what), f"{path}: cannot read {what}")
 
 
+def read_toml(path: str | Path, what: str) -> dict[str, Any]:
+    """The table of a TOML file. Raises UserError as `read_text` does, and for what is not TOML."""
+    text = read_text(path, what)
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as fault:
+        why = f"{fault}{_line_ends(text)}"
+    except ValueError:  # the interpreter's limit
+        why = "a number in it has too many digits; write a shorter one"
+    except RecursionError:
+        why = "it is nested too deeply; write it flatter"
+    raise UserError(f"{path}: not TOML: {why}")
+
+
+def _line_ends(text: str) -> str:
+    """What else to say of a text that cannot be read, where its line ends may be the reason."""
+    alone = "\r" in text.strip() and "\n" not in text
+    return "; its lines end with carriage returns alone: save it with line feeds" if alone else ""
+
+
 def from_json(text: str, where: str) -> Any:
     """The value of a JSON text: plain data in which every number is finite and every text is valid Unicode.
 
@@ -94,7 +120,7 @@ def from_json(text: str, where: str) -> Any:
         )
     except json.JSONDecodeError as fault:
         line = f"line {fault.lineno}, " if fault.lineno > 1 else ""
-        refuse(f"not JSON ({fault.msg}, {line}column {fault.colno})")
+        refuse(f"not JSON ({fault.msg}, {line}column {fault.colno}){_line_ends(text)}")
     except RecursionError:
         refuse(f"nested deeper than {MAX_DEPTH} levels; write it flatter")
     _check(value, where, "", 0)

@@ -3,7 +3,7 @@
 import pytest
 
 from ivgbench.errors import UserError
-from ivgbench.texts import check_arguments, from_json, numbered_lines, read_json, read_text, short
+from ivgbench.texts import check_arguments, from_json, numbered_lines, read_json, read_text, read_toml, short
 
 #: What Unicode or Python calls a line's end, and what is none here.
 SEPARATORS = "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
@@ -44,6 +44,26 @@ def test_what_cannot_be_read_is_said(tmp_path, name):
         read_text(tmp_path / name if "\0" not in name else name, "the notes")
 
 
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"a = ", "a.toml: not TOML: "),
+        (b"a = 1\rb = 2", "carriage returns alone: save it with line feeds"),
+        (b"a = " + b"9" * 5000, "a.toml: not TOML: a number in it has too many digits"),
+        (b"a = " + b"[" * 5000, "a.toml: not TOML: it is nested too deeply"),
+        ("a = 1".encode("utf-16"), "a.toml: cannot read the notes: it is UTF-16"),
+    ],
+)
+def test_what_is_not_toml_is_one_line(tmp_path, data, words):
+    path = tmp_path / "a.toml"
+    path.write_bytes(data)
+    with pytest.raises(UserError) as refused:
+        read_toml(path, "the notes")
+    assert words in str(refused.value) and "\n" not in str(refused.value)
+    path.write_bytes(b"\xef\xbb\xbfa = 1\r\nb = '\xe2\x80\xa8'\r\n")
+    assert read_toml(path, "the notes") == {"a": 1, "b": "\u2028"}
+
+
 def test_json_is_the_plain_value():
     assert from_json('{"a": [1, 2.5, "caf\\u00e9 \\ud83d\\ude00", null, true]}', "x") == {
         "a": [1, 2.5, "café 😀", None, True]
@@ -55,6 +75,7 @@ def test_json_is_the_plain_value():
     [
         ("{", "not JSON"),
         ('{"a": 1}\n{', "not JSON (Extra data, line 2, column 1)"),
+        ('{"a": 1}\r{}', "column 10); its lines end with carriage returns alone: save it with line feeds"),
         ('"raw \t tab"', "not JSON"),
         ("[NaN]", "NaN is not finite, and not JSON"),
         ("[-Infinity]", "-Infinity is not finite"),

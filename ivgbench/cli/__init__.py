@@ -62,6 +62,8 @@ def _told(fault: Exception) -> tuple[str, int] | None:
         return " ".join(str(fault).split()), 2
     if isinstance(fault, UsageFault):
         return _usage(fault), 2
+    if isinstance(fault, FloatingPointError):
+        return f"{fault}; give another guidance scale or dtype, or other options", 1
     if isinstance(fault, DiskFull) or (isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT)):
         return f"the disk is full ({fault}). All that was finished is kept: free some space and run the same again", 1
     if isinstance(fault, StartFailed):

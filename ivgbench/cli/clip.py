@@ -11,6 +11,7 @@ from ivgbench.cli.options import Device, Dtype, Guidance, Lora, Offload, Options
 from ivgbench.cli.requests import with_options
 from ivgbench.errors import UserError
 from ivgbench.registry import METHODS
+from ivgbench.texts import short
 
 
 def generate(
@@ -79,7 +80,7 @@ def _keyframes(texts: list[str]) -> dict[int, tuple[float, ...]]:
     for text in texts:
         frame, values = _keyframe(text)
         if frame in found:
-            raise UserError(f"--box {text!r}: frame {frame} has a box already; give each frame one")
+            raise UserError(f"--box {short(text)}: frame {frame} has a box already; give each frame one")
         found[frame] = values
     return found
 
@@ -93,4 +94,4 @@ def _keyframe(text: str) -> tuple[int, tuple[float, ...]]:
             raise ValueError
         return int(frame), values
     except ValueError:
-        raise UserError(f"--box {text!r}: write FRAME:x0,y0,x1,y1, e.g. 0:0.1,0.2,0.4,0.6") from None
+        raise UserError(f"--box {short(text)}: write FRAME:x0,y0,x1,y1, e.g. 0:0.1,0.2,0.4,0.6") from None

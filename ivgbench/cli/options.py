@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import os
 import sys
 import typing
 from collections.abc import Callable
@@ -37,14 +38,17 @@ def file(path: Path | None) -> Path | None:
     if path is not None:
         if path.is_dir():
             raise UserError(f"cannot use {path}: it is a folder; name a file")
-        _check_way(path, path.parent)
+        if not os.access(there := _check_way(path, path.parent), os.W_OK | os.X_OK):
+            raise UserError(f"cannot use {path}: nothing can be written in {there}; name another folder")
     return path
 
 
-def _check_way(asked: Path, place: Path) -> None:
+def _check_way(asked: Path, place: Path) -> Path:
+    """The folder that is there already of all that lead to a place."""
     there = next(one for one in (place.absolute(), *place.absolute().parents) if one.exists())
     if not there.is_dir():
         raise UserError(f"cannot use {asked}: {there} is a file, not a folder")
+    return there
 
 
 DEFAULT_RUNS = Path("results/runs")

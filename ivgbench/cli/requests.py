@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 from ivgbench.cli.options import Request
 from ivgbench.errors import UserError
 from ivgbench.registry import METHODS
+from ivgbench.texts import short
 
 if TYPE_CHECKING:
     from ivgbench.runs.spec import RunSpec
+
+#: More seeds of every case than this are a slip of the hand.
+MAX_SEEDS = 10_000
 
 
 def spec_of(request: Request) -> RunSpec:
@@ -19,8 +23,8 @@ def spec_of(request: Request) -> RunSpec:
 
     if request.spec is not None and request.method:
         raise UserError("give --spec or --method, not both: the spec lists its methods")
-    if request.seeds is not None and request.seeds < 1:
-        raise UserError(f"--seeds must be at least 1, got {request.seeds}")
+    if request.seeds is not None and not 1 <= request.seeds <= MAX_SEEDS:
+        raise UserError(f"--seeds must be from 1 to {MAX_SEEDS}, got {short(request.seeds)}")
     said = {
         "backbone": request.backbone,
         "suites": tuple(request.suite) if request.suite else None,

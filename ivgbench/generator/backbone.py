@@ -22,7 +22,7 @@ from ivgbench.generator import schedulers, sources
 from ivgbench.generator.allocator import keep_freed_memory
 from ivgbench.generator.text_states import emptied_after_end
 from ivgbench.generator.words import Reader
-from ivgbench.texts import read_json
+from ivgbench.texts import read_json, short
 
 #: Frames decoded at a time: bounds the VAE's memory.
 DECODE_SLICE = 8
@@ -98,8 +98,10 @@ class Backbone:
             offload: text encoder, denoiser and VAE wait on the CPU and are on the device only while they are used.
             lora: a file of low-rank adapters for the denoiser; see `lora.merge`.
         Raises:
-            UserError: files are missing (named), or the device is not there.
+            UserError: files are missing (named), the device is not there, or dtype is none for weights.
         """
+        if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+            raise UserError(f"dtype must be a floating-point dtype of torch, such as torch.float32, got {short(dtype)}")
         try:
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as fault:

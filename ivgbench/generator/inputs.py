@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,33 +11,86 @@ import numpy as np
 import torch
 
 from ivgbench import boxes as tracks
-from ivgbench.cases import Case
+from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
 from ivgbench.files import digest
 from ivgbench.generator.backbone import Backbone
 from ivgbench.generator.methods.base import Clip
-from ivgbench.texts import short
+from ivgbench.texts import check_unicode, short
+
+#: Of a whole number, more than anybody means: it is hashed as its digits, of which the interpreter writes some 4,000.
+MAX_BITS = 1024
 
 
-def tensor(values: Any, what: str) -> torch.Tensor | None:
-    """Fixtures come as numpy."""
-    if values is None or isinstance(values, torch.Tensor):
-        return values
+def tensor(values: Any, what: str) -> torch.Tensor:
+    """Real numbers in a tensor, in an array or in lists, as a dense tensor. UserError for anything else."""
+    if not isinstance(values, torch.Tensor):
+        try:
+            array = np.asarray(values)
+            # Torch takes neither another machine's order of bytes nor an array that runs backwards.
+            values = torch.from_numpy(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")))
+        except (TypeError, ValueError):  # texts, or lists of unequal lengths
+            name = type(values).__name__
+            raise UserError(f"{what} must be an array of numbers, got a {name} of other things") from None
+    if values.is_complex() or values.is_meta or values.layout != torch.strided:
+        kind = "meta" if values.is_meta else f"{values.layout}, {values.dtype}"
+        raise UserError(f"{what} must be an array of real numbers, got a tensor of another kind ({kind})")
+    return values
+
+
+def listed(values: Any, what: str) -> list[Any]:
+    """What was given one for each clip, as a list. UserError for a single thing."""
     try:
-        return torch.from_numpy(np.asarray(values))
-    except (TypeError, ValueError):  # texts, or lists of unequal lengths
-        raise UserError(f"{what} must be an array of numbers, got a {type(values).__name__} of other things") from None
+        if not isinstance(values, str):
+            return list(values)
+    except TypeError:  # one thing, or an array without a dimension
+        pass
+    raise UserError(f"{what} must be a list, one for each clip, got {short(values)}")
+
+
+def whole(value: Any, what: str) -> int:
+    """A whole number of the user's, of Python's, numpy's or torch's, as a plain one: another would not hash alike."""
+    try:
+        number = operator.index(value)
+    except (TypeError, RuntimeError):  # RuntimeError: a tensor of several
+        number = None
+    if number is None or isinstance(value, bool) or number.bit_length() > MAX_BITS:
+        raise UserError(f"{what} must be a whole number, got {short(value)}")
+    return number
 
 
 def finite(value: Any, what: str) -> float:
     """A number of the user's as a float; UserError for NaN, for what is infinite, and for what is no number."""
     try:
-        number = float(value)
+        number = math.nan if isinstance(value, (str, bytes, bool)) else float(value)
     except (TypeError, ValueError, OverflowError, RuntimeError):  # RuntimeError: a tensor of several
         number = math.nan
     if not math.isfinite(number):
         raise UserError(f"{what} must be a finite number, got {short(value)}")
     return number
+
+
+def check_texts(cases: Sequence[Case], **texts: str) -> None:
+    """Refuses what is no `Case`, and a text that is none or that no text encoder can read.
+
+    Args:
+        texts: name -> text, of the others that are encoded.
+    """
+    for index, case in enumerate(cases):
+        if not isinstance(case, Case) or not all(isinstance(one, Subject) for one in case.subjects):
+            raise UserError(f"case {index} must be an ivgbench.Case with ivgbench.Subject in it, got {short(case)}")
+        _check_text(case.prompt, f"the prompt of case {case.id}")
+        for subject in case.subjects:
+            if subject.phrase is not None:
+                _check_text(subject.phrase, f"a subject's phrase of case {case.id}")
+    for name, text in texts.items():
+        _check_text(text, name)
+
+
+def _check_text(text: Any, what: str) -> None:
+    if not isinstance(text, str):
+        raise UserError(f"{what} must be a text, got {short(text)}")
+    check_unicode(text, what)
 
 
 def check_finite(values: torch.Tensor, what: str) -> None:
@@ -84,7 +138,10 @@ def geometry(
     if len(set(said.values())) > 1:
         spelled = ", ".join(f"{what}: {count}" for what, count in said.items())
         raise UserError(f"the number of frames is not the same everywhere ({spelled}); give one box per frame")
-    return bb.latent_channels, next(iter(said.values())), *grid
+    frames = next(iter(said.values()))
+    if 0 in (frames, *grid):
+        raise UserError(f"{frames} frames of {grid[0]} x {grid[1]} cells are no clip ({next(iter(said))})")
+    return bb.latent_channels, frames, *grid
 
 
 def clip_of(case: Case, seed: int, suffix: str, shape: tuple[int, int, int, int], masks: torch.Tensor | None) -> Clip:

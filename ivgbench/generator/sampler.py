@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,11 +12,11 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
 from ivgbench.cases import Case
 from ivgbench.errors import UserError
-from ivgbench.generator import schedulers
+from ivgbench.generator import inputs, schedulers
 from ivgbench.generator.attention import attached
 from ivgbench.generator.backbone import Backbone
-from ivgbench.generator.inputs import check_embeds, check_finite, clip_of, finite, geometry, tensor
 from ivgbench.generator.methods.base import Clip, Method, Noise, Setup, resolve, standard_normal
+from ivgbench.texts import short
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,27 +99,29 @@ def generate_batch(
     with those of `generate` to about 1e-5 relative, not bit for bit; methods that do not batch are run clip by clip.
     """
     config = resolve(method, method_options)
+    cases = inputs.listed(cases, "cases")
+    seeds = [inputs.whole(seed, "a seed") for seed in inputs.listed(seeds, "seeds")]
+    masks = None if masks is None else [inputs.tensor(one, "masks") for one in inputs.listed(masks, "masks")]
     if len(cases) == 0 or len(seeds) != len(cases) or (masks is not None and len(masks) != len(cases)):
         raise UserError(f"a batch needs one seed (and set of masks) per case: {len(cases)} cases, {len(seeds)} seeds")
-    latents, prompt_embeds = tensor(latents, "latents"), tensor(prompt_embeds, "prompt_embeds")
-    masks = None if masks is None else [tensor(one, "masks") for one in masks]
-    # An integer of numpy's would not hash as the plain one.
-    seeds = [operator.index(seed) for seed in seeds]
-    steps = bb.default_steps if steps is None else steps
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise UserError(f"steps must be an integer of at least 1, got {steps!r}")
+    inputs.check_texts(cases, negative_prompt=negative_prompt, prompt_suffix=prompt_suffix)
+    latents = None if latents is None else inputs.tensor(latents, "latents")
+    prompt_embeds = None if prompt_embeds is None else inputs.tensor(prompt_embeds, "prompt_embeds")
+    steps = inputs.whole(bb.default_steps if steps is None else steps, "steps")
+    if steps < 1:
+        raise UserError(f"steps must be at least 1, got {short(steps)}")
     if output not in ("video", "latent"):
         raise UserError(f"output must be 'video' or 'latent', got {output!r}")
     if output == "video" and bb.vae is None:
         raise UserError(f"backbone {bb.name!r} has no VAE: only output='latent' works")
-    guidance = finite(bb.default_guidance if guidance_scale is None else guidance_scale, "guidance_scale")
-    shape = geometry(bb, cases, latents, masks)
+    guidance = inputs.finite(bb.default_guidance if guidance_scale is None else guidance_scale, "guidance_scale")
+    shape = inputs.geometry(bb, cases, latents, masks)
     if latents is not None:
-        check_finite(latents.to(bb.dtype), "latents")
+        inputs.check_finite(latents.to(bb.dtype), "latents")
     if prompt_embeds is not None:
-        check_embeds(prompt_embeds, bb, len(cases), shape[1])
+        inputs.check_embeds(prompt_embeds, bb, len(cases), shape[1])
     clips = [
-        clip_of(case, seed, prompt_suffix, shape, None if masks is None else masks[index])
+        inputs.clip_of(case, seed, prompt_suffix, shape, None if masks is None else masks[index])
         for index, (case, seed) in enumerate(zip(cases, seeds, strict=True))
     ]
     for clip in clips:

@@ -11,11 +11,7 @@ from typing import Any
 from ivgbench.errors import UserError
 from ivgbench.report.claims import METRICS, Claim, ClaimsSpec
 from ivgbench.runs.spec import check_fields
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from ivgbench.texts import read_toml
 
 
 def load_claims(path: Path) -> ClaimsSpec:
@@ -24,10 +20,7 @@ def load_claims(path: Path) -> ClaimsSpec:
     Raises:
         UserError: an unreadable file; an unknown, missing or mistyped field; no claim, or one that nothing can decide.
     """
-    try:
-        data = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as fault:
-        raise UserError(f"{path}: cannot read the claims: {fault}") from None
+    data = read_toml(path, "the claims")
     listed = data.get("claims", [])
     if not isinstance(listed, list):
         raise UserError(f"{path}: claims must be tables, each under a line [[claims]], got {listed!r}")

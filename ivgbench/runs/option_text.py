@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import Any
 
 from ivgbench.errors import UserError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from ivgbench.texts import short, tomllib
 
 #: A decimal number as a person writes it, whole: nothing of a word or of a date.
 _NUMBER = re.compile(r"(?<![\w.:+-])([+-]?)(\d[\d_]*)?(?:\.(\d[\d_]*)?)?([eE][+-]?\d+)?(?![\w.:-])")
@@ -22,7 +17,7 @@ def parse_option(text: str) -> tuple[str, str, Any]:
     name, equals, value = text.partition("=")
     method, dot, option = name.strip().rpartition(".")
     if not equals or not dot or not method or not option.isidentifier():
-        raise UserError(f"--option {text!r}: write METHOD.FIELD=VALUE, e.g. tid.gamma=0.1")
+        raise UserError(f"--option {short(text)}: write METHOD.FIELD=VALUE, e.g. tid.gamma=0.1")
     return method, option, _value(value.strip(), text)
 
 
@@ -36,9 +31,9 @@ def _value(written: str, text: str) -> Any:
         except tomllib.TOMLDecodeError:
             continue
         except (ValueError, RecursionError):
-            raise UserError(f"--option {text[:60]!r}...: the value is too long, or too deep, to be read") from None
+            raise UserError(f"--option {short(text)}: the value is too long, or too deep, to be read") from None
         if len(parsed) > 1:
-            raise UserError(f"--option {text!r}: give one value; repeat --option for another field")
+            raise UserError(f"--option {short(text)}: give one value; repeat --option for another field")
         return parsed["value"]
     return written
 

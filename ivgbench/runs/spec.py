@@ -16,13 +16,7 @@ from ivgbench.files import digest
 from ivgbench.registry import METHODS
 from ivgbench.runs import spec_paths
 from ivgbench.runs.identity import FLOOR, GROUND_TRUTH
-from ivgbench.texts import read_text, short
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
+from ivgbench.texts import read_toml, short
 
 #: Of weights and latents. Noise is drawn in float32 in any case.
 DTYPES = ("float32", "float16", "bfloat16")
@@ -127,7 +121,7 @@ class RunSpec:
         _check_sampling(where, self)
         for what in ("backbone", "suites", "references", "detector", "clip", "frame_encoders", "video_encoder"):
             value = getattr(self, what)
-            if value == "" or (isinstance(value, tuple) and "" in value):
+            if value == "" or (isinstance(value, tuple) and "" in value) or (what == "suites" and not value):
                 raise UserError(f"{where}: {what} must not be empty; leave it out for the default")
         if self.reference_videos < 2 or self.reference_seed < 0:
             raise UserError(f"{where}: reference_videos must be at least 2 and reference_seed at least 0")
@@ -161,13 +155,7 @@ def load_spec(path: Path) -> RunSpec:
     Raises:
         UserError: unreadable file, unknown or mistyped field, no name.
     """
-    text = read_text(path, "the run spec")
-    try:
-        data = tomllib.loads(text)
-    except ValueError as fault:  # TOMLDecodeError is one, a number of too many digits another
-        raise UserError(f"{path}: not TOML: {fault}") from None
-    except RecursionError:
-        raise UserError(f"{path}: not a run spec: nested too deeply") from None
+    data = read_toml(path, "the run spec")
     check_fields(data, [f.name for f in fields(RunSpec)], f"{path}")
     if "name" not in data:
         raise UserError(f'{path}: the run has no name; add a line such as name = "{Path(path).stem}"')

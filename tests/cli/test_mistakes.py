@@ -10,6 +10,7 @@ import pytest
 from fake_lab import FakeLab
 
 from ivgbench import __version__, cli, load_suite
+from ivgbench.cli import options
 from ivgbench.runs import lab, recording, variations, video
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +33,8 @@ def call(monkeypatch, capsys, tmp_path):
     (tmp_path / "bad-name.toml").write_text('name = "../x"\nmethods = ["plain"]\n')
     (tmp_path / "infinite.toml").write_text('name = "x"\nmethods = [{ method = "tid", options = { gamma = inf } }]\n')
     (tmp_path / "empty.toml").write_text('name = "x"\ndetector = ""\nmethods = ["plain"]\n')
+    (tmp_path / "no-suites.toml").write_text('name = "x"\nsuites = []\nmethods = ["plain"]\n')
+    (tmp_path / "utf-16.toml").write_bytes("run = 'x'".encode("utf-16"))
     (tmp_path / "claims.toml").write_text("run = 3\n")
 
     def called(*arguments):
@@ -73,12 +76,16 @@ def call(monkeypatch, capsys, tmp_path):
         ([*GENERATE, "--box", "0:nan,.2,.4,.6", "-o", "c.mp4"], "box of frame 0 is not finite"),
         ([*GENERATE, "--box", "0:.1,1e999,.4,.6", "-o", "c.mp4"], "box of frame 0 is not finite"),
         ([*GENERATE, *BOX, "-o", "c.mp4", "--seed", "-1"], "Invalid value for '--seed'"),
+        ([*RUN, "--seeds", "9" * 30], "--seeds must be from 1 to 10000, got 9999"),
+        ([*GENERATE, "--box", f"{'9' * 400}:.1,.2,.4,.6", "-o", "c.mp4"], "999... is outside the clip's frames 0..7"),
+        ([*RUN, "--option", "9" * 400], "999...: write METHOD.FIELD=VALUE"),
         # Nothing where something must be.
         ([*RUN, "--reference", ""], "references must not be empty"),
         ([*RUN, "--backbone", ""], "backbone must not be empty"),
         ([*RUN, "--suite", ""], "suites must not be empty"),
         ([*GENERATE, *BOX, "-o", "c.mp4", "--backbone", ""], "backbone must not be empty"),
         (["run", "--spec", "empty.toml"], "detector must not be empty"),
+        (["run", "--spec", "no-suites.toml"], "suites must not be empty"),
         (["plan", "--method", "tid", "--gpu", ""], "unknown GPU ''"),
         (["table", "1", "--run", ""], "run name '' is not allowed"),
         # Files and folders that are in the way.
@@ -104,6 +111,7 @@ def call(monkeypatch, capsys, tmp_path):
         (["run", "--spec", "bad-name.toml"], "bad-name.toml: run name '../x' is not allowed"),
         (["figure", "2", "--backbone", "nothing"], "no backbone 'nothing'"),
         (["claims", "--spec", "claims.toml"], "claims.toml: run must be the file name of a run spec, got 3"),
+        (["claims", "--spec", "utf-16.toml"], "utf-16.toml: cannot read the claims: it is UTF-16"),
         (["claims", "--spec", SPECS / "claims.toml", "--workers", "0"], "--workers must be at least 1"),
         (["score", "--videos", ".", "--suite", "static", "--workers", "0"], "--workers must be at least 1"),
     ],
@@ -114,6 +122,22 @@ def test_a_mistake_is_one_line(call, tmp_path, arguments, words):
     assert code == 2 and out == "" and err.startswith("ivgbench: ") and err.count("\n") == 1, (code, out, err)
     assert words in err
     assert not (tmp_path / "results").exists() and not (tmp_path / "log").exists()
+
+
+def test_a_folder_of_others_is_seen_before_the_minutes_that_a_clip_takes(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(options.os, "access", lambda path, mode: path != tmp_path)
+    code, _, err = call(*GENERATE, *BOX, "-o", "new/c.mp4")
+    assert code == 2 and f"cannot use new/c.mp4: nothing can be written in {tmp_path}" in err
+    assert not (tmp_path / "new").exists() and not (tmp_path / "log").exists()
+
+
+def test_numbers_that_become_infinite_are_one_line(call, monkeypatch):
+    def explode(*_, **__):
+        raise FloatingPointError("latents are not finite after step 1 of 2")
+
+    monkeypatch.setattr(lab, "Lab", explode)
+    code, _, err = call(*GENERATE, *BOX, "-o", "c.mp4")
+    assert (code, err.count("\n")) == (1, 1) and "not finite after step 1 of 2; give another guidance scale" in err
 
 
 def test_the_version_is_that_of_the_package(call):

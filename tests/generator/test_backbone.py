@@ -190,3 +190,9 @@ def test_the_dpm_scheduler_does_not_inherit_ddims_defaults(tiny):
 def test_planning_needs_no_torch():
     code = "import sys, ivgbench.generator.sources; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("dtype", ["float32", torch.int32, None])
+def test_a_dtype_is_one_of_torch(tiny_folder, dtype):
+    with pytest.raises(UserError, match="dtype must be a floating-point dtype of torch"):
+        Backbone.from_pretrained(tiny_folder, dtype=dtype)

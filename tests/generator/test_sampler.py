@@ -36,6 +36,43 @@ def test_arrays_and_lists_are_as_good_as_tensors(case, make, tiny):
     assert torch.equal(make(case, seed=np.int64(3)).latents, make(case, seed=3).latents)
 
 
+def test_an_array_may_run_backwards_and_come_from_another_machine(case, make):
+    start = torch.randn(1, 4, 3, 8, 12, generator=torch.Generator().manual_seed(0)).numpy()
+    once = make(case, latents=start).latents
+    assert torch.equal(make(case, latents=start[..., ::-1].copy()[..., ::-1]).latents, once)
+    assert torch.equal(
+        make(case, latents=start.astype(">f4"), steps=np.int64(2)).latents, make(case, latents=start, steps=2).latents
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"prompt": 3}, "the prompt of case small must be a text"),
+        ({"prompt": "a \ud800"}, "the prompt of case small: .* half a character"),
+        ({"subjects": (Subject(3, None),)}, "a subject's phrase of case small must be a text"),
+        ({"subjects": ({"phrase": "dog"},)}, "case 0 must be an ivgbench.Case"),
+    ],
+)
+def test_a_case_of_other_things_is_refused(case, tiny, change, message):
+    with pytest.raises(UserError, match=message):
+        generate(tiny, dataclasses.replace(case, **{"id": "small", **change}), output="latent")
+    with pytest.raises(UserError, match="case 0 must be an"):
+        generate(tiny, {"prompt": "a dog"}, output="latent")
+
+
+def test_what_is_given_once_for_each_clip_is_a_list(case, tiny):
+    for given, what in (({"seeds": 3}, "seeds"), ({"seeds": "0"}, "seeds"), ({"masks": torch.tensor(1)}, "masks")):
+        with pytest.raises(UserError, match=f"{what} must be a list"):
+            generate_batch(tiny, [case], output="latent", **given)
+    with pytest.raises(UserError, match="cases must be a list"):
+        generate_batch(tiny, None, output="latent")
+    with pytest.raises(UserError, match="masks must be an array"):
+        generate_batch(tiny, [case], output="latent", masks=[None])
+    one = generate_batch(tiny, iter([case]), "plain", seeds=iter([1]), steps=1, output="latent")
+    assert torch.equal(one[0].latents, generate(tiny, case, "plain", seed=1, steps=1, output="latent").latents)
+
+
 def test_global_random_state_plays_no_part(case, make):
     torch.manual_seed(0)
     first = make(case, "id").latents
@@ -127,6 +164,23 @@ def test_masks_say_the_same_as_the_boxes_they_come_from(case, make, tiny):
         ({"latents": torch.zeros(1, 4, 3, 8, 10)}, "cells"),
         ({"latents": torch.zeros(1, 3, 3, 8, 12)}, "latents must be"),
         ({"steps": 0}, "at least 1"),
+        ({"steps": True}, "steps must be a whole number"),
+        ({"steps": 1.5}, "steps must be a whole number"),
+        ({"steps": torch.tensor([1, 2])}, "steps must be a whole number"),
+        ({"seed": None}, "a seed must be a whole number, got None"),
+        ({"seed": 10**5000}, "a seed must be a whole number"),
+        ({"method": None}, "a method is named by a text, got None"),
+        ({"options": ["gamma"]}, "options must be a mapping"),
+        ({"options": {3: 1}}, "no option 3"),
+        ({"negative_prompt": None}, "negative_prompt must be a text, got None"),
+        ({"negative_prompt": "\ud800"}, "negative_prompt: .* half a character"),
+        ({"prompt_suffix": 3}, "prompt_suffix must be a text, got 3"),
+        ({"masks": np.zeros((1, 0, 8, 12))}, "0 frames of 8 x 12 cells are no clip"),
+        ({"masks": None, "latents": torch.zeros(1, 4, 3, 8, 0)}, "3 frames of 8 x 0 cells are no clip"),
+        ({"latents": torch.zeros(1, 4, 3, 8, 12, dtype=torch.complex64)}, "latents must be an array of real numbers"),
+        ({"latents": torch.zeros(1, 4, 3, 8, 12).to_sparse()}, "latents must be an array of real numbers"),
+        ({"masks": np.ones((1, 3, 8, 12), np.complex64)}, "masks must be an array of real numbers"),
+        ({"guidance_scale": "3"}, "guidance_scale must be a finite number, got '3'"),
         ({"output": "gif"}, "output must be"),
         ({"output": "video"}, "no VAE"),
         ({"method": "trailblazer", "guidance_scale": 1.0}, "guidance_scale > 1"),

@@ -146,9 +146,11 @@ def resolve(name: str, options: Mapping[str, Any] | None = None) -> Method:
     hints = typing.get_type_hints(cls)
     fields = {one.name: one for one in dataclasses.fields(cls)}
     values = {}
-    for key, value in dict(options or {}).items():
+    if not isinstance(options, Mapping | None):
+        raise UserError(f"method {canonical!r}: options must be a mapping of names to values, got {short(options)}")
+    for key, value in (options or {}).items():
         if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=2, cutoff=0.5)
+            near = difflib.get_close_matches(str(key), fields, n=2, cutoff=0.5)
             known = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(fields) or 'none'}"
             raise UserError(f"method {canonical!r} has no option {key!r}; {known}")
         values[key] = _checked(f"method {canonical!r}, option {key!r}", value, hints[key], fields[key].metadata)
