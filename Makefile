@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPEC ?= benchmarks/pocket.toml
 
-.PHONY: help env table1 table2 figures report claims claims-paper claims-quick test test-slow soak snapshot lint clean
+.PHONY: help env table1 table2 figures report calibrate claims claims-paper claims-quick test test-slow soak snapshot lint clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 18
@@ -49,6 +49,9 @@ claims: env ## the search, the paper's claims put to the test, the ablations (ho
 	$(BIN)/ivgbench figure 4 --run claims --out results/figures/claims
 	$(BIN)/ivgbench run --spec benchmarks/ablations.toml
 	$(BIN)/python benchmarks/ablations.py
+
+calibrate: env ## facts known of real models, measured on the pocket lab (hours; goes on where it was stopped)
+	$(BIN)/ivgbench study calibrate
 
 claims-paper: env ## the claims about Mask Norm at the paper's settings, on the same cases (half an hour)
 	$(BIN)/ivgbench claims --on benchmarks/paper-settings.toml

@@ -2,7 +2,11 @@
 
 
 class UserError(ValueError):
-    """Something the user gave is wrong. The message says what, where and what to do, in one line whatever it quotes."""
+    """Something the user gave is wrong. The message says what, where and what to do, in one line whatever it quotes.
+
+    Reasons are stored and hashed: what is in no encoding (names of files may be any bytes) is written as an escape.
+    """
 
     def __init__(self, message: str):
-        super().__init__(" ".join(line.strip() for line in message.splitlines()))
+        line = " ".join(line.strip() for line in message.splitlines())
+        super().__init__(line.encode(errors="backslashreplace").decode())

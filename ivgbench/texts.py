@@ -162,6 +162,11 @@ def check_arguments(arguments: Sequence[str]) -> None:
             raise UserError(f"the argument {one!a} is not UTF-8; type it again, or rename the file")
 
 
+def printable(name: str) -> str:
+    """A file's name that can be printed on one line, whatever bytes it is made of."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
+
+
 def short(value: Any, length: int = 60) -> str:
     """A value in a message: its repr, cut where it would hide the message."""
     try:

@@ -13,10 +13,12 @@ sys.path.insert(0, str(Path(__file__).parent / "runs"))
 from fake_lab import FakeLab
 
 from ivgbench import __version__, cli, load_suite, suites
-from ivgbench.runs import doctor, lab, video
+from ivgbench.runs import doctor, lab, recording, video
 from ivgbench.runs.store import Store
 
 ROOT = Path(__file__).parents[1]
+#: Derived from the lab's class, which `shell` replaces: it must be there before.
+assert recording.RecordingLab
 PROMPT = "a red star on a grey background"
 
 
@@ -361,3 +363,57 @@ def test_the_doctors_exit_code_says_whether_something_is_to_be_done(shell, monke
     monkeypatch.setattr(doctor, "examine", lambda runs: found)
     told = shell("doctor")
     assert told[0] == code and "so so" in told[1] and remedy in told[1]
+
+
+FACTS = """
+run = "run.toml"
+cases = 1
+
+[[facts]]
+number = 4
+id = "moves"
+text = "a shifted box is off"
+source = "geometry"
+metric = "miou_all"
+row = "mask-norm"
+than = ["plain"]
+direction = "lower"
+bar = true
+"""
+
+
+def test_a_calibration_then_the_claims_that_rest_on_it(shell, tmp_path):
+    run = 'name = "calibration"\nsuites = ["static", "dynamic"]\ncases = 2\n[[methods]]\nmethod = "plain"\n'
+    run += '[[methods]]\nmethod = "mask-norm"\noptions = { shift = SHIFT }\n'
+    (tmp_path / "run.toml").write_text(run.replace("SHIFT", "0.2"))
+    (tmp_path / "facts.toml").write_text(FACTS)
+    code, out, err = shell("study", "calibrate", "--spec", "facts.toml", "--workers", 1)
+    assert code == 0 and out.startswith("holds") and "a shifted box is off: static -" in out and "bar met" in out
+    assert "written: results/CALIBRATION.md and calibration.json" in err
+    record = json.loads((tmp_path / "results/calibration.json").read_text())
+    assert record["weights"] == "w1" and record["command"] == "ivgbench study calibrate"
+    assert Store("results/runs").runs() == ["calibration-w1"]
+    # A rehearsal leaves it alone.
+    assert shell("study", "calibrate", "--spec", "facts.toml", "--cases", 1, "--workers", 1)[0] == 0
+    assert (tmp_path / "results/quick/CALIBRATION.md").is_file()
+    assert json.loads((tmp_path / "results/calibration.json").read_text()) == record
+
+    claims = FACTS.replace("facts", "claims").replace("number = 4\n", "").replace("source", "paper")
+    claims = claims.replace("bar = true", "rests_on = [4]")
+    (tmp_path / "claims.toml").write_text(claims)
+    record["findings"][0]["verdict"] = "fails"
+    (tmp_path / "results/calibration.json").write_text(json.dumps(record))
+    code, out, err = shell("claims", "--spec", "claims.toml", "--workers", 1)
+    assert code == 0 and out.startswith("not testable here  a shifted box is off  (fact 4 fails here: ")
+    assert "**not testable here**" in (tmp_path / "results/CLAIMS.md").read_text()
+    record["weights"] = "w2"
+    (tmp_path / "results/calibration.json").write_text(json.dumps(record))
+    code, out, err = shell("claims", "--spec", "claims.toml", "--workers", 1)
+    assert code == 0 and out.startswith("holds") and "is of other weights (w2, not w1): no claim rests on it" in err
+
+
+def test_only_pocket_models_are_calibrated(shell, tmp_path):
+    (tmp_path / "facts.toml").write_text(FACTS)
+    said = refused(shell("study", "calibrate", "--spec", "facts.toml", "--backbone", "zeroscope"))
+    assert "only pocket models are calibrated" in said
+    assert "cannot read the facts" in refused(shell("study", "calibrate", "--spec", "none.toml"))

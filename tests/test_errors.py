@@ -12,3 +12,8 @@ def test_an_error_is_one_line(quoted):
     told = UserError(quoted)
     assert str(told) == "two lines"
     assert str(pickle.loads(pickle.dumps(told))) == "two lines"  # it crosses from worker processes
+
+
+def test_an_error_can_be_stored_whatever_it_quotes():
+    told = str(UserError("caf\udce9.mp4: café \ud83d"))
+    assert told == "caf\\udce9.mp4: café \\ud83d" and told.encode()

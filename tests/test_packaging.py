@@ -23,7 +23,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "ivgbench"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 #: Part of the package -> the extras that bring what it imports beyond the core. Parts not named: the core alone.
-PARTS = {"generator": ["gen"], "metrics": ["metrics"], "pocket": ["gen", "metrics"], "runs": ["gen", "ray"]}
+PARTS = {
+    "generator": ["gen"], "metrics": ["metrics"], "pocket": ["gen", "metrics"], "runs": ["gen", "ray"],
+    "study": ["gen", "metrics"],
+}  # fmt: skip
 
 
 def plain(name):

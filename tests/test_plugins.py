@@ -128,7 +128,8 @@ def test_a_broken_method_is_one_line_and_the_others_work(install, kind, capsys, 
     assert found.result == "broken" and found.remedy == line
 
 
-def test_a_method_that_cannot_be_counted_costs_the_plan_nothing_else(install, capsys, monkeypatch):
+def test_a_method_that_cannot_be_counted_costs_the_plan_nothing_else(install, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # where no job is done
     install(f"{HEAD}class Lamp(Method):\n    name, version = 'lamp', 1\n    def start(self, setup):\n"
             "        if setup.clips[0].masks.any(): pass\n        return Run()")  # fmt: skip
     status, told = said(capsys, monkeypatch, "plan", "--method", "lamp", "--method", "plain", "--cases", "1")

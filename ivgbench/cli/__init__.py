@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from ivgbench import __version__
-from ivgbench.cli import catalogue, claims, clip, fetch, runs, snapshot
+from ivgbench.cli import catalogue, claims, clip, fetch, runs, snapshot, study
 from ivgbench.cli.streams import steady
 from ivgbench.errors import UserError
 from ivgbench.extras import missing
@@ -108,6 +108,7 @@ app.command("claims")(claims.claims)
 app.command("generate")(clip.generate)
 app.add_typer(catalogue.suites_app, name="suites")
 app.add_typer(snapshot.snapshot_app, name="snapshot")
+app.add_typer(study.study_app, name="study")
 app.command("list")(catalogue.list_command)
 app.command("doctor")(catalogue.doctor)
 app.command("fetch")(fetch.fetch)

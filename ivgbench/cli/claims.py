@@ -11,6 +11,8 @@ import typer
 
 from ivgbench.cli.options import DEFAULT_RUNS, Device, Runs, Workers, file
 
+#: Which facts known of real models hold on the backbone; where there is no such file, claims rest on nothing.
+CALIBRATION = Path("results/calibration.json")
 #: Cases a split, and resamples of FID and KID, with --quick: enough to see that all of it works, too few for a verdict.
 QUICK_CASES, QUICK_RESAMPLES = 4, 200
 
@@ -34,7 +36,7 @@ def claims(
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """Make what is missing of the claims' run, judge every claim, write CLAIMS.md. Can be stopped and started again."""
-    from ivgbench.report import claims_text, evidence
+    from ivgbench.report import claims_text, evidence, resting
     from ivgbench.report.claims import judge
     from ivgbench.report.claims_file import load_claims
     from ivgbench.runs import recording, runner
@@ -64,6 +66,11 @@ def claims(
     encoders = {name: lab.frame_encoder(name, plan.spec.clip).id for name in names}
     resamples = QUICK_RESAMPLES if quick else evidence.SET_RESAMPLES
     judged = judge(asked, evidence.samples(runs, outcome.run, seen, encoders, resamples))
+    calibration, why = resting.of_weights(CALIBRATION, plan.facts.weights)
+    if why:
+        log(why)
+    if calibration is not None:
+        judged = resting.rested(judged, calibration)
     out = out or Path("results/quick" if quick else "results") / name
     claims_text.write(out, asked, judged, outcome.run, plan.facts.backbone)
     for one in judged:

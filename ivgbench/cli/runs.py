@@ -62,6 +62,7 @@ def plan_command(
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """What `run` with the same options would do: jobs, network evaluations, time and memory. Runs nothing."""
+    from ivgbench.generator import sources
     from ivgbench.runs import estimates
     from ivgbench.runs.identity import GROUND_TRUTH
     from ivgbench.runs.lab import Lab
@@ -70,7 +71,8 @@ def plan_command(
 
     # The pocket lab is for CPUs: what it would take on a GPU is told when asked for.
     spec, lab = spec_of(request), Lab("cpu")
-    chosen = gpu if gpu is not None else (None if spec.backbone == "pocket" else "a100-80gb")
+    on_cpu = sources.preset(spec.backbone)[0] == "pocket"
+    chosen = gpu if gpu is not None else (None if on_cpu else "a100-80gb")
     device = None if chosen is None else estimates.gpu(chosen)
     plan = make_plan(spec, lab, dry=True)
     store = Store(runs)
@@ -185,6 +187,9 @@ def figure(
         Path | None, typer.Option("--spec", help="2, 3: the run whose cases to record, instead of static and dynamic.")
     ] = None,
     cases: Annotated[int | None, typer.Option(help="2, 3: how many of each suite. (default: 8, or the spec's)")] = None,
+    block: Annotated[
+        int | None, typer.Option(help="2, 3: the decoder block to record. (default: the first with attention)")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where the PNG, SVG and CSV files go.", callback=folder)] = Path(
         "results/figures"
     ),
@@ -212,7 +217,7 @@ def figure(
         asked = RunSpec("activations", recording.ROWS, backbone, cases=8) if spec is None else load_spec(spec)
         sources.locate(asked.backbone)
         plan = make_plan(asked if cases is None else replace(asked, cases=cases), lab)
-        seen = recording.record(plan, Store(runs), engine, device)
+        seen = recording.record(plan, Store(runs), engine, device, block)
         title = f"{plan.facts.backbone}, mean of {len(seen.cases)} cases"
         written = {2: activations.figure2, 3: activations.figure3}[number](seen, out, title)
     else:
@@ -250,6 +255,7 @@ def _summary(plan: Plan, runs: Path, outcome: Outcome) -> None:
     """A line per method and split, then where everything is."""
     from ivgbench.report import tables
     from ivgbench.report.layout import number
+    from ivgbench.runs.store import Store
 
     rows = []
     try:
@@ -265,6 +271,6 @@ def _summary(plan: Plan, runs: Path, outcome: Outcome) -> None:
     failed = f", {outcome.failed} failed" if outcome.failed else ""
     missing = f", {outcome.missing} missing" if outcome.missing else ""
     print(f"run {outcome.run}: {outcome.total} jobs, {outcome.made} clips made now{failed}{missing}")
-    numbers = (1, 2) if plan.spec.references else (1,)
+    numbers = (1, 2) if plan.spec.references and Store(runs).set_rows(outcome.run) else (1,)
     shown = " and ".join(f"ivgbench table {number} --run {outcome.run} --runs {runs}" for number in numbers)
     print(f"clips and scores: {runs}; to print them: {shown}")

@@ -121,20 +121,22 @@ def attend(
     context: torch.Tensor | None = None,
     bias: torch.Tensor | None = None,
     match: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
+    multiply: bool = False,
 ) -> torch.Tensor:
-    """The layer's attention with a bias added to its logits.
+    """The layer's attention with a bias added to its logits, or with its logits multiplied by it.
 
     Args:
         hidden: [B,N,C]; context: [B,M,C'], or None for self-attention.
         bias: [b,N,M] with b dividing B: the same for each of the B/b parts (the guidance halves) and all heads.
         match: given (masked, unmasked) outputs [B,N,heads*d] before the projection, returns what replaces the masked
             one. The unmasked output comes from the same queries, keys and values, and carries no gradient.
+        multiply: the bias is a factor of the logits: softmax((QK^T/sqrt(d)) * bias) V.
     """
     context = hidden if context is None else context
     query, key, value = (
         heads_apart(attn, projected) for projected in (attn.to_q(hidden), attn.to_k(context), attn.to_v(context))
     )
-    result = heads_together(_softmax_attention(query, key, value, bias))
+    result = heads_together(_softmax_attention(query, key, value, bias, multiply))
     if match is not None:
         with torch.no_grad():
             unmasked = heads_together(_softmax_attention(query, key, value, None))
@@ -143,11 +145,14 @@ def attend(
 
 
 def _softmax_attention(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bias: torch.Tensor | None
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bias: torch.Tensor | None, multiply: bool = False
 ) -> torch.Tensor:
     if bias is None:
         return F.scaled_dot_product_attention(query, key, value)
     parts = zip(*(tensor.split(len(bias)) for tensor in (query, key, value)), strict=True)
+    if multiply:
+        scale = query.shape[-1] ** -0.5
+        return torch.cat([torch.softmax(q @ k.transpose(-1, -2) * scale * bias[:, None], -1) @ v for q, k, v in parts])
     return torch.cat([F.scaled_dot_product_attention(*part, attn_mask=bias[:, None]) for part in parts])
 
 
@@ -160,6 +165,7 @@ class MaskedAttention:
             layer norm, which is what that norm makes of a zeroed row) and leave as 0: they get no update.
         temporal: whether the layer's sequence is the frames of a cell.
         clips: number N of clips in the batch.
+        multiply: the bias is a factor of the logits, see `attend`.
     """
 
     def __init__(
@@ -170,9 +176,10 @@ class MaskedAttention:
         keep: Callable[[int], torch.Tensor | None] | None = None,
         blank: torch.Tensor | None = None,
         match: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
+        multiply: bool = False,
     ):
         self.clips, self.temporal, self.bias = clips, temporal, bias
-        self.keep, self.blank, self.match = keep, blank, match
+        self.keep, self.blank, self.match, self.multiply = keep, blank, match, multiply
 
     def __call__(
         self,
@@ -187,7 +194,7 @@ class MaskedAttention:
         keep = None if self.keep is None else self.keep(cells)
         match = None if bias is None else self.match
         if keep is None:
-            return attend(attn, hidden_states, encoder_hidden_states, bias, match)
+            return attend(attn, hidden_states, encoder_hidden_states, bias, match, self.multiply)
         kept = keep.repeat(len(hidden_states) // len(keep), 1)[:, :, None]
         shown = torch.where(kept, hidden_states, self.blank)
-        return attend(attn, shown, encoder_hidden_states, bias, match) * kept
+        return attend(attn, shown, encoder_hidden_states, bias, match, self.multiply) * kept

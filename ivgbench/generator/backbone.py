@@ -18,6 +18,7 @@ from ivgbench.errors import UserError
 from ivgbench.generator import lora as adapters
 from ivgbench.generator import schedulers, sources
 from ivgbench.generator.allocator import keep_freed_memory
+from ivgbench.generator.text_states import emptied_after_end
 from ivgbench.generator.words import Reader
 from ivgbench.texts import short
 
@@ -35,6 +36,7 @@ class Backbone:
         weights_hash: identity of the files it was loaded from.
         frames, height, width: default clip, in frames and pixels; other sizes work where the case gives them.
         latent_channels, latent_height, latent_width, vae_scale_factor: latents are [1,C,F,height/factor,width/factor].
+        empty_padding: text states after the end token are zero; only of the pocket lab's weights.
         default_steps, default_guidance: used where `generate` is told nothing.
     """
 
@@ -54,6 +56,7 @@ class Backbone:
         self.weights_hash = sources.weights_hash(folder)
         self.reader = Reader(folder)
         self.tokenizer = self.reader.tokenizer
+        self.empty_padding = sources.empty_padding(folder, preset)
         self.text_encoder = _text_encoder(folder, dtype)
         self.unet = _diffusion_part(UNet3DConditionModel, folder, "unet", dtype)
         if lora is not None:
@@ -121,10 +124,14 @@ class Backbone:
 
     @torch.no_grad()
     def encode_prompt(self, texts: Sequence[str]) -> torch.Tensor:
-        """Last hidden states [N,L,C], padded or cut to the tokenizer's length L (77); no text attention mask."""
+        """Last hidden states [N,L,C], padded or cut to the tokenizer's length L (77); no text attention mask.
+
+        With `empty_padding` the states after the end token are zero.
+        """
         self._bring("text_encoder")
         ids = torch.tensor([self.token_ids(text) for text in texts], device=self.device)
-        return self.text_encoder(ids).last_hidden_state.to(self.dtype)
+        states = self.text_encoder(ids).last_hidden_state.to(self.dtype)
+        return emptied_after_end(states, ids, self.tokenizer.eos_token_id) if self.empty_padding else states
 
     def token_ids(self, text: str) -> list[int]:
         """Token ids of a prompt, padded or cut to the length that the text encoder reads, BOS first."""

@@ -1,4 +1,4 @@
-"""Watches the denoiser while a clip is made: activation variance per step, and the outputs of two masked layers.
+"""Watches the denoiser while a clip is made: activation variances per step, and the outputs of two masked layers.
 
 Figures 2 and 3 of the Test-Time Domain Adaptation paper. It works through hooks that exist only while `recording` is
 open, and changes no value.
@@ -20,15 +20,18 @@ from ivgbench.generator.backbone import Backbone
 
 #: The attentions of a transformer block whose outputs are kept.
 ROLES = ("attn1", "attn2")
+#: What the variance is taken of: the transformer's output, and what its two attentions give to their projections.
+TENSORS = ("output", *ROLES)
 
 
-def decoder_transformer(backbone: Backbone) -> str:
-    """Name of the last spatial transformer of the second decoder block: where all the masks of the block have acted.
+def decoder_transformer(backbone: Backbone, block: int | None = None) -> str:
+    """Name of the last spatial transformer of a decoder block: where all the masks of the block have acted.
 
-    The second block is the one that the paper looks at. Where it has no attention, the next one that has.
-
+    Args:
+        block: its number, from 0 at the coarsest; None: the first that has attention. ZeroScope's is its second, which
+            is the one that the paper looks at.
     Raises:
-        UserError: no decoder block has spatial attention.
+        UserError: no decoder block has spatial attention, or not this one.
     """
     found: dict[int, str] = {}
     for site in sites(backbone.unet):
@@ -36,31 +39,45 @@ def decoder_transformer(backbone: Backbone) -> str:
             found[int(site.name.split(".")[1])] = site.name.split(".transformer_blocks.")[0]
     if not found:
         raise UserError(f"backbone {backbone.name!r} has no attention in its decoder: there is nothing to record")
-    return found[min(found, key=lambda number: (number < 1, number))]
+    if block is not None and block not in found:
+        has = ", ".join(map(str, sorted(found)))
+        raise UserError(f"backbone {backbone.name!r}: decoder block {block} has no attention; those that have: {has}")
+    return found[min(found) if block is None else block]
 
 
 class Recorder:
     """What was seen of one clip, made alone in its batch.
 
-    variance: per sampler step, the population variance of the transformer's output activations over everything
-        (both guidance halves, frames, cells, channels), in float64. Of the evaluations inside a step the last counts,
-        which is the sampler's own.
+    variance: tensor of `TENSORS` -> per sampler step, the population variance of its activations over everything (both
+        guidance halves, frames, cells, channels), in float64. Of the evaluations inside a step the last counts, which
+        is the sampler's own.
+    layer: the transformer's name in the denoiser.
     outputs: role ("attn1", self-attention, or "attn2", text attention) -> "masked", "unmasked" and "matched" output
         [2F,cells,C] of the transformer's attention before its output projection, at the last step with masks; empty
         unless Mask Normalization is on there.
     """
 
-    def __init__(self) -> None:
-        self.variance: list[float] = []
+    def __init__(self, layer: str) -> None:
+        self.layer = layer
+        self.variance: dict[str, list[float]] = {name: [] for name in TENSORS}
         self.outputs: dict[str, dict[str, torch.Tensor]] = {}
-        self._latest = float("nan")
+        self._latest: dict[str, float] = {}
+        self._looking_on = False
 
     def step_done(self, done: int, steps: int) -> None:
         """To be given to `generate` as its callback."""
-        self.variance.append(self._latest)
+        for name, values in self.variance.items():
+            values.append(self._latest[name])
+
+    def _see(self, name: str, tensor: torch.Tensor) -> None:
+        if not self._looking_on:
+            self._latest[name] = float(tensor.detach().double().var(correction=0))
 
     def _transformer(self, module: torch.nn.Module, args: tuple, output: Any) -> None:
-        self._latest = float(output[0].detach().double().var(correction=0))
+        self._see("output", output[0])
+
+    def _projection(self, role: str, module: torch.nn.Module, args: tuple) -> None:
+        self._see(role, args[0])
 
     def _attention(self, role: str, module: Any, args: tuple, kwargs: dict[str, Any], output: torch.Tensor) -> None:
         processor = module.processor
@@ -75,19 +92,27 @@ class Recorder:
         # A copy looks on: the layer's own processor and result stay as they are.
         watching = copy.copy(processor)
         watching.match = note
-        with torch.no_grad():
-            watching(module, *args, **kwargs)
+        self._looking_on = True
+        try:
+            with torch.no_grad():
+                watching(module, *args, **kwargs)
+        finally:
+            self._looking_on = False
 
 
 @contextmanager
-def recording(backbone: Backbone) -> Iterator[Recorder]:
-    """While open, what the denoiser does is recorded: `generate(backbone, ..., callback=recorder.step_done)`."""
-    recorder, name = Recorder(), decoder_transformer(backbone)
-    transformer = backbone.unet.get_submodule(name)
+def recording(backbone: Backbone, block: int | None = None) -> Iterator[Recorder]:
+    """While open, what the denoiser does is recorded: `generate(backbone, ..., callback=recorder.step_done)`.
+
+    block: see `decoder_transformer`.
+    """
+    recorder = Recorder(decoder_transformer(backbone, block))
+    transformer = backbone.unet.get_submodule(recorder.layer)
     handles = [transformer.register_forward_hook(recorder._transformer)]
     for role in ROLES:
         attention = getattr(transformer.transformer_blocks[0], role)
         handles.append(attention.register_forward_hook(partial(recorder._attention, role), with_kwargs=True))
+        handles.append(attention.to_out[0].register_forward_pre_hook(partial(recorder._projection, role)))
     try:
         yield recorder
     finally:

@@ -91,9 +91,10 @@ class ClipMasks:
 
 
 class Biases:
-    """Additive biases of the rules for a batch of clips, made once per level and kept for the run.
+    """The rules for a batch of clips as biases of the logits, made once per level and kept for the run.
 
-    Each is for one guidance half, rows (clip, frame) or (clip, cell): the other half has the same.
+    Each is for one guidance half, rows (clip, frame) or (clip, cell): the other half has the same. multiply: as factors
+    of the logits, 1 or 0, instead of what is added to them.
     """
 
     def __init__(
@@ -104,9 +105,10 @@ class Biases:
         dtype: torch.dtype,
         bos: bool,
         own_words: bool,
+        multiply: bool = False,
     ):
         self.clips, self.levels, self.device, self.dtype = list(clips), levels, device, dtype
-        self.bos, self.own_words = bos, own_words
+        self.bos, self.own_words, self.multiply = bos, own_words, multiply
         self._made: dict[tuple[str, int], torch.Tensor | None] = {}
 
     def _once(
@@ -119,6 +121,8 @@ class Biases:
         return self._made[kind, cells]
 
     def _bias(self, allowed: torch.Tensor) -> torch.Tensor:
+        if self.multiply:
+            return allowed.to(self.dtype)
         # Where a row has every pair forbidden (a subject whose words are not in the prompt), the release shifts all
         # its logits alike, which is ordinary attention. Here without the rounding of the shift: 2^-10 in float32.
         some = allowed.any(-1, keepdim=True)
@@ -135,7 +139,8 @@ class Biases:
 
         def rows(clip: ClipMasks, masks: torch.Tensor) -> list[torch.Tensor]:
             if clip.wordless:
-                return [torch.zeros(masks.shape[2], clip.words.shape[1], dtype=self.dtype)] * masks.shape[1]
+                free = torch.full((masks.shape[2], clip.words.shape[1]), float(self.multiply), dtype=self.dtype)
+                return [free] * masks.shape[1]
             return [self._bias(cross_allowed(frame, clip.words, self.bos, self.own_words)) for frame in masks.unbind(1)]
 
         return self._once("R2", cells, rows)

@@ -31,6 +31,8 @@ WEIGHTS = {
 OPTIONAL = ("tokenizer/tokenizer_config.json", "tokenizer/special_tokens_map.json")
 #: The configs of the one architecture that ZeroScope and ModelScope share, for plans without their files.
 SHIPPED_ARCHITECTURE = Path(__file__).parent / "architectures" / "text-to-video-1.7b.json"
+#: Says how text states are prepared. The pocket lab's training writes it beside its weights; it is never fetched.
+TEXT_STATES = "text_states.json"
 POCKET_FOLDER = Path(__file__).parent.parent / "pocket" / "weights" / "text-to-video"
 
 
@@ -71,13 +73,24 @@ PRESETS = {
 
 
 def preset(source: str) -> tuple[str, Preset]:
-    """The (name, preset) of a source: a named backbone, the hub id of one, or any other folder or hub id."""
+    """The (name, preset) of a source: a named backbone, the hub id of one, or any other folder or hub id.
+
+    A folder whose vocabulary is the pocket lab's is the pocket, wherever it lies: it can read nothing else, and a clip
+    of weights that are tried out is then the one that they make when they ship.
+    """
     if source in PRESETS:
         return source, PRESETS[source]
+    if _reads_the_pockets_words(Path(source)):
+        return "pocket", PRESETS["pocket"]
     for name, known in PRESETS.items():
         if known.hub_id == source:
             return name, known
     return Path(source).name, Preset(hub_id=source if _is_hub_id(source) else None)
+
+
+def _reads_the_pockets_words(folder: Path) -> bool:
+    own, theirs = (place / "tokenizer" / "vocab.json" for place in (POCKET_FOLDER, folder))
+    return own.is_file() and theirs.is_file() and own.read_bytes() == theirs.read_bytes()
 
 
 def _is_hub_id(source: str) -> bool:
@@ -154,6 +167,26 @@ def _missing(folder: Path | None, with_vae: bool) -> list[str]:
 
 def _weights_there(folder: Path, part: str) -> list[Path]:
     return [folder / part / name for name in WEIGHTS[part] if (folder / part / name).is_file()]
+
+
+def empty_padding(folder: Path, preset: Preset) -> bool:
+    """Whether the denoiser of a folder wants zero text states after the end token (`text_states`).
+
+    Only weights that the pocket lab trained do, and their folder says so; weights of the hub never do.
+
+    Raises:
+        UserError: the folder's file is there and says something else.
+    """
+    path = folder / TEXT_STATES
+    if preset.hub_id is not None or not path.is_file():
+        return False
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as fault:
+        raise UserError(f"{path}: not JSON: {fault}") from None
+    if not isinstance(told, dict) or set(told) != {"empty_padding"} or not isinstance(told["empty_padding"], bool):
+        raise UserError(f'{path}: must be {{"empty_padding": true}} or {{"empty_padding": false}}')
+    return told["empty_padding"]
 
 
 def weights_file(folder: Path, part: str) -> Path:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ivgbench.files import write_json, write_text
-from ivgbench.pocket import world
+from ivgbench.pocket import calibrated, world
 from ivgbench.pocket.loop import default_work_dir
 from ivgbench.pocket.train import WEIGHTS
 
@@ -142,7 +142,7 @@ read by a segmentation that was not trained; coverage by the detector; a clip co
 
 {exam}
 
-## The judges
+{calibrated.render(facts.get("calibration"))}## The judges
 
 On {FRAMES} held-out frames, {TRAPS} scenes a trap, as rendered and through the autoencoder and back. A false claim is a
 frame in which the detector sees the phrase that it is asked for and that is not there.
@@ -193,6 +193,8 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=default_work_dir(), help="training logs (default: %(default)s)")
+    parser.add_argument("--calibration", type=Path, default=Path("results/calibration.json"),
+                        help="what ivgbench study calibrate found (default: %(default)s)")  # fmt: skip
     arguments = parser.parse_args()
     folder = exam_folder(arguments.work)
     record = WEIGHTS / "card.json"
@@ -206,6 +208,7 @@ def main() -> None:
         "judges": measure(WEIGHTS),
         "encoders": measure_encoders(WEIGHTS),
         "megabytes": sizes(WEIGHTS),
+        "calibration": calibrated.read(arguments.calibration, folder.name.partition("-")[0], kept.get("calibration")),
     }
     write_json(record, facts)
     # In the record's order, so that it can be checked against it.

@@ -26,7 +26,7 @@ from ivgbench.metrics.fid import fid
 from ivgbench.metrics.kid import kid
 from ivgbench.pocket import segmentation, world
 from ivgbench.pocket.loop import default_work_dir
-from ivgbench.pocket.samples import exam_folder, sample, sheet, truth
+from ivgbench.pocket.samples import SHIPPED, backbone_of, exam_folder, sample, sheet, truth
 
 #: Frames that a thing must be seen in to count for the clip: more than this share.
 MOST = 0.5
@@ -187,13 +187,14 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=256, help="one-subject captions (default: %(default)s)")
     parser.add_argument("--pairs", type=int, default=96, help="two-subject captions (default: %(default)s)")
     parser.add_argument("--work", type=Path, default=default_work_dir(), help="(default: %(default)s)")
+    parser.add_argument("--weights", type=Path, default=SHIPPED, help="a text-to-video folder (default: %(default)s)")
     parser.add_argument("--sheets", type=Path, default=Path("results/figures"), help="(default: %(default)s)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
-    backbone = Backbone.from_pretrained("pocket", device=arguments.device)
+    backbone = backbone_of(arguments.weights, arguments.device)
     detector = PocketYolo()
     judge = ClipModel.from_pretrained("pocket")
-    folder = exam_folder(arguments.work)
+    folder = exam_folder(arguments.work, arguments.weights)
     one = sample(backbone, folder, arguments.clips, 1)
     two = sample(backbone, folder, arguments.pairs, 2)
     facts = {

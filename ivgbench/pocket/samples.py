@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from ivgbench.cases import Case, Subject
 from ivgbench.files import write_atomic
@@ -15,15 +16,21 @@ from ivgbench.pocket import world
 from ivgbench.pocket.train import WEIGHTS
 
 BLOCK = 4
+SHIPPED = WEIGHTS / "text-to-video"
 
 
-def exam_folder(work: Path) -> Path:
-    """Where samples of the weights that ship, and what was measured on them, are kept.
+def exam_folder(work: Path, weights: Path = SHIPPED) -> Path:
+    """Where samples of some weights, and what was measured on them, are kept.
 
     Other weights, steps or guidance: another folder.
     """
     preset = PRESETS["pocket"]
-    return work / "exam" / f"{weights_hash(WEIGHTS / 'text-to-video')[:12]}-{preset.steps}x{preset.guidance:g}"
+    return work / "exam" / f"{weights_hash(weights)[:12]}-{preset.steps}x{preset.guidance:g}"
+
+
+def backbone_of(weights: Path, device: str) -> Backbone:
+    """The backbone of a text-to-video folder, run as the pocket lab is, wherever the folder lies."""
+    return Backbone(weights, "pocket", PRESETS["pocket"], device, torch.float32)
 
 
 def truth(index: int, subjects: int) -> world.Clip:

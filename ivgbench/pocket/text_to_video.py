@@ -1,7 +1,12 @@
-"""The pocket text-to-video model: CLIPTextModel + UNet3DConditionModel, trained together from scratch.
+"""The pocket text-to-video model: CLIPTextModel + UNet3DConditionModel, trained from scratch.
 
-Single frames first, then clips: frames teach colour, shape and place at an eighth of the cost, clips add time.
-Epsilon prediction on ZeroScope's noise schedule, min-SNR loss weights (Hang et al. 2023, gamma 5).
+First together: single frames, then clips. Frames teach colour, shape and place at an eighth of the cost, clips add
+time. Then the denoiser goes on alone, the text encoder frozen and its padding empty (`generator.text_states`), on pairs
+of frames and again on clips: real text-to-video models read a frozen encoder and find nothing in padding. The end
+token's state has the whole caption in it; in the last stretch half of the captions go without, so that words suffice.
+Epsilon prediction on ZeroScope's noise schedule, min-SNR loss weights (Hang et al. 2023, gamma 5). In the second part
+they lean towards high noise, where layout, motion and which colour goes with which shape are decided: halfway, as a
+geometric mean, to the weights of velocity prediction. Under them every noise level has about the same loss.
 """
 
 from __future__ import annotations
@@ -10,6 +15,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,15 +25,40 @@ from diffusers.models.transformers.transformer_temporal import TransformerTempor
 from safetensors.torch import load_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from ivgbench.generator.sources import weights_hash
+from ivgbench.files import write_json
+from ivgbench.generator.sources import TEXT_STATES, weights_hash
+from ivgbench.generator.text_states import emptied_after_end
 from ivgbench.pocket import world
 from ivgbench.pocket.bank import load_bank
 from ivgbench.pocket.loop import Schedule, fit, half_precision
 from ivgbench.pocket.tokenizer import BOS, EOS, save_tokenizer, vocabulary
 
+
+class Phase(NamedTuple):
+    """A stretch of the training: its schedule, batch and frames a clip.
+
+    onward: the text encoder is frozen, its padding empty, and the loss leans towards high noise.
+    endless: share of the captions whose end token has an empty state, too.
+    """
+
+    schedule: Schedule
+    batch: int
+    frames: int
+    onward: bool = False
+    endless: float = 0.0
+
+
 PHASES = {
-    "frames": (Schedule(steps=9000, learning_rate=1.2e-3, matrix_rate=4e-3, ema=0.999), 32, 1),
-    "clips": (Schedule(steps=1800, learning_rate=6e-4, matrix_rate=2e-3, warmup=50), 12, world.FRAMES),
+    "frames": Phase(Schedule(steps=9000, learning_rate=1.2e-3, matrix_rate=4e-3, ema=0.999), 32, 1),
+    "clips": Phase(Schedule(steps=1800, learning_rate=6e-4, matrix_rate=2e-3, warmup=50), 12, world.FRAMES),
+}
+#: What follows them, and goes on from finished weights.
+ONWARD = {
+    "pairs": Phase(Schedule(steps=700, learning_rate=8e-4, matrix_rate=2.5e-3, warmup=20, ema=0.995), 12, 2, True),
+    "onward": Phase(Schedule(steps=1000, learning_rate=6e-4, matrix_rate=2e-3, warmup=50), 12, world.FRAMES, True),
+    "words": Phase(
+        Schedule(steps=1200, learning_rate=5e-4, matrix_rate=1.6e-3, warmup=20), 12, world.FRAMES, True, 0.5
+    ),
 }
 CAPTION_DROPOUT = 0.1
 MIN_SNR_GAMMA = 5.0
@@ -104,7 +135,11 @@ def start_still(unet: UNet3DConditionModel) -> None:
 
 
 class TextToVideo(torch.nn.Module):
-    """The two trained halves as one module, so that one optimiser, one average and one checkpoint hold both."""
+    """The two trained halves as one module, so that one optimiser, one average and one checkpoint hold both.
+
+    Attributes:
+        frozen_text: the text encoder is not trained, and its states after the end token are zero.
+    """
 
     def __init__(self, tokenizer: CLIPTokenizer):
         super().__init__()
@@ -126,15 +161,33 @@ class TextToVideo(torch.nn.Module):
         )
         self.unet = UNet3DConditionModel(**UNET_CONFIG)
         self.tokenizer = tokenizer
+        self.frozen_text = False
 
-    def forward(self, latents: torch.Tensor, timesteps: torch.Tensor, captions: list[str]) -> torch.Tensor:
-        """Noise prediction for latents [B,4,F,h,w]."""
+    def freeze_text(self, frozen: bool) -> None:
+        self.frozen_text = frozen
+        self.text_encoder.requires_grad_(not frozen)
+
+    def forward(
+        self,
+        latents: torch.Tensor,
+        timesteps: torch.Tensor,
+        captions: list[str],
+        endless: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Noise prediction for latents [B,4,F,h,w]. endless: bool [B], whose end token's state is empty, too."""
         unique = list(dict.fromkeys(captions))
         ids = self.tokenizer(
             unique, padding="max_length", max_length=77, truncation=True, return_tensors="pt"
-        ).input_ids
-        text = self.text_encoder(ids.to(latents.device)).last_hidden_state
-        return self.unet(latents, timesteps, text[[unique.index(c) for c in captions]]).sample
+        ).input_ids.to(latents.device)
+        text = self.text_encoder(ids).last_hidden_state
+        if self.frozen_text:
+            text = emptied_after_end(text, ids, self.tokenizer.eos_token_id)
+        rows = [unique.index(c) for c in captions]
+        text = text[rows]
+        if endless is not None:
+            ends = ids[rows] == self.tokenizer.eos_token_id
+            text = text.masked_fill((ends & endless[:, None].to(ids.device))[..., None], 0.0)
+        return self.unet(latents, timesteps, text).sample
 
 
 def loss_function(
@@ -144,20 +197,30 @@ def loss_function(
     batch: int,
     frames: int,
     seed: int,
+    lean: bool = False,
+    endless: float = 0.0,
 ):
-    """step -> min-SNR weighted noise error on `batch` clips of the bank, or on one random frame of each."""
+    """step -> min-SNR weighted noise error on `batch` clips of the bank, or on some random frames of each, in order."""
     device = next(model.parameters()).device
     signal = scheduler.alphas_cumprod.to(device)
     snr = signal / (1 - signal)
     weights = snr.clamp(max=MIN_SNR_GAMMA) / snr
+    if lean:
+        weights = weights * (1 + 1 / snr).sqrt()
     latents, captions = bank
 
+    # Stretches on as many frames draw other batches.
+    stream = [1 + (endless > 0)] if lean else []
+
     def loss_of(step: int) -> torch.Tensor:
-        rng = np.random.default_rng([seed, frames, step])
+        rng = np.random.default_rng([seed, frames, step, *stream])
         picks = rng.integers(len(captions), size=batch)
         shown = latents[picks]
         if frames == 1:
             shown = shown[torch.arange(batch), rng.integers(world.FRAMES, size=batch)].unsqueeze(1)
+        elif frames < world.FRAMES:
+            kept = np.sort(rng.permuted(np.tile(np.arange(world.FRAMES), (batch, 1)), axis=1)[:, :frames])
+            shown = shown[torch.arange(batch)[:, None], kept]
         clean = shown.to(device).float().transpose(1, 2)
         words = ["" if rng.random() < CAPTION_DROPOUT else captions[pick] for pick in picks]
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
@@ -165,8 +228,12 @@ def loss_function(
         # Stratified timesteps: every batch sees the whole noise range.
         strata = (torch.arange(batch) + torch.rand(batch, generator=generator)) / batch
         timesteps = (strata * scheduler.config.num_train_timesteps).long().to(device)
-        with half_precision(device.type):
-            predicted = model(scheduler.add_noise(clean, noise, timesteps), timesteps, words)
+        # On a CPU torch 2.14's bfloat16 gradients of the convolutions over time are NaN for two frames.
+        half = contextlib.nullcontext() if frames == 2 else half_precision(device.type)
+        with half:
+            noisy = scheduler.add_noise(clean, noise, timesteps)
+            without = torch.from_numpy(rng.random(batch) < endless) if endless else None
+            predicted = model(noisy, timesteps, words, without)
         error = (predicted.float() - noise).square().mean((1, 2, 3, 4))
         return (weights[timesteps] * error).mean()
 
@@ -181,9 +248,9 @@ def train(
     steps: int | None = None,
     start: Path | None = None,
 ) -> TextToVideo:
-    """Both phases; each resumes from its own checkpoint. Returns the averaged model in eval mode.
+    """All phases; each resumes from its own checkpoint. Returns the averaged model in eval mode.
 
-    start: a finished model's folder to go on from, with another clips phase and a checkpoint of its own.
+    start: a finished model's folder to go on from, with the phases of `ONWARD` and checkpoints of its own.
     """
     torch.manual_seed(seed)
     save_tokenizer(work / "tokenizer")
@@ -193,28 +260,30 @@ def train(
         model.unet.set_attn_processor(TrainingAttention())
     bank = load_bank(work, vae.to(device).eval())
     scheduler = DDIMScheduler(**SCHEDULER_CONFIG)
-    phases = dict(PHASES)
+    phases = {**PHASES, **ONWARD}
     if start is None:
         start_still(model.unet)
     else:
         model.unet.load_state_dict(load_file(start / "unet" / "diffusion_pytorch_model.safetensors"))
         model.text_encoder.load_state_dict(load_file(start / "text_encoder" / "model.safetensors"))
-        phases = {f"onward-{weights_hash(start)[:8]}": PHASES["clips"]}
+        phases = {f"{name}-{weights_hash(start)[:8]}": phase for name, phase in ONWARD.items()}
     weights = model.state_dict()
-    for phase, (schedule, batch, frames) in phases.items():
+    for name, (schedule, batch, frames, onward, endless) in phases.items():
         if steps is not None:
             schedule = replace(schedule, steps=steps)
-        loss_of = loss_function(model, bank, scheduler, batch, frames, seed)
+        model.freeze_text(onward)
+        loss_of = loss_function(model, bank, scheduler, batch, frames, seed, lean=onward, endless=endless)
         with spatial_only(model.unet) if frames == 1 else contextlib.nullcontext():
-            weights = fit(f"text-to-video-{phase}", model, loss_of, schedule, work, start_from=weights)
+            weights = fit(f"text-to-video-{name}", model, loss_of, schedule, work, start_from=weights)
     model.load_state_dict(weights)
     return model
 
 
 def save(model: TextToVideo, vae: AutoencoderKL, folder: Path) -> None:
-    """Writes a diffusers pipeline folder in half precision."""
+    """Writes a diffusers pipeline folder in half precision, and beside it how its text states are prepared."""
     model.half().unet.save_pretrained(folder / "unet")
     model.text_encoder.save_pretrained(folder / "text_encoder")
     vae.half().save_pretrained(folder / "vae")
     DDIMScheduler(**SCHEDULER_CONFIG).save_pretrained(folder / "scheduler")
     save_tokenizer(folder / "tokenizer")
+    write_json(folder / TEXT_STATES, {"empty_padding": model.frozen_text})

@@ -19,7 +19,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 def train_part(part: str, work: Path, weights: Path, device: str, steps: int | None, onward: bool = False) -> None:
     """Trains one part to its end and writes its weights. All parts but the autoencoder need the autoencoder.
 
-    onward: vae (its decoder), text-to-video (its clips), detector and video go on from their finished weights
+    onward: vae (its decoder), text-to-video (its denoiser), detector and video go on from their finished weights
         instead of starting anew.
     """
     from diffusers import AutoencoderKL
@@ -65,7 +65,7 @@ def main() -> None:
         "--continue",
         dest="onward",
         action="store_true",
-        help="vae (its decoder), text-to-video (its clips), detector, video: from the finished weights",
+        help="vae (its decoder), text-to-video (its denoiser), detector, video: from the finished weights",
     )
     parser.add_argument("--threads", type=int, default=None, help="CPU threads (default: all cores)")
     arguments = parser.parse_args()

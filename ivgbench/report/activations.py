@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ STYLES: dict[str, tuple[str, str, float]] = {
     MASKED: ("Masked", "#2f6fdb", 1.2),
     NORMALISED: ("Masked + Mask Norm", "#f08c1a", 1.2),
 }
-#: The recorded layers in print, in the recording's order.
+#: The recorded layers in print, in the recording's order, and the tensors whose variance is recorded.
 LAYER_NAMES = ("self-attention", "text attention")
+TENSOR_NAMES = ("transformer's output", *LAYER_NAMES)
 OUTPUT_STYLES = {
     "unmasked": ("$A_u$, no mask", "#2a9d4b", "-", 2.6),
     "masked": ("$A_m$, masked", "#2f6fdb", "-", 1.2),
@@ -31,18 +33,19 @@ OUTPUT_STYLES = {
 
 
 def variance_table(seen: Activations) -> pd.DataFrame:
-    """One line per row and step: mean over cases of the variance and of |variance - baseline's|, with 95 % ranges.
+    """A line per tensor, row and step: mean over cases of the variance and of |variance - baseline's|, 95 % ranges.
 
-    Columns: row, step (from 1), masked (whether the masks are on), variance, variance_low, variance_high, error,
-    error_low, error_high, cases. Seeds of a case are averaged first.
+    Columns: tensor, row, step (from 1), masked (whether the masks are on), variance, variance_low, variance_high,
+    error, error_low, error_high, cases. Seeds of a case are averaged first.
     """
     keys = pd.MultiIndex.from_tuples([key[:3] for key in seen.cases])
     lines = []
-    for row in STYLES:
-        error = np.abs(seen.variance[row] - seen.variance[BASELINE])
-        for step in range(seen.variance[row].shape[1]):
-            line: dict[str, Any] = {"row": row, "step": step + 1, "masked": step < seen.frozen_steps}
-            for name, values in (("variance", seen.variance[row]), ("error", error)):
+    for row, (place, tensor) in itertools.product(STYLES, enumerate(TENSOR_NAMES)):
+        variance = seen.variance[row][:, place]
+        error = np.abs(variance - seen.variance[BASELINE][:, place])
+        for step in range(variance.shape[1]):
+            line: dict[str, Any] = {"tensor": tensor, "row": row, "step": step + 1, "masked": step < seen.frozen_steps}
+            for name, values in (("variance", variance), ("error", error)):
                 found = stats.mean(pd.Series(values[:, step]).groupby(keys).mean().to_numpy())
                 line |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high, "cases": found.n}
             lines.append(line)
@@ -61,27 +64,33 @@ def distribution_table(seen: Activations) -> pd.DataFrame:
 
 def figure2(seen: Activations, out: str | Path, title: str) -> list[Path]:
     """Writes figure2.png, .svg and the drawn numbers as .csv: variance per step of the three rows, as it is, in units
-    of the baseline's mean, and its error."""
+    of the baseline's mean, and its error; a column for each recorded tensor of the block."""
     table = variance_table(seen)
-    baseline = table[table["row"] == BASELINE]["variance"].to_numpy()
-    figure = _figure(4.8)
-    panels = (("variance", 1, "variance"), ("variance", baseline, "relative to baseline"), ("error", 1, "error"))
-    for place, (name, unit, label) in enumerate(panels):
-        axes = figure.add_subplot(3, 1, place + 1)
+    figure = _figure(4.8, len(TENSOR_NAMES))
+    panels = ("variance", "relative to baseline", "error")
+    for (place, label), (column, tensor) in itertools.product(enumerate(panels), enumerate(TENSOR_NAMES)):
+        here = table[table["tensor"] == tensor]
+        baseline = here[here["row"] == BASELINE]["variance"].to_numpy()
+        name, unit = ("error", 1) if label == "error" else ("variance", baseline if place == 1 else 1)
+        axes = figure.add_subplot(3, len(TENSOR_NAMES), place * len(TENSOR_NAMES) + column + 1)
         axes.axvspan(0.5, seen.frozen_steps + 0.5, color="#e9e9ee", lw=0)
         for row, (text, colour, width) in STYLES.items():
-            mine = table[table["row"] == row]
+            mine = here[here["row"] == row]
             middle, low, high = (mine[f"{name}{end}"].to_numpy() / unit for end in ("", "_low", "_high"))
             axes.plot(mine["step"], middle, color=colour, lw=width, label=text)
             if row != BASELINE or place == 0:
                 axes.fill_between(mine["step"], low, high, color=colour, alpha=0.2, lw=0)
         axes.set_xlim(0.5, table["step"].max() + 0.5)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.set_ylabel(f"({'abc'[place]}) {label}", fontsize=8)
+        if column == 0:
+            axes.set_ylabel(f"({'abc'[place]}) {label}", fontsize=8)
         if place == 0:
-            axes.legend(fontsize=7, frameon=False)
-            axes.set_title(f"{title}; grey: masks on", fontsize=7)
-    axes.set_xlabel("denoising step", fontsize=8)
+            axes.set_title(tensor, fontsize=8)
+            if column == 0:
+                axes.legend(fontsize=7, frameon=False)
+        if place == len(panels) - 1:
+            axes.set_xlabel("denoising step", fontsize=8)
+    figure.suptitle(f"{title}; {seen.layer}; grey: masks on", fontsize=7)
     return _written(figure, table, Path(out) / "figure2")
 
 
@@ -105,7 +114,7 @@ def figure3(seen: Activations, out: str | Path, title: str) -> list[Path]:
         above.set_ylim(0, 1)
         above.set_ylabel(f"({'ac'[place]}) share below", fontsize=8)
         axes.set_ylabel(f"({'bd'[place]}) minus $A_u$'s, %", fontsize=8)
-        above.set_title(f"{title}; {layer}" if place == 0 else layer, fontsize=7)
+        above.set_title(f"{title}; {seen.layer}; {layer}" if place == 0 else layer, fontsize=7, wrap=True)
         if place == 0:
             above.legend(fontsize=7, frameon=False)
     axes.set_xlabel("attention output before the projection", fontsize=8)
@@ -117,10 +126,10 @@ def _shift(layer: pd.DataFrame, output: str) -> np.ndarray:
     return 100 * (np.interp(layer["unmasked"], layer[output], layer["level"]) - layer["level"].to_numpy())
 
 
-def _figure(height: float) -> Any:
+def _figure(height: float, columns: int = 1) -> Any:
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(COLUMN, height), layout="constrained")
+    return Figure(figsize=(COLUMN * columns, height), layout="constrained")
 
 
 def _written(figure: Any, table: pd.DataFrame, stem: Path) -> list[Path]:

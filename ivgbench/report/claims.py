@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ivgbench.calibration import FAILS
 from ivgbench.errors import UserError
 from ivgbench.metrics import stats
 
@@ -27,6 +28,8 @@ class Metric(NamedTuple):
     decimals: int
 
 
+#: Variances of the recorded tensors, in their order: the transformer's output, and its attentions' before projection.
+VARIANCES = {"variance": "activation", "self_variance": "self-attention's", "text_variance": "text attention's"}
 #: Metrics that a claim can be about. Variances are in percent of the unmasked model's on the same case and step.
 METRICS: dict[str, Metric] = {
     "miou_all": Metric("mIoU over all clips, %", "mIoU", 1),
@@ -34,14 +37,17 @@ METRICS: dict[str, Metric] = {
     "clip_sim": Metric("CLIP-SIM", "CLIP-SIM", 2),
     "fid": Metric("FID", "FID", 2),
     "kid": Metric("KID (pairs of different videos), %", "KID", 3),
-    "variance_masked": Metric("activation variance while masks are on, % of the baseline's", "variance", 2),
-    "variance_after": Metric(
-        "activation variance at the first step after the masks, % of the baseline's", "variance", 2
-    ),
-    "variance_error": Metric(
-        "error of the activation variance while masks are on, % of the baseline's", "variance error", 2
-    ),
 }
+for _name, _of in VARIANCES.items():
+    METRICS |= {
+        f"{_name}_masked": Metric(f"{_of} variance while masks are on, % of the baseline's", "variance", 2),
+        f"{_name}_after": Metric(
+            f"{_of} variance at the first step after the masks, % of the baseline's", "variance", 2
+        ),
+        f"{_name}_error": Metric(
+            f"error of the {_of} variance while masks are on, % of the baseline's", "variance error", 2
+        ),
+    }
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,8 @@ class Claim:
     than: labels, or numbers in the metric's unit: all of them must be beaten. splits: on each of which it must hold;
     for FID and KID, which take both splits together, the frame encoders. direction: whether the row is to be "higher"
     or "lower"; margin: by more than so much, in the metric's unit (negative: at most so much worse).
+    rests_on: what of `benchmarks/calibration.toml` must be so on a backbone for the claim to be tested there: numbers
+    of facts, or ids of single comparisons.
     """
 
     id: str
@@ -63,6 +71,7 @@ class Claim:
     direction: str
     splits: tuple[str, ...] = ("static", "dynamic")
     margin: float = 0.0
+    rests_on: tuple[int | str, ...] = ()
 
 
 def _is_row(rival: str | float) -> bool:
@@ -124,17 +133,32 @@ class Comparison(NamedTuple):
     missing: str = ""
 
 
+class Rest(NamedTuple):
+    """A fact that a claim rests on, by number or id, in words, and the calibration's verdict on it."""
+
+    key: int | str
+    text: str
+    verdict: str
+
+
 class Judged(NamedTuple):
-    """A claim with its verdict "holds", "fails" or "open", its Holm-adjusted p-value, and what it rests on."""
+    """A claim with its verdict "holds", "fails" or "open", its Holm-adjusted p-value, and what it was compared with.
+
+    rests: the calibrated facts that it rests on; with one that fails the verdict is `resting.NOT_TESTABLE`.
+    """
 
     claim: Claim
     verdict: str
     p: float
     comparisons: tuple[Comparison, ...]
+    rests: tuple[Rest, ...] = ()
 
     @property
     def why(self) -> str:
-        """Why an open claim could not be tested; empty where it was."""
+        """Why a claim could not be tested; empty where it was."""
+        failed = next((one for one in self.rests if one.verdict == FAILS), None)
+        if failed is not None:
+            return f"fact {failed.key} fails here: {failed.text}"
         return next((one.missing for one in self.comparisons if one.missing), "")
 
     @property

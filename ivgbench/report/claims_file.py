@@ -87,4 +87,8 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "direction": ('"higher" or "lower"', lambda value: value in ("higher", "lower")),
     "splits": ("a list of texts, at least one", lambda value: _is_list(value, _is_text)),
     "margin": ("a number", _is_number),
+    "rests_on": (
+        "a list of facts' numbers or ids",
+        lambda value: _is_list(value, lambda one: _is_text(one) or type(one) is int, empty=True),
+    ),
 }

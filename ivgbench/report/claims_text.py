@@ -8,6 +8,7 @@ from pathlib import Path
 from ivgbench.files import write_text
 from ivgbench.report import paper
 from ivgbench.report.claims import METRICS, ClaimsSpec, Comparison, Judged
+from ivgbench.report.resting import NOT_TESTABLE
 
 #: Where the verdicts come from, and where they do not.
 LAB, ELSEWHERE = "on the pocket lab", "untested"
@@ -41,6 +42,12 @@ def markdown(spec: ClaimsSpec, judged: Sequence[Judged], run: str, backbone: str
         f"draws them, both splits together, on the frame features of the named encoder (CLIP's say little of texture); "
         f"KID leaves out pairs of frames of one video.",
     ]
+    if any(one.rests for one in judged):
+        parts.append(
+            "A claim rests on facts that are known of real models (`CALIBRATION.md`). Where one of them fails on this "
+            f"model, the verdict is *{NOT_TESTABLE}*: what comes out would be the model's doing, and not the method's. "
+            "The numbers and the correction of p-values are the same with and without."
+        )
     if spec.contradictions:
         parts += ["## Where the paper contradicts itself", "\n".join(f"- {line}" for line in spec.contradictions)]
     return "\n\n".join(parts) + "\n"
@@ -48,8 +55,11 @@ def markdown(spec: ClaimsSpec, judged: Sequence[Judged], run: str, backbone: str
 
 def summary(judged: Sequence[Judged]) -> str:
     """The verdicts in a few lines, each with the difference that it hangs on: to be quoted as they are."""
-    groups = {word: [one for one in judged if one.verdict == word] for word in ("holds", "fails", "open")}
-    counts = "{} hold, {} fail and {} are open".format(*map(len, groups.values()))
+    groups = {word: [one for one in judged if one.verdict == word] for word in ("holds", "fails", "open", NOT_TESTABLE)}
+    hold, fail, undecided, untestable = map(len, groups.values())
+    counts = f"{hold} hold, {fail} fail and {undecided} are open"
+    if untestable:
+        counts = f"{hold} hold, {fail} fail, {undecided} are open and {untestable} are not testable"
     lines = [f"Of {len(judged)} claims {counts} {LAB}. In brackets the difference that decides, with its 95 % range."]
     for word, mine in groups.items():
         if mine:
@@ -80,6 +90,13 @@ def _short(one: Judged) -> str:
     return f"{one.claim.text} ({numbers}{asked})"
 
 
+def _rests(one: Judged) -> str:
+    if not one.rests:
+        return ""
+    told = ", ".join(f"{rest.key} ({rest.verdict})" for rest in one.rests)
+    return f" Rests on facts of the calibration: {told}."
+
+
 def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
@@ -90,7 +107,7 @@ def _details(one: Judged) -> str:
     lines = [
         f"### {claim.text}",
         f"The paper: {claim.paper} Tested: {metric.title}, {_name(claim.row)} {claim.direction}{margin}. "
-        f"Verdict {LAB}: {_verdict(one)}.",
+        f"Verdict {LAB}: {_verdict(one)}.{_rests(one)}",
         "\n".join(
             [
                 "| On | Against | Difference | 95 % | Cases | p for | p against |",

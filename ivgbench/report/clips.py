@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ivgbench.errors import UserError
-from ivgbench.runs.sets import jobs_digest
+from ivgbench.runs.sets import clips_digest
 from ivgbench.runs.store import Store
 
 _KEY = ["label", "suite", "split", "case", "seed", "job"]
@@ -24,7 +24,7 @@ def load_sets(runs: str | Path, run: str | None) -> tuple[list[dict[str, Any]], 
     """Rows of set metrics and manifest of a run.
 
     Raises:
-        UserError: there are no such rows, or they were computed for other jobs than the run has now.
+        UserError: there are no such rows, or they were computed for other clips than the run has now.
     """
     store = Store(runs)
     manifest = store.manifest(store.choose(run, "table2"))
@@ -33,7 +33,8 @@ def load_sets(runs: str | Path, run: str | None) -> tuple[list[dict[str, Any]], 
         raise UserError(
             f"run {name!r} has no FID, KID and JEDi: run it again with --reference, or with references in its spec"
         )
-    if any(row["jobs"] != jobs_digest(job["job"] for job in manifest["jobs"]) for row in rows):
+    now = clips_digest({job["job"]: store.intact(job["job"]) for job in manifest["jobs"]})
+    if any(row["clips"] != now for row in rows):
         raise UserError(f"FID, KID and JEDi of run {name!r} are of other clips than it has now; run it again")
     return rows, manifest
 

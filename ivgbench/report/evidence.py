@@ -12,7 +12,7 @@ from ivgbench.metrics import stats
 from ivgbench.metrics.fid import gaussian
 from ivgbench.metrics.paired_sets import fid_draws, kid_draws
 from ivgbench.report import paper
-from ivgbench.report.claims import METRICS, Sample
+from ivgbench.report.claims import METRICS, VARIANCES, Sample
 from ivgbench.report.clips import scored
 from ivgbench.report.tables import COLUMNS
 from ivgbench.runs.recording import Activations
@@ -49,7 +49,7 @@ def samples(
     for split, here in methods.groupby("split"):
         for key, column in _SCORES.items():
             table = here.pivot_table(index=["suite", "case"], columns="label", values=column.value, aggfunc="mean")
-            found[key, str(split)] = _of_cases(table * column.scale)
+            found[key, str(split)] = of_cases(table * column.scale)
     if seen is not None:
         found |= activation_samples(seen)
     for name, model in encoders.items():
@@ -57,7 +57,7 @@ def samples(
     return found
 
 
-def _of_cases(table: pd.DataFrame) -> Sample:
+def of_cases(table: pd.DataFrame) -> Sample:
     """Means over cases of a table [cases, rows]; the rows share their resamples."""
     table = table.dropna()
     means = stats.case_weights(len(table)) @ table.to_numpy() / len(table)
@@ -66,21 +66,22 @@ def _of_cases(table: pd.DataFrame) -> Sample:
 
 
 def activation_samples(seen: Activations) -> dict[tuple[str, str], Sample]:
-    """The three variance metrics on every split of the recordings."""
+    """The three variance metrics of each recorded tensor on every split of the recordings."""
     frozen = seen.frozen_steps
     keys = pd.MultiIndex.from_tuples([key[:3] for key in seen.cases], names=["split", "suite", "case"])
     measures: dict[str, dict[str, np.ndarray]] = {}
     for row in seen.variance:
-        relative = 100 * seen.relative(row)
-        measures.setdefault("variance_masked", {})[row] = relative[:, :frozen].mean(1)
-        measures.setdefault("variance_error", {})[row] = np.abs(relative[:, :frozen] - 100).mean(1)
-        if frozen < relative.shape[1]:
-            measures.setdefault("variance_after", {})[row] = relative[:, frozen]
+        for place, tensor in enumerate(VARIANCES):
+            relative = 100 * seen.relative(row)[:, place]
+            measures.setdefault(f"{tensor}_masked", {})[row] = relative[:, :frozen].mean(1)
+            measures.setdefault(f"{tensor}_error", {})[row] = np.abs(relative[:, :frozen] - 100).mean(1)
+            if frozen < relative.shape[1]:
+                measures.setdefault(f"{tensor}_after", {})[row] = relative[:, frozen]
     found = {}
     for metric, rows in measures.items():
         table = pd.DataFrame(rows, index=keys).groupby(level=["split", "suite", "case"]).mean()
         for split in table.index.unique("split"):
-            found[metric, split] = _of_cases(table.xs(split, level="split"))
+            found[metric, split] = of_cases(table.xs(split, level="split"))
     return found
 
 

@@ -58,7 +58,11 @@ def _sheets(
         for job in mine:
             facts = store.intact(job["job"])
             if facts is None:
-                raise UserError(f"no clip of {job['label']}, case {job['case']}, in run {run!r}; run it again first")
+                failed = store.failure(job["job"])
+                what = (
+                    "run it again first" if failed is None else f"failed: {failed}; another case is shown by --case ID"
+                )
+                raise UserError(f"no clip of {job['label']}, case {job['case']}, in run {run!r}; {what}")
             asked = facts["spec"]["case"]
             prompt = asked["prompt"]
             video = store.clip(job["job"])

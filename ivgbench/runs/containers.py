@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable
 from typing import BinaryIO
 
-#: Types of boxes that stand at the top of MP4 and MOV files; anything else behind them is padding.
+#: Types of boxes that MP4 and MOV files begin with, or have at the top. Makers of cameras add their own.
 BOXES = frozenset(
     b"ftyp styp moov mdat moof mfra free skip wide uuid meta sidx ssix prft emsg pnot pdin udta imda".split()
 )
@@ -34,6 +34,8 @@ def fault(file: BinaryIO) -> str | None:
     Leaves the file at its beginning.
     """
     total = file.seek(0, os.SEEK_END)
+    if not total:
+        return "the file is empty"
     file.seek(0)
     head = file.read(1024)
     walk = _walker(head)
@@ -69,13 +71,15 @@ def _boxes(file: BinaryIO, total: int) -> str | None:
         file.seek(at)
         size, kind, head = _number(file, 4), file.read(4), 8
         if at + 8 > total:
-            if size:
-                return _short("a box", at + 8, total)
-            break
-        if kind not in BOXES:
-            break
+            if _is_padding(file, at):
+                break
+            return _short("a box", at + 8, total)
         if size == 1:
             size, head = _number(file, 8), 16
+        if kind not in BOXES and not (_is_type(kind) and head <= size <= total - at):
+            if b"moov" in seen:
+                break
+            return None  # what it is cannot be known, nor whether the index stands behind it
         seen.add(kind)
         if size < head:  # 0: to the end of the file, wherever that is
             break
@@ -83,6 +87,17 @@ def _boxes(file: BinaryIO, total: int) -> str | None:
             return _short(f"its {kind.decode()} box", at + size, total)
         at += size
     return None if b"moov" in seen else "the file ends early: it has no index of its frames (moov)"
+
+
+def _is_type(kind: bytes) -> bool:
+    """Whether it can be the type of a box: four printable characters."""
+    return all(32 <= one < 127 for one in kind)
+
+
+def _is_padding(file: BinaryIO, at: int) -> bool:
+    """Whether nothing but zeros and line ends follow."""
+    file.seek(at)
+    return not file.read(1024).strip(b"\0\r\n")
 
 
 def _elements(file: BinaryIO, total: int) -> str | None:
@@ -222,7 +237,9 @@ def _packets(file: BinaryIO, total: int) -> str | None:
     head = file.read(1024)
     length = next(kind[0] for kind in TS_PACKETS if _in_step(head, *kind))
     rest = total % length
-    return _short("its last packet", total - rest + length, total) if rest else None
+    if not rest or _is_padding(file, total - rest):
+        return None
+    return _short("its last packet", total - rest + length, total)
 
 
 def _in_step(head: bytes, length: int, first: int) -> bool:

@@ -24,6 +24,10 @@ CHECKERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 HARMLESS = ("low_delay flag set incorrectly", "mmco: unref short failure")
 #: FFmpeg's mark of a stream that is a picture to show beside sound (AV_DISPOSITION_ATTACHED_PIC).
 COVER = 0x400
+#: Formats of files that only name the files to play: what such a file shows is in others, which may change.
+LISTS = ("concat", "dash", "hls", "imf")
+#: End of FFmpeg's name of a format that is one picture: png_pipe, jpeg_pipe.
+PICTURE = "_pipe"
 #: Of a display matrix: what is still a quarter turn, about one degree.
 STRAIGHT = 0.0175
 
@@ -40,7 +44,7 @@ class Reading(NamedTuple):
 
 
 def read(source: Any) -> Reading:
-    """All frames of a file (a path, or an open binary file), turned and mirrored as its display matrix says.
+    """All frames of a file (its path, or open as a binary file), turned and mirrored as its display matrix says.
 
     Pixels that are not square stay as they are stored: boxes are parts of a frame, whatever its shape on a screen.
 
@@ -89,6 +93,11 @@ def _listening() -> Iterator[list[tuple[int, str, str]]]:
 
 def _stream(container: Any) -> Any:
     """The video that a player shows: a cover is none."""
+    kind = container.format.name
+    if kind in LISTS:
+        raise NotShown("it is no video but a list of other files")
+    if kind.endswith(PICTURE):
+        raise NotShown(f"it is no video but a picture ({kind.removesuffix(PICTURE)})")
     stream = container.streams.best("video")
     # An older PyAV does not tell.
     if stream is None or getattr(stream, "disposition", 0) & COVER:

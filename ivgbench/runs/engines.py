@@ -69,22 +69,21 @@ class _Worker:
 def _serve(pipe: Connection, start: Callable[[], Any], work: Callable[[Any, Any], Any]) -> None:
     """A worker's life: load, say ready, then an item in and an outcome out until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle: it stops its workers
-    try:
-        state = start()
-    except Exception as fault:  # reported to the parent, which raises it
-        pipe.send(failure_of(fault))
-        return
-    pipe.send(None)
-    while True:
+    # The parent may be killed at any moment.
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
-            item = pipe.recv()
-        except EOFError:
+            state = start()
+        except Exception as fault:  # reported to the parent, which raises it
+            pipe.send(failure_of(fault))
             return
-        try:
-            outcome = work(state, item)
-        except Exception as fault:  # becomes the item's failure, with its reason
-            outcome = failure_of(fault)
-        pipe.send(outcome)
+        pipe.send(None)
+        while True:
+            item = pipe.recv()
+            try:
+                outcome = work(state, item)
+            except Exception as fault:  # becomes the item's failure, with its reason
+                outcome = failure_of(fault)
+            pipe.send(outcome)
 
 
 class LocalEngine:

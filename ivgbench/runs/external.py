@@ -57,7 +57,7 @@ def _match(folder: Path | None, manifest: Path | None, suite: Suite) -> Matches:
     if manifest is not None:
         found, source = by_manifest(manifest, suite, folder), f"--manifest {manifest}"
         if not found.files:
-            why = [*found.faults.values(), *found.notes(), "it is empty"][0]
+            why = [*found.faults.values(), *found.notes(), "it has no record below the names of its columns"][0]
             raise UserError(f"{source}: it names no video of a case of {suite.name}; {why}")
     elif folder is not None:
         found, source = by_name(folder, suite), f"--videos {folder}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from ivgbench.cases import Case, Suite, spelling
 from ivgbench.errors import UserError
+from ivgbench.generator import sources
 from ivgbench.registry import FRAME_ENCODERS, VIDEO_ENCODERS
 from ivgbench.runs.spec import RunSpec
 
@@ -34,7 +35,7 @@ def with_judges(spec: RunSpec, suites: Iterable[Suite]) -> RunSpec:
     """
     cases = [case for suite in suites for case in suite.cases[: spec.cases]]
     strange = _strange(cases)
-    defaults = POCKET if spec.backbone == "pocket" or not strange else PUBLISHED
+    defaults = POCKET if sources.preset(spec.backbone)[0] == "pocket" or not strange else PUBLISHED
     spec = replace(spec, **{name: value for name, value in defaults.items() if getattr(spec, name) is None})
     if spec.detector == "pocket" and strange:
         case, phrase = strange

@@ -24,9 +24,12 @@ from typing import NamedTuple
 from ivgbench.cases import Suite
 from ivgbench.errors import UserError
 from ivgbench.runs import video as videos
+from ivgbench.texts import printable
 
 #: A name this long may be a prompt that was cut.
 CUT = 100
+#: A sample is often called by the seed it was made from.
+MAX_SAMPLE = 2**64 - 1
 _NUMBERED = re.compile(r"(.+)-(\d{1,4})", re.DOTALL)
 Place = tuple[str, int]
 
@@ -68,7 +71,7 @@ def by_name(folder: Path, suite: Suite) -> Matches:
         elif path.is_dir():
             found.unused.append((shown(path), "a folder: only a manifest can name the files in it"))
         elif not videos.is_video(path):
-            found.unused.append((shown(path), "a broken link" if video else "no video by its ending"))
+            found.unused.append((shown(path), _no_file(path) if video else "no video by its ending"))
         elif not places:
             found.unused.append((shown(path), f"no case of {suite.name} is called so"))
         elif len(places) > 1:
@@ -84,7 +87,7 @@ def by_name(folder: Path, suite: Suite) -> Matches:
 
 
 def by_manifest(manifest: Path, suite: Suite, folder: Path | None = None) -> Matches:
-    """The files that a CSV or JSONL file names: `case` (its id), `file`, and `sample` where a case has several.
+    """The files that a CSV or JSONL file names: `case` (its id), `file`, and `sample` (or `seed`) where it has several.
 
     A path is relative to the manifest, or to `folder` where it is not there, and stays within it. Videos of `folder`
     that the manifest does not name are told as not used.
@@ -105,8 +108,10 @@ def by_manifest(manifest: Path, suite: Suite, folder: Path | None = None) -> Mat
         if case in (None, "") or not isinstance(file, str) or not file.strip():
             raise UserError(f"{where}: a record has case and file (and sample, if a case has several)")
         case = str(case).strip()
-        number = record.get("sample")
+        number = record.get("sample", record.get("seed"))
         sample = 0 if number in (None, "") else records.whole(number, f"{where}: sample")
+        if sample > MAX_SAMPLE:
+            raise UserError(f"{where}: sample must be at most {MAX_SAMPLE}")
         path = _inside(file.strip(), [manifest.parent, *([] if folder is None else [folder])], where)
         named.add(path.resolve())
         if case not in ids:
@@ -133,6 +138,10 @@ def _inside(file: str, bases: list[Path], where: str) -> Path:
     return next((path for path in paths if path.is_file()), paths[0])
 
 
+def _no_file(path: Path) -> str:
+    return "no file" if path.exists() else "a broken link"
+
+
 def _name_doubles(found: Matches) -> None:
     for (case, sample), paths in found.files.items():
         if len(paths) > 1:
@@ -141,8 +150,7 @@ def _name_doubles(found: Matches) -> None:
 
 
 def shown(path: Path) -> str:
-    """A file's name that can be printed on one line, whatever bytes it is made of."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in path.name)
+    return printable(path.name)
 
 
 # ---- names

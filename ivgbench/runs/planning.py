@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ivgbench.cases import Case, Suite
 from ivgbench.errors import UserError
 from ivgbench.files import file_sha256
+from ivgbench.generator import sources
 from ivgbench.runs import references
 from ivgbench.runs.identity import GROUND_TRUTH, Entry, Job
 from ivgbench.runs.judging import with_judges
@@ -50,11 +51,12 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
     """
     suites: dict[str, Suite] = {}
     notes = []
+    backbone = sources.preset(spec.backbone)[0]
     for name in spec.suites:
-        substitute = stand_in(name, spec.backbone) if dry else None
+        substitute = stand_in(name, backbone) if dry else None
         if substitute:
             notes.append(f"{name} is not on this machine (`ivgbench fetch imc`): counted with {substitute}, as large")
-        suite = load_suite(substitute or name, spec.backbone)
+        suite = load_suite(substitute or name, backbone)
         if not suite.cases:
             raise UserError(f"run {spec.name!r}: the suite {suite.name!r} has no cases")
         if suites.setdefault(suite.name, suite) is not suite:

@@ -19,15 +19,17 @@ from ivgbench.runs.planning import Plan
 from ivgbench.runs.spec import MethodSpec
 from ivgbench.runs.store import Store
 
-#: Where recordings are cached; the number is raised when they mean something else.
-KIND = "activations-1"
+#: Where recordings are cached, with the block; the number is raised when they mean something else.
+KIND = "activations-2"
 #: The rows that are compared; Mask Normalization is the only difference between the second and the third.
 BASELINE, MASKED, NORMALISED = "plain", "masks-alone", "mask-norm"
 ROWS = (MethodSpec(BASELINE), MethodSpec("peekaboo", {"scope": "paper"}, MASKED), MethodSpec(NORMALISED))
 LABELS = frozenset(row.label or row.method for row in ROWS)
 #: Options that rows with masks must share.
-MASKS = ("scope", "without", "bind", "frozen_steps")
-#: The layers and their outputs, as `Recorder` names them; a recording keeps the outputs' quantiles at these levels.
+MASKS = ("scope", "without", "bind", "frozen_steps", "mask")
+#: What a recording has the variance of, and the layers and their outputs whose quantiles it keeps at these levels, as
+#: `Recorder` names them.
+TENSORS = ("output", "attn1", "attn2")
 LAYERS = ("attn1", "attn2")
 OUTPUTS = ("masked", "unmasked", "matched")
 LEVELS = np.linspace(0, 1, 201)
@@ -36,41 +38,46 @@ LEVELS = np.linspace(0, 1, 201)
 class RecordingLab(Lab):
     """A lab whose generated clips leave a recording in the store."""
 
-    def __init__(self, store: Store, device: str = "auto"):
+    def __init__(self, store: Store, device: str, block: int | None):
         super().__init__(device)
-        self.store = store
+        self.store, self.block = store, block
 
     def generate(self, backbone: Any, job: Job) -> Made:
         from ivgbench.generator.recorder import recording
 
-        with recording(backbone) as recorder:
+        with recording(backbone, self.block) as recorder:
             made = super().generate(backbone, job, recorder.step_done)
-        arrays = {"variance": np.array(recorder.variance)}
+        arrays = {
+            "variance": np.array([recorder.variance[name] for name in TENSORS]),
+            "layer": np.array(recorder.layer),
+        }
         if recorder.outputs:
             arrays["quantiles"] = np.full((len(LAYERS), len(OUTPUTS), len(LEVELS)), np.nan)
             for role, outputs in recorder.outputs.items():
                 arrays["quantiles"][LAYERS.index(role)] = [
                     np.quantile(outputs[name].numpy(), LEVELS) for name in OUTPUTS
                 ]
-        self.store.save_arrays(KIND, job.id, arrays)
+        self.store.save_arrays(_kind(self.block), job.id, arrays)
         return made
 
 
 class Activations(NamedTuple):
     """Recordings of the cases that all rows have, in one order.
 
-    variance: row -> [cases, steps]; frozen_steps: how many steps the masks are on; cases: (split, suite, case, seed)
-    of each; quantiles: [cases, 2, 3, levels] of Mask Normalization's row: the `OUTPUTS` of the `LAYERS` at `LEVELS`,
-    at the last step with masks; NaN for a layer that is not normalised.
+    variance: row -> [cases, tensors, steps], of the `TENSORS`; layer: the transformer's name; frozen_steps: how many
+    steps the masks are on; cases: (split, suite, case, seed) of each; quantiles: [cases, 2, 3, levels] of Mask
+    Normalization's row: the `OUTPUTS` of the `LAYERS` at `LEVELS`, at the last step with masks; NaN for a layer that is
+    not normalised.
     """
 
     variance: dict[str, np.ndarray]
+    layer: str
     quantiles: np.ndarray
     frozen_steps: int
     cases: tuple[tuple[str, str, str, int], ...]
 
     def relative(self, row: str) -> np.ndarray:
-        """A row's variance in units of the baseline's on the same case and step, [cases, steps]."""
+        """A row's variance in units of the baseline's on the same case, tensor and step, [cases, tensors, steps]."""
         return self.variance[row] / self.variance[BASELINE]
 
 
@@ -79,9 +86,11 @@ def in_plan(plan: Plan) -> bool:
     return {entry.label for entry in plan.entries} >= LABELS
 
 
-def record(plan: Plan, store: Store, engine: Any, device: str) -> Activations:
+def record(plan: Plan, store: Store, engine: Any, device: str, block: int | None = None) -> Activations:
     """Makes the recordings of a plan's rows that are not there yet, and reads them all.
 
+    Args:
+        block: which decoder block, see `generator.recorder.decoder_transformer`; None: the first with attention.
     Raises:
         UserError: the plan lacks one of the rows, two rows have different masks, or a clip could not be made.
     """
@@ -95,16 +104,20 @@ def record(plan: Plan, store: Store, engine: Any, device: str) -> Activations:
             f"same {', '.join(MASKS)}"
         )
     jobs = list({entry.job.id: entry.job for entry in entries}.values())
-    missing = [job for job in jobs if store.arrays(KIND, job.id) is None]
-    generating.generate(store, RecordingLab(store, device), engine, missing, len(jobs), environment())
-    return read(entries, store)
+    missing = [job for job in jobs if store.arrays(_kind(block), job.id) is None]
+    generating.generate(store, RecordingLab(store, device, block), engine, missing, len(jobs), environment())
+    return read(entries, store, block)
 
 
-def read(entries: list[Entry], store: Store) -> Activations:
+def _kind(block: int | None) -> str:
+    return KIND if block is None else f"{KIND}-block-{block}"
+
+
+def read(entries: list[Entry], store: Store, block: int | None = None) -> Activations:
     """The recordings of a plan's compared rows; all are there."""
     found: dict[str, dict[tuple[str, str, str, int], dict[str, np.ndarray]]] = {}
     for entry in entries:
-        arrays = store.arrays(KIND, entry.job.id)
+        arrays = store.arrays(_kind(block), entry.job.id)
         if arrays is None:
             raise UserError(f"no activations of {entry.describe()}: {store.failure(entry.job.id) or 'not recorded'}")
         found.setdefault(entry.label, {})[entry.split, entry.suite, entry.case.id, entry.seed] = arrays
@@ -112,4 +125,5 @@ def read(entries: list[Entry], store: Store) -> Activations:
     variance = {label: np.stack([mine[key]["variance"] for key in keys]) for label, mine in found.items()}
     quantiles = np.stack([found[NORMALISED][key]["quantiles"] for key in keys])
     frozen = next(entry.job.options["frozen_steps"] for entry in entries if entry.label == NORMALISED)
-    return Activations(variance, quantiles, frozen, keys)
+    layer = str(found[BASELINE][keys[0]]["layer"])
+    return Activations(variance, layer, quantiles, frozen, keys)

@@ -18,11 +18,12 @@ from ivgbench.runs.engines import Failure
 from ivgbench.runs.environment import installed
 from ivgbench.runs.progress import progress
 from ivgbench.runs.store import Store
+from ivgbench.texts import printable
 
 #: Folders that systems put beside a user's own: archives of a Mac, indices of a network drive, what was thrown away.
 NO_FOLDERS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found")
-#: Raised when the same file gives other pixels.
-DECODED = "decoded-1"
+#: Raised when the same file gives other pixels, or is refused.
+DECODED = "decoded-2"
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ class Reader:
 
     def read(self, path: Path) -> str:
         """The hash of a video's pixels; cached by the file's own. UserError where it cannot be read."""
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise UserError("it is no file that could be read")
         try:
             content = file_sha256(path)
         except OSError as fault:
@@ -113,11 +116,11 @@ def find(folder: Path, order: Callable[[int], Sequence[int]], count: int, store:
     while waiting and len(found) < count:
         step = count - len(found)
         for path, outcome in _read(waiting[:step], store, lab, engine):
-            name = str(path.relative_to(folder))
+            name = printable(str(path.relative_to(folder)))
             if isinstance(outcome, Failure):
-                unreadable[name] = outcome.reason.removeprefix(f"{path}: ")
+                unreadable[name] = outcome.reason.removeprefix(str(UserError(f"{path}:"))).lstrip()
             elif outcome in found:
-                copies[name] = str(found[outcome].relative_to(folder))
+                copies[name] = printable(str(found[outcome].relative_to(folder)))
             else:
                 found[outcome] = path
         waiting = waiting[step:]

@@ -8,6 +8,7 @@ A file in numpy's .npz format with four arrays: `mean` [D] (or `mu`), `covarianc
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +38,11 @@ class Statistics(NamedTuple):
     key: str
 
 
+def is_meant(source: str) -> bool:
+    """Whether a reference is a file of statistics by its ending, in any letter case; a folder is none."""
+    return source.lower().endswith(SUFFIX) and not Path(source).is_dir()
+
+
 def load(path: Path) -> Statistics:
     """Reads a file of statistics; nothing in it is executed.
 
@@ -45,6 +51,8 @@ def load(path: Path) -> Statistics:
     """
     where = f"--reference {path}"
     try:
+        if not zipfile.is_zipfile(path) and path.exists():  # numpy would take it for another of its formats
+            raise ValueError("it is another kind of file, or was cut")
         with np.load(path, allow_pickle=False) as data:
             known = {name: data[name] for name in data.files}
         key = file_sha256(path)

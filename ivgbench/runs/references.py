@@ -93,7 +93,7 @@ def gather(source: str, name: str, floor: int, plan: Plan, store: Store, lab: An
     spec = plan.spec
     if source in DRAWN:
         return _drawn(source, floor, plan, lab)
-    if source.endswith(reference_statistics.SUFFIX):
+    if reference_statistics.is_meant(source):
         return ReferenceSet(name, statistics=reference_statistics.load(Path(source)))
     total = spec.reference_videos + floor
     order = np.random.default_rng(spec.reference_seed).permutation
@@ -137,7 +137,7 @@ def check(sources: Iterable[str]) -> None:
     for source in sources:
         if source in DRAWN:
             continue
-        if source.endswith(reference_statistics.SUFFIX):
+        if reference_statistics.is_meant(source):
             reference_statistics.load(Path(source))
         elif len(files := reference_folders.files(Path(source))) < 2:
             raise UserError(

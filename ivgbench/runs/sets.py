@@ -5,7 +5,7 @@ One encoder is in memory at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -41,7 +41,9 @@ def measure(plan: Plan, store: Store, lab: Any, engine: Any) -> int:
     Raises:
         UserError: a reference that cannot be used; after the others have been measured and stored.
     """
-    clips = _clips(plan.entries, store)
+    ids = list({entry.job.id: None for entry in plan.entries})
+    done = each_done(store, ids, log)
+    clips = _clips(plan.entries, store, done)
     count = min(map(len, clips.values()), default=0)
     if count < 2:
         log("FID, KID and JEDi wait until every method has clips of at least 2 cases")
@@ -67,7 +69,7 @@ def measure(plan: Plan, store: Store, lab: Any, engine: Any) -> int:
     todo = [one for one in todo if one.against not in failed]
     for one, outcome in _each(engine, "sets", start, Comparer.compare, todo):
         if isinstance(outcome, Failure):
-            failed[one] = outcome.reason
+            failed[one] = f"--reference {one.reference}: {outcome.reason}"
         else:
             known[outcome["content"]] = outcome
     faults += dict.fromkeys(failed.values())
@@ -78,7 +80,7 @@ def measure(plan: Plan, store: Store, lab: Any, engine: Any) -> int:
         about = {"reference": one.reference, "label": one.label, "method": one.method, "n_expected": expected}
         about |= {
             "against": digest(one.against),
-            "jobs": jobs_digest(entry.job.id for entry in plan.entries),
+            "clips": clips_digest({job: done.get(job) for job in ids}),
             "encoders": {f"{e.of} {e.name}": e.id for e in encoders},
             "reference_unreadable": chosen[one.reference].unreadable,
             "reference_copies": chosen[one.reference].copies,
@@ -91,19 +93,19 @@ def measure(plan: Plan, store: Store, lab: Any, engine: Any) -> int:
     return looked + len(todo)
 
 
-def jobs_digest(ids: Iterable[str]) -> str:
-    """Hash of the jobs of a run: rows that were computed for other jobs are out of date."""
-    return digest(sorted(ids))
+def clips_digest(sidecars: Mapping[str, dict[str, Any] | None]) -> str:
+    """Hash of a run's jobs and of the pixels of those that are done: rows computed for others are out of date."""
+    return digest({job: facts and facts["pixel_sha256"] for job, facts in sidecars.items()})
 
 
-def _clips(entries: Sequence[Entry], store: Store) -> dict[tuple[str, str], list[tuple[str, str]]]:
+def _clips(
+    entries: Sequence[Entry], store: Store, done: Mapping[str, dict[str, Any]]
+) -> dict[tuple[str, str], list[tuple[str, str]]]:
     """(label, method) -> (key, job id) of its clips, of the cases that all have; empty while some are to be made.
 
     A clip that stands in two suites counts once.
     """
-    ids = {entry.job.id for entry in entries}
-    done = each_done(store, list(ids), log)
-    if any(job not in done and store.failure(job) is None for job in ids):
+    if any(entry.job.id not in done and store.failure(entry.job.id) is None for entry in entries):
         return {}
     cases: dict[tuple, set[str]] = {}
     for entry in entries:

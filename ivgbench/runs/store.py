@@ -31,7 +31,7 @@ from ivgbench.runs.records import Damaged, read_record, write_record
 #: Raised when the meaning of a score file changes.
 SCORE_VERSION = 2
 #: Raised when the layout of a row of set metrics changes.
-SET_VERSION = 1
+SET_VERSION = 2
 
 
 class Store(ClipStore):
@@ -113,13 +113,13 @@ class Store(ClipStore):
         return path
 
     def _run_path(self, kind: str, run: str) -> Path:
-        if not ID_PATTERN.fullmatch(run) or ".." in run:
+        if not _is_name(run):
             raise UserError(f"run name {run!r} is not allowed; use letters, digits, '.', '_', '-' (a file name)")
         return self.root / kind / f"{run}.json"
 
     def runs(self) -> list[str]:
         """Names of the runs that have a manifest."""
-        return sorted(path.stem for path in (self.root / "manifests").glob("*.json"))
+        return sorted(path.stem for path in (self.root / "manifests").glob("*.json") if _is_name(path.stem))
 
     def choose(self, run: str | None, default: str) -> str:
         """The run that is meant: the one that is named, else the default, else the only one there is.
@@ -175,6 +175,11 @@ class Store(ClipStore):
         if values is None:
             return [("missing", None, "missing")]
         return [(name, value, "undefined" if value is None else "ok") for name, value in values.items()]
+
+
+def _is_name(run: str) -> bool:
+    """Whether a run can be called so. Other systems put files of their own beside ours ("._score.json")."""
+    return ID_PATTERN.fullmatch(run) is not None and ".." not in run
 
 
 def _made_from(pixels: str) -> dict[str, Any]:

@@ -34,10 +34,13 @@ class Variation:
 AS_IT_IS = Variation("as it is")
 #: No vector instructions beyond SSE, in each of the libraries that have a choice.
 SSE = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_CBWR": "COMPATIBLE"}
+#: None beyond AVX2: what a processor without AVX-512 computes.
+AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2"}
 VARIATIONS = (
     Variation("two threads", threads=2),
     Variation("batches of three", batch_size=3),
     Variation("no AVX instructions", environment=SSE),
+    Variation("AVX2 instructions", environment=AVX2),
     Variation("weights one rounding error off", nudge=1),
     Variation("weights one rounding error off, again", nudge=2),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def decode(source: Path | bytes) -> np.ndarray:
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
             wrong = containers.fault(file)
-            frames, complaint = decoding.read(file if isinstance(source, bytes) else str(source))
+            frames, complaint = decoding.read(file if isinstance(source, bytes) else _address(source))
     except OSError as fault:
         raise UserError(f"{name}: cannot read the video: {fault.strerror}") from None
     except decoding.NotShown as fault:
@@ -103,6 +104,11 @@ def decode(source: Path | bytes) -> np.ndarray:
     return np.stack(frames)
 
 
+def _address(path: Path) -> str:
+    """A path as FFmpeg reads it, which takes what stands before a colon for a protocol: "wolf:running.mp4"."""
+    return os.path.abspath(path)
+
+
 def decode_own(path: Path) -> np.ndarray:
     """All frames of a file that `encode` made, uint8 [F,H,W,3]: on all cores, and nothing is looked for.
 
@@ -111,7 +117,7 @@ def decode_own(path: Path) -> np.ndarray:
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with av.open(_address(path)) as container:
             return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
     except (OSError, ValueError, IndexError, av.FFmpegError) as fault:
         raise UserError(f"{path}: cannot read the video: {' '.join(str(fault).split())}") from None

@@ -10,10 +10,11 @@ import csv
 import io
 import json
 import math
+import re
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import yaml
 
@@ -24,7 +25,7 @@ FORMATS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "jsonl", ".n
            ".yaml": "yaml", ".yml": "yaml"}  # fmt: skip
 #: Values in a YAML file with its aliases written out. A real one has thousands; a few nested aliases make 10^9.
 MAX_VALUES = 1_000_000
-_MERGE = "tag:yaml.org,2002:merge"
+_MERGE, _INT = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:int"
 
 
 class Record(NamedTuple):
@@ -173,7 +174,13 @@ def _once(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain values only, and no key twice in a mapping."""
+    """Plain values only, and no key twice in a mapping. A whole number is digits: YAML 1.1 reads 007 as octal and 1:30
+    as 90, where a case called 007 is meant, or a time."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [pair for pair in pairs if pair[0] != _INT]
+        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -184,6 +191,9 @@ class _Loader(yaml.SafeLoader):
                     raise yaml.MarkedYAMLError(problem=twice, problem_mark=key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(_INT, re.compile(r"[-+]?(0|[1-9][0-9]*)$"), list("-+0123456789"))
 
 
 def _yaml(text: str, path: Path) -> list[Any]:

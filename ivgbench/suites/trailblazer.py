@@ -48,6 +48,9 @@ def read(files: Iterable[Path], frames: int, name: str | None = None) -> tuple[S
             made.records += 1
             made.reject(str(file), "", str(reason).removeprefix(str(file)).lstrip(": "))
             continue
+        if not configs:
+            made.records += 1
+            made.reject(str(file), "", "the file is empty")
         for number_, config in enumerate(configs, 1):
             made.records += 1
             where = f"{file}, document {number_}" if len(configs) > 1 else f"{file}"

@@ -53,6 +53,22 @@ def layer():
     return made, torch.randn(4, 5, 8, dtype=torch.float64), torch.randn(4, 7, 6, dtype=torch.float64)
 
 
+def test_a_factor_multiplies_the_logits_as_the_formula_is_written(layer):
+    attn, hidden, context = layer
+    allowed = torch.rand(2, 5, 7) > 0.5
+    allowed[0, 0] = False  # all logits 0: the mean of the values
+    out = attend(attn, hidden, context, allowed.double(), multiply=True)
+    for row in range(4):
+        heads = []
+        for head in range(2):
+            part = slice(4 * head, 4 * head + 4)
+            q, k, v = (p(x[row])[:, part] for p, x in ((attn.to_q, hidden), (attn.to_k, context), (attn.to_v, context)))
+            weights = torch.exp((q @ k.T / 2) * allowed[row % 2])
+            heads.append(weights / weights.sum(1, keepdim=True) @ v)
+        by_hand = attn.to_out[0](torch.cat(heads, 1))
+        torch.testing.assert_close(out[row], by_hand, rtol=0, atol=1e-12)
+
+
 def test_without_a_bias_it_is_the_librarys_attention(layer):
     attn, hidden, context = layer
     assert torch.allclose(attend(attn, hidden, context), AttnProcessor2_0()(attn, hidden, context), atol=1e-12)

@@ -12,6 +12,7 @@ from ivgbench.errors import UserError
 from ivgbench.generator import attention, rules, tau
 from ivgbench.generator.methods import intrinsic, peekaboo
 
+READINGS = ("additive", "multiplicative")
 #: (method, options, the weaker method, its options): equal bit for bit.
 IDENTITIES = [
     ("peekaboo", {"frozen_steps": 0}, "plain", {}),
@@ -208,3 +209,14 @@ def test_a_phrase_that_is_missing_follows_the_released_rules(phrase, case, make,
     assert torch.isfinite(clip.latents).all()
     words, wordless = peekaboo._words(tiny, type("C", (), {"prompt": odd.prompt, "suffix": "", "phrases": (phrase,)}))
     assert not words.any() and wordless == (phrase is None)
+
+
+@pytest.mark.parametrize("method", ["peekaboo", "mask-norm"])
+def test_masks_read_to_the_letter_are_another_result_and_have_the_same_ends(case, make, method):
+    """A mask that allows everything changes nothing in either reading."""
+    options = {"scope": "paper", "without": ["cross"], "frozen_steps": 1}
+    added, multiplied = (make(case, method, {**options, "mask": mask}).latents for mask in READINGS)
+    assert not torch.allclose(added, multiplied, atol=1e-3)
+    everywhere = np.ones((1, 3, 8, 12), bool)
+    added, multiplied = (make(case, method, {**options, "mask": mask}, masks=everywhere).latents for mask in READINGS)
+    torch.testing.assert_close(added, multiplied, rtol=0, atol=1e-4)

@@ -61,7 +61,9 @@ def test_wrong_options_are_refused(method, options, message):
         resolve(method, options)
 
 
-MASKS = {"frozen_steps": 4, "scope": "paper", "without": None, "bind": "all-words", "words": "official"}
+MASKS = {
+    "frozen_steps": 4, "scope": "paper", "without": None, "bind": "all-words", "mask": "additive", "words": "official",
+}  # fmt: skip
 MASK_NORM = {**MASKS, "norm_self": True, "norm_cross": True}
 ID = {**MASK_NORM, "gamma": 0.1, "inner_steps": 1, "window": None}
 PINNED = {

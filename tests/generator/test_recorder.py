@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from ivgbench.errors import UserError
+from ivgbench.generator import Backbone
 from ivgbench.generator.recorder import decoder_transformer, recording
 
 STEPS = 3
@@ -29,7 +31,25 @@ def test_the_variance_is_that_of_the_transformers_output(tiny, case, make, watch
     handle.remove()
     by_hand = [np.mean((one.astype(np.float64) - one.astype(np.float64).mean()) ** 2) for one in seen]
     assert len(by_hand) == STEPS
-    np.testing.assert_allclose(recorder.variance, by_hand, rtol=1e-10)
+    np.testing.assert_allclose(recorder.variance["output"], by_hand, rtol=1e-10)
+
+
+@pytest.mark.parametrize("method", ["plain", "peekaboo", "mask-norm"])
+def test_the_attentions_variance_is_that_of_what_is_projected(tiny, watched, method):
+    """Also where a copy of the processor looks on: it does not count."""
+    seen = []
+    projection = tiny.unet.get_submodule(decoder_transformer(tiny)).transformer_blocks[0].attn2.to_out[0]
+    handle = projection.register_forward_pre_hook(
+        lambda module, args: seen.append(float(args[0].double().var(correction=0)))
+    )
+    _, recorder = watched(method)
+    handle.remove()
+    own = iter(seen)
+    assert all(value in own for value in recorder.variance["attn2"])
+    assert recorder.variance["attn1"] != recorder.variance["attn2"]
+    if method == "mask-norm":
+        matched = recorder.outputs["attn2"]["matched"].double().var(correction=0)
+        assert recorder.variance["attn2"][STEPS - 1] == pytest.approx(float(matched), rel=1e-6)
 
 
 def test_recording_changes_no_value_and_leaves_no_hook(tiny, case, make, watched):
@@ -40,13 +60,13 @@ def test_recording_changes_no_value_and_leaves_no_hook(tiny, case, make, watched
 
 def test_inner_steps_do_not_count(watched):
     _, recorder = watched("id", {"frozen_steps": 1})
-    assert len(recorder.variance) == STEPS
+    assert all(len(values) == STEPS for values in recorder.variance.values())
 
 
 def test_masks_move_the_variance_and_only_after_they_act(watched):
-    plain, masked = (watched(*how)[1].variance for how in [("plain",), ("peekaboo", {"scope": "paper"})])
+    plain, masked = (watched(*how)[1].variance["output"] for how in [("plain",), ("peekaboo", {"scope": "paper"})])
     assert plain[0] != masked[0]
-    assert watched("peekaboo", {"frozen_steps": 0})[1].variance == plain
+    assert watched("peekaboo", {"frozen_steps": 0})[1].variance["output"] == plain
 
 
 def test_the_matched_distribution_is_the_unmasked_one(watched):
@@ -70,4 +90,13 @@ def test_methods_without_normalisation_have_no_matched_output(watched, method):
 
 
 def test_the_layer_is_found_in_the_map(tiny):
-    assert decoder_transformer(tiny) == f"up_blocks.1.attentions.{len(tiny.unet.up_blocks[1].attentions) - 1}"
+    last = len(tiny.unet.up_blocks[1].attentions) - 1
+    assert decoder_transformer(tiny) == decoder_transformer(tiny, 1) == f"up_blocks.1.attentions.{last}"
+    with pytest.raises(UserError, match="decoder block 0 has no attention; those that have: 1"):
+        decoder_transformer(tiny, 0)
+
+
+def test_the_first_decoder_block_with_attention_is_recorded():
+    """The coarsest one, which on the pocket lab is the first and on ZeroScope the second."""
+    pocket = Backbone.from_pretrained("pocket")
+    assert decoder_transformer(pocket).startswith("up_blocks.0.")

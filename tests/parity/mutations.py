@@ -115,7 +115,7 @@ PEEKABOO = (
              "torch.where(kept, hidden_states, self.blank)", "hidden_states * kept", ONE),
     Mutation("R4", "frames of the background are not blanked", MASKED,
              "torch.where(kept, hidden_states, self.blank)", "hidden_states", ONE),
-    Mutation("R4", "frames of the background are updated too", MASKED, "bias, match) * kept", "bias, match)", ONE),
+    Mutation("R4", "frames of the background are updated too", MASKED, "self.multiply) * kept", "self.multiply)", ONE),
     Mutation("R4", "any subject's frames, not the last one's", f"{BIASES}.temporal_keep", "m[-1].T", "m.any(0).T", TWO),
     Mutation("paper scope", "BOS is forbidden", f"{RUN}.__init__", '"bos" not in parts', "False", PAPER),
     Mutation("paper scope", "the mid block as well", f"{RUN}.__init__", 'else ("up",)', 'else ("mid", "up")', PAPER),

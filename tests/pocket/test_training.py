@@ -1,15 +1,19 @@
 """The training loop resumes to the same numbers, and every recipe takes a step."""
 
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, DDIMScheduler
+from transformers import CLIPTokenizer
 
+from ivgbench.generator import Backbone
 from ivgbench.pocket import bank, clip, denoiser, detector, text_to_video, vae, video, world
 from ivgbench.pocket.loop import Schedule, fit
 from ivgbench.pocket.muon import Muon, orthogonalise
+from ivgbench.pocket.train import WEIGHTS
 
 
 class Killed(Exception):
@@ -73,6 +77,8 @@ def test_every_recipe_takes_a_step_and_saves_what_it_made(tmp_path, monkeypatch)
     onward = text_to_video.train(tmp_path / "more", model.float(), steps=1, start=tmp_path / "text-to-video")
     drift = (onward.unet.conv_in.weight - made.float().unet.conv_in.weight).abs().max()
     assert 0 < drift < 0.01, "training goes on from the finished weights"
+    for name, weight in onward.text_encoder.state_dict().items():
+        assert torch.equal(weight, made.text_encoder.state_dict()[name].float()), "with the text encoder as it was"
     decoder = vae.train(tmp_path, steps=1, start=tmp_path / "text-to-video" / "vae").state_dict()
     moved = {name for name, value in model.state_dict().items() if not torch.equal(value.float(), decoder[name])}
     assert moved and all(name.startswith(("decoder", "post_quant")) for name in moved), "latents stay what they were"
@@ -84,18 +90,88 @@ def test_every_recipe_takes_a_step_and_saves_what_it_made(tmp_path, monkeypatch)
     video.save(video.train(tmp_path, model.float(), steps=1), tmp_path / "video")
     denoiser.save(denoiser.train(tmp_path, model.float(), steps=1), tmp_path / "denoiser")
 
-    from ivgbench.generator import Backbone
     from ivgbench.metrics import frame_features, video_features
     from ivgbench.metrics.detectors import PocketYolo
     from ivgbench.metrics.features import ClipModel
 
-    assert Backbone.from_pretrained(str(tmp_path / "text-to-video")).latent_channels == 4
+    backbone = Backbone.from_pretrained(str(tmp_path / "text-to-video"))
+    assert backbone.latent_channels == 4 and backbone.empty_padding
     assert ClipModel.from_pretrained(tmp_path / "clip").embed_text(["a red star on a grey background"]).shape == (1, 64)
     clips = [world.sample_clip("held-out", 1).video]
     assert PocketYolo(tmp_path / "detector").detect(clips[0], "red star").boxes.shape == (8, 4)
     assert video_features.pocket(tmp_path / "video").embed_clip(clips[0]).shape == (96,)
     encoder = frame_features.denoiser(tmp_path / "denoiser" / "model.safetensors")
     assert encoder.embed_video(clips[0]).shape == (8, 88)
+
+
+def test_training_and_sampling_see_the_same_text_states(tmp_path, monkeypatch):
+    model = text_to_video.TextToVideo(CLIPTokenizer.from_pretrained(WEIGHTS / "text-to-video" / "tokenizer")).eval()
+    seen = []
+    monkeypatch.setattr(model.unet, "forward", lambda latents, _, text: seen.append(text) or SimpleNamespace(sample=0))
+    captions = ["a red star on a grey background", "", "a red star on a grey background"]
+    for frozen in (False, True):
+        model.freeze_text(frozen)
+        assert all(weight.requires_grad != frozen for weight in model.text_encoder.parameters())
+        model(torch.zeros(3, 4, 1, 2, 2), torch.zeros(3), captions)
+    assert (seen[1][:, 9:] == 0).all() and seen[0][:, 9:].abs().min() > 0
+    text_to_video.save(model, AutoencoderKL(**vae.CONFIG), tmp_path)
+    states = Backbone.from_pretrained(tmp_path).encode_prompt(captions)
+    assert torch.allclose(seen[1], states, atol=1e-2), "up to the half precision on disk"
+    assert torch.equal(states == 0, seen[1] == 0)
+
+
+def test_captions_without_their_end_have_words_alone(monkeypatch):
+    model = text_to_video.TextToVideo(CLIPTokenizer.from_pretrained(WEIGHTS / "text-to-video" / "tokenizer")).eval()
+    model.freeze_text(True)
+    seen = []
+    monkeypatch.setattr(model.unet, "forward", lambda latents, _, text: seen.append(text) or SimpleNamespace(sample=0))
+    captions = ["a red star on a grey background", "", "a red star on a grey background"]
+    model(torch.zeros(3, 4, 1, 2, 2), torch.zeros(3), captions, torch.tensor([True, True, False]))
+    for row, kept in enumerate((8, 1, 9)):
+        assert seen[0][row, :kept].abs().sum(1).min() > 0 and (seen[0][row, kept:] == 0).all()
+    assert torch.equal(seen[0][0, :8], seen[0][2, :8])
+
+
+def test_the_asked_share_of_captions_goes_without_its_end():
+    asked = []
+    model = torch.nn.Linear(1, 1)
+    model.forward = lambda noisy, timesteps, words, endless: asked.append(endless) or noisy
+    scheduler = DDIMScheduler(**text_to_video.SCHEDULER_CONFIG)
+    bank = (torch.zeros(1, 8, 4, 12, 20), ["a red star on a grey background"])
+    for share in (0.0, 0.5):
+        loss_of = text_to_video.loss_function(model, bank, scheduler, 20, 8, 0, True, share)
+        for step in range(10):
+            loss_of(step)
+    assert asked[:10] == [None] * 10 and 0.4 < torch.cat(asked[10:]).float().mean() < 0.6
+
+
+@pytest.mark.parametrize("frames", [1, 2, 8])
+def test_some_frames_of_a_clip_come_in_order(frames):
+    latents = torch.arange(8.0).view(1, 8, 1, 1, 1).expand(3, 8, 4, 12, 20)
+    model = torch.nn.Linear(1, 1)
+    seen = []
+    scheduler = SimpleNamespace(
+        alphas_cumprod=torch.linspace(0.99, 0.01, 1000),
+        config=SimpleNamespace(num_train_timesteps=1000),
+        add_noise=lambda clean, *_: seen.append(clean) or clean,
+    )
+    model.forward = lambda noisy, *_: noisy
+    text_to_video.loss_function(model, (latents, ["a", "b", "c"]), scheduler, 12, frames, 0)(0)
+    order = seen[0][:, 0, :, 0, 0]
+    assert order.shape == (12, frames) and (order.diff(dim=1) > 0).all() and len(order[:, 0].unique()) > (frames < 8)
+
+
+def test_the_lean_weighs_high_noise_more():
+    def error_at(timestep, lean):
+        scheduler = DDIMScheduler(**text_to_video.SCHEDULER_CONFIG)
+        model = torch.nn.Linear(1, 1)  # off by one at a single noise level of the ten
+        model.forward = lambda noise, timesteps, *_: noise + (timesteps // 100 == timestep // 100).view(-1, 1, 1, 1, 1)
+        scheduler.add_noise = lambda clean, noise, _: noise
+        bank = (torch.zeros(1, 8, 4, 12, 20), ["a red star on a grey background"])
+        return float(text_to_video.loss_function(model, bank, scheduler, 10, 8, 0, lean)(0))
+
+    assert error_at(950, False) == pytest.approx(error_at(650, False)) == pytest.approx(0.1)
+    assert error_at(950, True) > 2 * error_at(650, True) > 2 * error_at(650, False)
 
 
 def test_the_video_encoder_is_told_where_a_sprite_goes():

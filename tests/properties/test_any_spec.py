@@ -19,8 +19,9 @@ from ivgbench.generator.methods.base import resolve
 from ivgbench.registry import METHODS
 from ivgbench.report.claims import METRICS
 from ivgbench.report.claims_file import load_claims
+from ivgbench.runs.option_text import parse_option
 from ivgbench.runs.planning import make_plan, shard_of
-from ivgbench.runs.spec import DTYPES, MAX_STEPS, SCHEDULERS, MethodSpec, RunSpec, load_spec, parse_option
+from ivgbench.runs.spec import DTYPES, MAX_STEPS, SCHEDULERS, MethodSpec, RunSpec, load_spec
 
 SPEC = {
     "name": "mine", "backbone": "pocket", "suites": ["static"], "cases": 2, "seeds": [0, 1], "ground_truth": True,

@@ -12,16 +12,21 @@ from ivgbench.runs.recording import BASELINE, LEVELS, MASKED, NORMALISED, Activa
 def seen():
     steps = np.linspace(1, 2, 6)
     base = np.stack([steps, 2 * steps, 3 * steps])
+    base = np.stack([base, 10 * base, 100 * base], axis=1)  # the three tensors
     variance = {BASELINE: base, MASKED: base * 0.5, NORMALISED: base + 0.1}
     quantiles = np.broadcast_to(np.stack([LEVELS, 2 * LEVELS, 2 * LEVELS]), (3, 2, 3, len(LEVELS)))
     # Two seeds of the first case: they count once together.
     cases = (("static", "s", "a", 0), ("static", "s", "a", 1), ("static", "s", "b", 0))
-    return Activations(variance, quantiles, 2, cases)
+    return Activations(variance, "up_blocks.0", quantiles, 2, cases)
 
 
 def test_variance_and_error_are_means_over_cases(seen):
     table = activations.variance_table(seen)
-    assert len(table) == 3 * 6
+    assert len(table) == 3 * 3 * 6
+    text = table[table["tensor"] == "text attention"]
+    table = table[table["tensor"] == "transformer's output"]
+    both = ["variance", "variance_low", "variance_high"]
+    np.testing.assert_allclose(text[text["row"] == MASKED][both], 100 * table[table["row"] == MASKED][both])
     last = table[(table["row"] == MASKED) & (table["step"] == 6)].iloc[0]
     assert last["cases"] == 2
     assert last["variance"] == pytest.approx(((2 + 4) / 2 * 0.5 + 6 * 0.5) / 2)

@@ -53,11 +53,14 @@ def test_fid_is_against_the_reference_rows_clips(stored, samples):
 def test_activation_metrics_by_hand():
     base = np.ones((4, 3)) * [[2.0], [3.0], [4.0], [5.0]]
     masked = base * [0.9, 0.8, 1.2]
+    base, masked = (np.stack([one, one, np.flip(one, 1)], axis=1) for one in (base, masked))  # the three tensors
     cases = (("dynamic", "d", "c", 0), ("static", "s", "a", 0), ("static", "s", "a", 1), ("static", "s", "b", 0))
-    seen = Activations({BASELINE: base, MASKED: masked, NORMALISED: base}, np.zeros(0), 2, cases)
+    seen = Activations({BASELINE: base, MASKED: masked, NORMALISED: base}, "up_blocks.0", np.zeros(0), 2, cases)
     found = evidence.activation_samples(seen)
     assert found["variance_masked", "static"].values[MASKED] == pytest.approx(85)
     assert found["variance_after", "static"].values[MASKED] == pytest.approx(120)
+    assert found["text_variance_masked", "static"].values[MASKED] == pytest.approx(100)
+    assert found["text_variance_after", "static"].values[MASKED] == pytest.approx(90)
     assert found["variance_error", "static"].values == pytest.approx({BASELINE: 0, MASKED: 15, NORMALISED: 0})
     assert found["variance_error", "static"].cases == 2 and found["variance_error", "dynamic"].cases == 1
 

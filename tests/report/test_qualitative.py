@@ -85,3 +85,11 @@ def test_a_clip_that_is_not_there_is_told(store, tmp_path, how):
         path.with_name("sidecar.json").unlink()
     with pytest.raises(UserError, match=re.escape("no clip of peekaboo, case static-0, in run 'table1'; run it again")):
         figure4(store.root, None, tmp_path)
+
+
+def test_why_a_clip_is_not_there_is_told(store, tmp_path):
+    store.discard("peekaboo-static-0")
+    store.fail("peekaboo-static-0", "out of memory", {})
+    with pytest.raises(UserError, match=r"case static-0, in run 'table1'; failed: out of memory; another .* --case ID"):
+        figure4(store.root, None, tmp_path)
+    figure4(store.root, None, tmp_path, "static-1")

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from ivgbench.errors import UserError
 from ivgbench.report import layout, paper, render, table, table2, tables
-from ivgbench.runs.sets import jobs_digest
+from ivgbench.runs.sets import clips_digest
 from ivgbench.runs.store import Store
 
 METHODS = ["mask-norm-tid", "plain", "peekaboo", paper.GROUND_TRUTH, paper.FLOOR]
@@ -31,7 +31,8 @@ def set_rows(methods=METHODS, videos=24, expected=24, jobs=("a", "b")):
             ends = {"jedi_unbiased_low": None, "jedi_unbiased_high": None}
             rows.append({
                 "reference": reference, "label": method, "method": method, "n_videos": videos, "n_frames": 8 * videos,
-                "n_expected": expected, "reference_videos": 400, "reference_frames": 3200, "jobs": jobs_digest(jobs),
+                "n_expected": expected, "reference_videos": 400, "reference_frames": 3200,
+                "clips": clips_digest(dict.fromkeys(jobs)),
                 "encoders": {"frames clip": "clip-1", "frames denoiser": "den-1", "video pocket": "vid-1"},
                 "content": f"{reference}{method}",
                 "metrics": {"frames": {"clip": frames(1), "denoiser": frames(2)}, "video": {**jedi, **ends}},

@@ -159,7 +159,7 @@ def test_sets_against_something_else_are_refused(changes, words):
 
 def test_table_2_of_two_runs(tmp_path, stored):
     """Rows computed by `sets` for two runs of one store, then both in one table."""
-    from ivgbench.runs.sets import jobs_digest
+    from ivgbench.runs.sets import clips_digest
 
     store, _, manifest, _ = stored
     alone = {}
@@ -176,7 +176,7 @@ def test_table_2_of_two_runs(tmp_path, stored):
             **row,
             "n_expected": 16,
             "n_frames": 128,
-            "jobs": jobs_digest(entry["job"] for entry in entries),
+            "clips": clips_digest({entry["job"]: store.intact(entry["job"]) for entry in entries}),
         }
         store.save_set_rows(label, [alone[label]])
     built = tables.build(2, store.root, ["mask-norm", "plain"])

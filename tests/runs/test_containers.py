@@ -85,7 +85,8 @@ def test_sizes_that_were_never_filled_in_say_nothing():
     for size in (b"\0\0\0\0", b"\xff\xff\xff\xff"):
         assert containers.fault(io.BytesIO(data[:4] + size + data[8:])) is None
     assert containers.fault(io.BytesIO(made("vp9.webm", mux={"live": "1"}))) is None
-    for data in (b"", b"no video at all", b"\0" * 2000):
+    assert containers.fault(io.BytesIO(b"")) == "the file is empty"
+    for data in (b"no video at all", b"\0" * 2000):
         assert containers.fault(io.BytesIO(data)) is None
 
 
@@ -108,3 +109,22 @@ def test_any_bytes_end_in_a_sentence_or_nothing():
                 changed[draw.randrange(min(len(data), 600))] = draw.randrange(256)
             found = containers.fault(io.BytesIO(bytes(changed)))
             assert found is None or found.startswith(("the file ends early: ", "the file is damaged: "))
+
+
+def test_boxes_of_a_cameras_maker_hide_no_index():
+    data = made("h264.mp4")
+    start = int.from_bytes(data[:4], "big")
+    for kind in (b"AMBA", b"PICT", b"jP  "):
+        own = (26).to_bytes(4, "big") + kind + bytes(18)
+        other = data[:start] + own + data[start:]
+        # Frames stand behind it by now, and the index says where they were.
+        assert containers.fault(io.BytesIO(other)) is None
+        assert containers.fault(io.BytesIO(data + own)) is None
+        assert "its mdat box goes on to byte" in containers.fault(io.BytesIO(other[: data.index(b"mdat") + 40]))
+        assert "no index of its frames" in containers.fault(io.BytesIO(data[: data.index(b"moov") - 4] + own))
+
+
+@pytest.mark.parametrize("kind", ["h264.mp4", "h264.ts", "h264.mkv", "mpeg4.avi", "mpeg1.mpg", "gif.gif"])
+@pytest.mark.parametrize("padding", [b"\n", b"\r\n", bytes(3), bytes(100)])
+def test_line_ends_and_zeros_behind_a_file_are_no_fault(kind, padding):
+    assert len(decode(made(kind) + padding)) == 8

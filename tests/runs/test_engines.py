@@ -1,5 +1,6 @@
 """Worker processes: every item has an outcome, whatever happens to the process that held it."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -7,6 +8,7 @@ import time
 import pytest
 
 from ivgbench.errors import UserError
+from ivgbench.runs import engines
 from ivgbench.runs.engines import DiskFull, Failure, LocalEngine, StartFailed
 
 
@@ -88,3 +90,13 @@ def test_leaving_early_stops_the_workers():
     time.sleep(0.05)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("begin", [start, bad_start])
+def test_a_worker_whose_parent_is_gone_ends_without_a_word(begin):
+    before, (parent, own) = signal.getsignal(signal.SIGINT), multiprocessing.Pipe()
+    parent.close()
+    try:
+        assert engines._serve(own, begin, work) is None
+    finally:
+        signal.signal(signal.SIGINT, before)

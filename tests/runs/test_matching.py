@@ -1,6 +1,7 @@
 """Which file is of which case: by its name or a manifest, never by a guess; and what is not used is named."""
 
 import json
+import os
 import unicodedata
 
 import numpy as np
@@ -190,6 +191,17 @@ def test_a_manifest_names_samples_and_what_it_leaves_out(tmp_path):
     assert ("one.mp4", "several files for cat") in found.unused
 
 
+def test_a_sample_may_be_called_by_its_seed(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"")
+    found = by_manifest(manifest(tmp_path, "case,file,seed\nfox,a.mp4,42\n"), suite_of(fox="A fox runs"))
+    assert told(found) == ({("fox", 42): "a.mp4"}, {}, {})
+
+
+def test_a_pipe_is_no_video_and_no_broken_link(tmp_path):
+    os.mkfifo(tmp_path / "fox.mp4")
+    assert match(tmp_path, suite_of(fox="A fox runs"), "x.txt")[1]["fox.mp4"] == "no file"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -203,6 +215,7 @@ def test_a_manifest_names_samples_and_what_it_leaves_out(tmp_path):
         ("case,file\nfox,\n", "m.csv:2: a record has case and file"),
         ("case,path\nfox,x.mp4\n", "m.csv:2: a record has case and file"),
         ("case,file,sample\nfox,x.mp4,first\n", "m.csv:2: sample must be a number"),
+        ("case,file,seed\nfox,x.mp4,1e300\n", "m.csv:2: sample must be at most 18446744073709551615"),
     ],
 )
 def test_a_manifest_that_leaves_its_folder_or_lacks_a_field_is_refused(tmp_path, text, words):

@@ -26,7 +26,7 @@ def recorded(tmp_path_factory):
 def test_every_row_is_recorded_with_its_clip(recorded):
     plan, store, seen = recorded
     assert set(seen.variance) == {recording.BASELINE, recording.MASKED, recording.NORMALISED}
-    assert all(values.shape == (1, 2) and (values > 0).all() for values in seen.variance.values())
+    assert all(values.shape == (1, 3, 2) and (values > 0).all() for values in seen.variance.values())
     assert seen.cases == (("static", "pocket-static", "pocket-static-00", 0),)
     assert all(store.sidecar(job.id)["nfe"] == 2 for job in plan.jobs)
 

@@ -8,6 +8,7 @@ from fake_lab import Encoder, FakeLab, InlineEngine
 from reference_runs import SPEC, clip, fill, rows, run
 
 from ivgbench.errors import UserError
+from ivgbench.report import render, tables
 from ivgbench.runs import references, runner
 from ivgbench.runs.planning import make_plan
 from ivgbench.runs.reference_folders import files
@@ -79,6 +80,24 @@ def test_unreadable_files_are_left_out_named_and_counted(tmp_path, capsys):
     clean = fill(tmp_path / "clean", 0, 1, 2)
     run(tmp_path, clean)
     assert rows(tmp_path)["clean", "plain"]["metrics"] == row["metrics"]
+
+
+def test_names_that_are_no_text_stay_on_their_line(tmp_path, capsys):
+    folder, name = fill(tmp_path / "real", 0, 1), "a\nb\udce9.mkv"
+    (folder / name).write_bytes(b"")
+    run(tmp_path, folder)
+    assert rows(tmp_path)["real", "plain"]["reference_unreadable"] == {"a\\nb\\udce9.mkv": "the file is empty"}
+    assert "left out: a\\nb\\udce9.mkv: the file is empty\n" in capsys.readouterr().err
+    built = tables.build(2, tmp_path, "r")
+    for path in render.write(built, tmp_path / "tables"):
+        assert path.suffix == ".csv" or "b\\udce9.mkv" in path.read_text().replace("textbackslash{}", "")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    folder = fill(tmp_path / "real", 0, 1)
+    os.mkfifo(folder / "pipe.mkv")
+    run(tmp_path, folder)
+    assert rows(tmp_path)["real", "plain"]["reference_unreadable"] == {"pipe.mkv": "it is no file that could be read"}
 
 
 def test_strict_refuses_after_everything_else_is_done(tmp_path):
@@ -184,5 +203,5 @@ def test_two_folders_of_one_name_are_two_blocks(tmp_path, monkeypatch):
 def test_a_folder_in_a_spec_stays_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "r.toml").write_text('name = "r"\nmethods = ["plain"]\nreferences = ["world", "./world", "real"]\n')
-    assert load_spec(Path("r.toml")).references == ("world", "./world", "real")
-    assert load_spec(tmp_path / "r.toml").references[0] == "world"
+    for spec in (Path("r.toml"), tmp_path / "r.toml"):
+        assert load_spec(spec).references == ("world", str(tmp_path / "world"), str(tmp_path / "real"))

@@ -14,6 +14,7 @@ from ivgbench.metrics.jedi import jedi_unbiased
 from ivgbench.metrics.jedi import quadratic as jedi_kernel
 from ivgbench.metrics.kid import kid_xvideo
 from ivgbench.pocket import reference, world
+from ivgbench.report import tables
 from ivgbench.runs import comparing, references, runner
 from ivgbench.runs.engines import LocalEngine
 from ivgbench.runs.planning import make_plan, shard_of
@@ -113,6 +114,23 @@ def test_a_finished_run_computes_nothing_again_and_a_new_reference_only_itself(f
     assert row_of(finished, "world", "plain")["reference_videos"] == 12
     run(finished)
     assert row_of(finished, "world", "plain")["reference_videos"] == 10
+
+
+def test_rows_are_of_the_pixels_they_were_made_from(tmp_path):
+    run(tmp_path)
+    store, before = Store(tmp_path), row_of(tmp_path, "world", "plain")["metrics"]
+    job = next(job["job"] for job in store.manifest("r")["jobs"] if job["label"] == "plain")
+    tables.build(2, tmp_path, "r")
+    facts = store.sidecar(job)
+    store.save_clip(job, store.clip(job) // 2, {name: facts[name] for name in ("spec", "nfe", "backward", "seconds")})
+    with pytest.raises(UserError, match="are of other clips than it has now; run it again"):
+        tables.build(2, tmp_path, "r")
+    run(tmp_path)
+    tables.build(2, tmp_path, "r")
+    assert row_of(tmp_path, "world", "plain")["metrics"] != before
+    store.discard(job)
+    with pytest.raises(UserError, match="are of other clips than it has now; run it again"):
+        tables.build(2, tmp_path, "r")
 
 
 def test_a_case_without_a_clip_of_every_method_counts_for_none(tmp_path):

@@ -1,9 +1,12 @@
 """Videos as a player shows them; and files with something wrong in them, each refused in one line that says what."""
 
+from pathlib import Path
+
 import av
 import numpy as np
 import pytest
 from made_videos import KINDS, made, moving, only_sound, turned
+from PIL import Image
 
 from ivgbench.errors import UserError
 from ivgbench.runs import decoding
@@ -207,9 +210,31 @@ def test_sound_alone_is_said():
 def test_what_is_no_video_is_said(tmp_path):
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "text.mp4").write_text("no video")
-    for name in ("empty.mp4", "text.mp4", "nowhere.mp4"):
+    for name in ("text.mp4", "nowhere.mp4"):
         assert f"{name}: cannot read the video: " in refusal(tmp_path / name)
+    assert refusal(tmp_path / "empty.mp4").endswith("empty.mp4: the file is empty")
     assert "No such file" in refusal(tmp_path / "nowhere.mp4")
+
+
+def test_a_picture_and_a_list_of_files_are_no_videos(tmp_path):
+    for kind in ("png", "jpeg", "bmp"):
+        Image.fromarray(moving()[0]).save(tmp_path / "picture.mp4", kind)
+        assert f"it is no video but a picture ({kind})" in refusal(tmp_path / "picture.mp4")
+    (tmp_path / "clip.mp4").write_bytes(made("h264.mp4"))
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile clip.mp4\n")
+    assert "it is no video but a list of other files" in refusal(tmp_path / "list.mp4")
+
+
+@pytest.mark.parametrize(
+    "name", ["wolf:running.mp4", "http:wolf.mp4", "concat:a|b.mp4", "%03d.gif", "-x.mp4", "a\nb.mp4"]
+)
+def test_a_file_may_be_called_anything(name, tmp_path, monkeypatch):
+    """Names of prompts are often read from the folder that holds them: nothing stands before the colon then."""
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_bytes(made("gif.gif"))
+    assert len(decode(Path(name))) == 8
+    Path(name).write_bytes(made("ffv1.mkv"))
+    assert len(decode_own(Path(name))) == 8
 
 
 def test_metadata_in_any_encoding_is_no_fault():

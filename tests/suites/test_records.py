@@ -107,3 +107,10 @@ def test_texts_are_composed_and_trimmed():
     for value, words in ((3, "must be a text, got 3; put it in quotes"), (" \t", "is empty"), ("a\ud800", "surrogate")):
         with pytest.raises(UserError, match=words):
             records.text_of(value, "prompt")
+
+
+def test_only_digits_are_a_whole_number_in_yaml(tmp_path):
+    """YAML 1.1 has octal, hexadecimal and base 60: a case called 007 would be called 7, and its files 007.mp4."""
+    content = "- [007, 0x10, 1_0, 1:30, 0b1, 08]\n- [0, 7, -3, +12, 10]\n"
+    texts, numbers = (record.value for record in read(tmp_path, "a.yaml", content)[1])
+    assert texts == ["007", "0x10", "1_0", "1:30", "0b1", "08"] and numbers == [0, 7, -3, 12, 10]

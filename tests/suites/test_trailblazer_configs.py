@@ -129,6 +129,13 @@ def test_a_bad_config_costs_itself_only_and_is_named(tmp_path, bad, words):
     assert words in note.detail and note.record.endswith("Odd.yaml") and made.records == 2
 
 
+@pytest.mark.parametrize("content", ["", "# nothing\n"])
+def test_an_empty_config_is_counted_too(tmp_path, content):
+    suite, made = trailblazer.read([write(tmp_path, Cat=config(), Odd=content)], 24)
+    assert len(suite.cases) == 1 and made.records == 2
+    assert [(note.record, note.detail) for note in made.rejected] == [(f"{tmp_path}/Odd.yaml", "the file is empty")]
+
+
 def test_words_are_freed_of_commas_and_may_be_one_number(tmp_path):
     assert one(tmp_path, words=(3,)).subjects[0].phrase == "cat"
     assert one(tmp_path, token_inds=3).subjects[0].phrase == "cat"

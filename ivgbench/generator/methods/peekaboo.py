@@ -36,6 +36,9 @@ class Masking(Method):
         Peekaboo's default is the release, because its published numbers are the release's.
     without: parts of the scope that are left out, for ablations: masks in "self"-attention, in text attention
         ("cross"), in "temporal" attention, in the "mid" block, and that "bos" is forbidden to everybody.
+    mask: how a mask forbids a pair. "additive": -10000 is added to its logit, as released, and its weight is 0.
+        "multiplicative": its logit is multiplied by 0, as softmax((QK^T/sqrt(d)) o M) V says where section 2.1 of the
+        Test-Time Domain Adaptation paper is read to the letter; the pair then keeps a weight of exp(0).
     bind: with several subjects, whether a subject's cells see all subjects' words ("all-words", the release) or only
         their own ("own-words").
     words: which tokens are a subject's: "official", those with the ids of the phrase's tokens, anywhere in the prompt
@@ -46,6 +49,7 @@ class Masking(Method):
     scope: Scope = "official"
     without: tuple[Part, ...] | None = None
     bind: Bind = "all-words"
+    mask: Literal["additive", "multiplicative"] = "additive"
     words: Binding = "official"
 
     def __post_init__(self) -> None:
@@ -92,7 +96,10 @@ class MaskedRun(Run):
         levels = attention.levels(backbone.unet, *clips[0].masks.shape[-2:])
         masks = [rules.ClipMasks(clip.masks, *_words(backbone, clip, config.words)) for clip in clips]
         own_words = config.bind == "own-words"
-        biases = rules.Biases(masks, levels, backbone.device, backbone.dtype, "bos" not in parts, own_words)
+        biases = rules.Biases(
+            masks, levels, backbone.device, backbone.dtype, "bos" not in parts, own_words,
+            config.mask == "multiplicative",
+        )  # fmt: skip
         places = ("mid", "up") if "mid" in parts else ("up",)
         for site in attention.sites(backbone.unet):
             if site.place in places and _part(site) in parts:
@@ -113,16 +120,17 @@ def _processor(
 ) -> attention.MaskedAttention:
     blank = site.block.norm2.bias
     if site.temporal and site.role == "attn1":
-        return attention.MaskedAttention(clips, True, bias=biases.temporal_self)
+        return attention.MaskedAttention(clips, True, bias=biases.temporal_self, multiply=biases.multiply)
     if site.temporal:
         return attention.MaskedAttention(clips, True, keep=biases.temporal_keep, blank=blank)
     if site.role == "attn1":
         match = match_exactly if norm_self else None
-        return attention.MaskedAttention(clips, False, bias=biases.spatial_self, match=match)
+        return attention.MaskedAttention(clips, False, bias=biases.spatial_self, match=match, multiply=biases.multiply)
     match = match_exactly if norm_cross else None
     return attention.MaskedAttention(
-        clips, False, bias=biases.spatial_cross, keep=biases.cross_keep, blank=blank, match=match
-    )
+        clips, False, bias=biases.spatial_cross, keep=biases.cross_keep, blank=blank, match=match,
+        multiply=biases.multiply,
+    )  # fmt: skip
 
 
 def _words(backbone: Backbone, clip: Clip, binding: Binding = "official") -> tuple[torch.Tensor, bool]:

@@ -1,0 +1,68 @@
+"""CALIBRATION.md: the facts with what was measured, the bars first. It carries no date, as CLAIMS.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ivgbench.calibration import FAILS, HOLDS, NOT_USED, OPEN, Calibration, Finding, bar, table
+from ivgbench.report.claims import Sample
+from ivgbench.runs.planning import Plan
+from ivgbench.study.calibrating import rows
+from ivgbench.study.facts import FactsSpec, name
+
+#: What the table of rows shows of each; percent, and 100 x cosine.
+SHOWN = ("miou_all", "coverage", "clip_sim")
+
+
+def markdown(spec: FactsSpec, plan: Plan, made: Calibration, samples: Mapping[tuple[str, str], Sample]) -> str:
+    """The whole file. samples: what `calibrate` judged the plan's run on."""
+    where = made.environment
+    lines = [f"| {name(label)} | {split} | {' | '.join(f'{x:.1f}' for x in values)} |"
+             for label, split, values in rows(plan, samples, SHOWN)]  # fmt: skip
+    reasons = [f"* {one.number}, {one.id}: {one.why}" for one in spec.facts if one.why]
+    parts = [
+        "# Is the pocket lab a fair stand-in?",
+        f"Facts known of real models, measured on the weights `{made.weights[:12]}` (backbone {made.backbone}). "
+        "Source, direction and margin of each stood in `benchmarks/calibration.toml` before any run.",
+        bars(made),
+        summary(made),
+        table(made.findings),
+        "## The rows behind it",
+        "\n".join(["| Row | Split | mIoU all % | CoV % | CLIP-SIM |", "| --- | --- | ---: | ---: | ---: |", *lines]),
+        "## Where the margins are from",
+        "\n".join(reasons),
+        "## How it was measured",
+        f"`{made.command}`; run `{made.run}` of `{spec.run.name}`, seed {', '.join(map(str, made.seeds))}; "
+        f"{where.get('machine')}, {where.get('cpus')} cores, torch {where.get('torch')}. Differences are paired by "
+        f"case, cases are resampled, and all facts are one family for Holm's correction at {100 * spec.level:g} %, as "
+        f"in `CLAIMS.md`. A fact needs {made.cases} cases; it must be so on all its splits and against all its rivals. "
+        "*Holds* and *fails* are shown at that level, margin included; *open* is neither. A bar is met where what was "
+        "measured reaches the margin on every split: the verdict beside it says whether that may be chance.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def bars(made: Calibration) -> str:
+    """A line per bar, and how many are met."""
+    asked = made.bars()
+    met = sum(one.met is True for one in asked)
+    lines = [f"* {bar(one).strip('*')}: {one.text}; asked: {one.asked}; measured: {one.measured}" for one in asked]
+    head = f"**{met} of {len(asked)} bars are met.** A pocket model ships only with all of them."
+    return "\n".join([head, "", *lines])
+
+
+def summary(made: Calibration) -> str:
+    """How many facts hold; one that takes several comparisons counts once."""
+    verdicts = {number: made.verdict(number) for number in made.numbers()}
+    words = {HOLDS: "hold", FAILS: "fail", OPEN: "are open", NOT_USED: "are not used"}
+    told = []
+    for verdict, word in words.items():
+        mine = [str(number) for number, one in verdicts.items() if one == verdict]
+        told.append(f"{len(mine)} {word}" + (f" ({', '.join(mine)})" if mine else ""))
+    return f"Of {len(verdicts)} facts {', '.join(told)}."
+
+
+def line(one: Finding) -> str:
+    """A fact in one line, for a terminal."""
+    met = f" [bar {bar(one).strip('*')}]" if one.bar else ""
+    return f"{one.verdict:8}  {one.number:2} {one.text}: {one.measured}{met}"

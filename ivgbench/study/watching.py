@@ -1,0 +1,87 @@
+"""Watches text attention, and the clean picture behind one step, while a clip is made; it changes no value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from ivgbench.generator.attention import heads_apart, levels, sites
+from ivgbench.generator.backbone import Backbone
+from ivgbench.generator.methods.intrinsic import clean_estimate
+from ivgbench.generator.sampler import to_epsilon
+
+
+class Watcher:
+    """What was seen of one clip, made alone in its batch, in the conditional half.
+
+    mass: share of text attention that each token takes [L], mean over layers, steps, frames, heads and cells.
+    maps: what the watched tokens take, summed over them [F,H,W]: each layer's map enlarged to pixels, mean over layers,
+        steps and heads.
+    clean: the guided estimate of the final latents [1,C,F,h,w] at the step that was asked for.
+    """
+
+    def __init__(self, backbone: Backbone, tokens: Sequence[int], guidance: float, step: int, shape: tuple[int, int]):
+        self._backbone, self._tokens, self._guidance, self._step = backbone, list(tokens), guidance, step
+        self._levels = levels(backbone.unet, *shape)
+        self._alphas = backbone.scheduler("ddim").alphas_cumprod
+        self._mass, self._maps, self._seen, self._steps = 0.0, 0.0, 0, 0
+        self.clean: torch.Tensor | None = None
+
+    @property
+    def mass(self) -> torch.Tensor:
+        return self._mass / self._seen
+
+    @property
+    def maps(self) -> torch.Tensor:
+        return self._maps / self._seen
+
+    @torch.no_grad()
+    def _attention(self, module: Any, args: tuple, kwargs: dict[str, Any], output: torch.Tensor) -> None:
+        hidden, text = (one.chunk(2)[1] for one in (args[0], kwargs["encoder_hidden_states"]))
+        query, key = heads_apart(module, module.to_q(hidden)), heads_apart(module, module.to_k(text))
+        probs = torch.softmax(query @ key.transpose(-1, -2) * module.scale, dim=-1).float()
+        level = self._levels[hidden.shape[1]]
+        cells = probs[..., self._tokens].sum(-1).mean(1).unflatten(1, (level.height, level.width))
+        size = (self._backbone.height, self._backbone.width)
+        self._maps = self._maps + F.interpolate(cells[:, None], size, mode="bilinear")[:, 0].cpu()
+        self._mass = self._mass + probs.mean((0, 1, 2)).cpu()
+        self._seen += 1
+
+    @torch.no_grad()
+    def _network(self, module: Any, args: tuple, output: tuple[torch.Tensor, ...]) -> None:
+        self._steps += 1
+        if self._steps != self._step:
+            return
+        sample, timestep = args[0].chunk(2)[0], args[1]
+        unconditional, conditional = output[0].chunk(2)
+        guided = unconditional + self._guidance * (conditional - unconditional)
+        alpha = self._alphas[int(timestep)].to(sample)
+        eps = to_epsilon(guided, sample, alpha, self._backbone.scheduler("ddim").config.prediction_type)
+        self.clean = clean_estimate(sample, eps, alpha)
+
+
+@contextmanager
+def watching(
+    backbone: Backbone, tokens: Sequence[int], guidance: float, step: int, shape: tuple[int, int]
+) -> Iterator[Watcher]:
+    """While open, what the denoiser does with an unguided method's clip is watched.
+
+    Args:
+        tokens: positions of the words whose maps are kept.
+        guidance: the guidance scale of the clip. step: the step, from 1, whose clean estimate is kept.
+        shape: height and width of the latents in cells.
+    """
+    watcher = Watcher(backbone, tokens, guidance, step, shape)
+    handles = [backbone.unet.register_forward_hook(watcher._network)]
+    for site in sites(backbone.unet):
+        if site.role == "attn2" and not site.temporal:
+            handles.append(site.block.attn2.register_forward_hook(watcher._attention, with_kwargs=True))
+    try:
+        yield watcher
+    finally:
+        for handle in handles:
+            handle.remove()
