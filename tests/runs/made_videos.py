@@ -50,8 +50,18 @@ def moving(frames=8, height=64, width=96):
     return video
 
 
-def made(kind, video=None, times=None, mux=None, sound=False, gop=None):
-    """The bytes of a file of a kind. times: of the frames, in hundredths of a second. sound: a stream of it beside."""
+def made(kind, *what, **how):
+    """The bytes of a file of a kind; see `_made`. Some encoders fail now and then, on a busy machine above all."""
+    for _ in range(4):
+        try:
+            return _made(kind, *what, **how)
+        except av.FFmpegError as fault:
+            failed = fault
+    raise failed
+
+
+def _made(kind, video=None, times=None, mux=None, sound=False, gop=None):
+    """times: of the frames, in hundredths of a second. sound: a stream of it beside."""
     container, codec, pixels, options = KINDS[kind]
     if codec not in av.codec.codecs_available:
         pytest.skip(f"no encoder {codec} here")
@@ -66,10 +76,10 @@ def made(kind, video=None, times=None, mux=None, sound=False, gop=None):
             stream.gop_size = gop
         if sound:
             file.mux(_silence(file.add_stream("pcm_s16le", rate=8000, layout="mono")))
-        for number, frame in enumerate(video):
-            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-            if times:
-                picture.pts = times[number]
+        # Kept until all is written: an encoder looks at frames later than it is given them.
+        pictures = [av.VideoFrame.from_ndarray(frame, format="rgb24") for frame in video]
+        for number, picture in enumerate(pictures):
+            picture.pts = times[number] if times else number
             file.mux(stream.encode(picture))
         file.mux(stream.encode())
     return buffer.getvalue()
