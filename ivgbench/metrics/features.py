@@ -183,12 +183,17 @@ def _from_open_clip(
         )
     if pretrained is None or (pretrained not in tags and not Path(pretrained).is_file()):
         raise UserError(f"the CLIP model {name} needs weights: one of {', '.join(tags)}, or a file; got {pretrained!r}")
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)  # without the network, some forty lines of attempts
     try:
         model, _, _ = open_clip.create_model_and_transforms(name, pretrained=pretrained, device=device)
     except (OSError, ValueError, RuntimeError) as fault:
         raise UserError(
-            f"cannot load the CLIP weights {name} {pretrained}: {_line(fault)}; fetch them while online"
+            f"cannot load the CLIP weights {name}/{pretrained}, which are downloaded on first use: be online once, or "
+            f"name another CLIP ({_line(fault)})"
         ) from None
+    finally:
+        logging.disable(before)
     sha256 = file_sha256(Path(pretrained)) if Path(pretrained).is_file() else state_sha256(model.state_dict())
     config = merge_preprocess_dict(PreprocessCfg(), model.visual.preprocess_cfg)
     return model, open_clip.get_tokenizer(name), config, sha256

@@ -3,6 +3,7 @@ import json
 import logging
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 from open_clip.model import CLIP
@@ -159,9 +160,20 @@ def test_unknown_open_clip_names_are_refused_before_anything_is_downloaded(sourc
         ClipModel.from_pretrained(source, pretrained)
 
 
+def test_clip_weights_that_cannot_be_downloaded_are_one_line(monkeypatch, capfd):
+    def offline(*_, **__):
+        logging.getLogger("huggingface_hub").warning("Retrying in 1s [Retry 1/5].")
+        raise RuntimeError("no network\nand more")
+
+    monkeypatch.setattr(open_clip, "create_model_and_transforms", offline)
+    with pytest.raises(UserError, match="which are downloaded on first use: be online once") as told:
+        ClipModel.from_pretrained("ViT-B-16-quickgelu/openai")
+    assert "\n" not in str(told.value) and "no network" in str(told.value) and "Retry" not in capfd.readouterr().err
+    assert not logging.root.manager.disable
+
+
 def test_a_model_of_open_clip_loads_from_a_local_file(tmp_path, monkeypatch, folder, video):
     # A tiny model registered under a name of its own stands for the large ones, which need a download.
-    import open_clip
 
     configs = tmp_path / "configs"
     configs.mkdir()
