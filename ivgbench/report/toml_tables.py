@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import types
 import typing
 from collections.abc import Mapping
@@ -12,23 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ivgbench.errors import UserError
-from ivgbench.texts import read_text
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", Path: "a text"}
-
-
-def read_toml(path: Path, what: str) -> dict[str, Any]:
-    """A TOML file. UserError when it cannot be read."""
-    text = read_text(path, what)
-    try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as fault:
-        raise UserError(f"{path}: cannot read {what}: {fault}") from None
 
 
 def tables(cls: Any, data: Mapping[str, Any], key: str, where: str) -> tuple[Any, ...]:
