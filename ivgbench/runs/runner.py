@@ -48,7 +48,8 @@ def run(
     """
     mine = list(plan.jobs if jobs is None else jobs)
     ids = [job.id for job in mine]
-    entries = [entry for entry in plan.entries if entry.job.id in set(ids)]
+    wanted = set(ids)
+    entries = [entry for entry in plan.entries if entry.job.id in wanted]
     clip = lab.clip(plan.spec.clip)
     judges = Judges(lab.detector(plan.spec.detector).id, clip.id, clip.squashed().id)
     write_manifest(plan, judges, store)
