@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ivgbench.cli.options import Device, Dtype, Guidance, Lora, Offload, Options, Steps, file
+from ivgbench.cli.options import Device, Dtype, Guidance, Lora, Offload, Options, Settings, Steps, file
 from ivgbench.cli.requests import with_options
 from ivgbench.errors import UserError
 from ivgbench.registry import METHODS
@@ -23,6 +23,7 @@ def generate(
     output: Annotated[Path, typer.Option("-o", "--output", help="A .mp4, or a .mkv with exact pixels.", callback=file)],
     method: Annotated[str, typer.Option("--method", help="`ivgbench list methods`.")] = "tid",
     option: Options = None,
+    settings: Settings = None,
     backbone: Annotated[str, typer.Option(help="pocket, zeroscope, modelscope, or a folder.")] = "pocket",
     seed: Annotated[int, typer.Option(help="Seed of the noise.", min=0)] = 0,
     steps: Steps = None,
@@ -48,9 +49,11 @@ def generate(
     output.parent.mkdir(parents=True, exist_ok=True)  # before the minutes that a clip may take
     from ivgbench.generator import sources
     from ivgbench.generator.foresight import Foresight
-    from ivgbench.generator.methods.base import resolve
+    from ivgbench.generator.settings import resolve
+    from ivgbench.runs.settings_text import describe
 
-    frames = sources.preset(backbone)[1].frames
+    known, preset = sources.preset(backbone)
+    frames = preset.frames
     track = boxes.interpolate(_keyframes(box), frames)
     case = check_case(Case("clip", prompt, (Subject(subject, track),)), "generate")
     asked = RunSpec(
@@ -60,19 +63,20 @@ def generate(
     spec, lab = with_options(asked, option), Lab(device, offload)
     options, wanted = spec.methods[0].options, None if scheduler == "checkpoint" else scheduler
     # Before the seconds that loading takes.
-    Foresight(backbone).check(resolve(name, options), case, steps or sources.preset(backbone)[1].steps, wanted)
+    Foresight(backbone).check(resolve(known, name, settings, options), case, steps or preset.steps, wanted)
+    told = describe(known, resolve(known, name, settings, options, lab.resolve), lab.resolve)
     loaded = lab.backbone(backbone, spec.dtype, str(lora or ""))
     from ivgbench.generator import generate as make
 
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task(name, total=None)
         clip = make(
-            loaded, case, method=name, method_options=options, steps=steps,
+            loaded, case, method=name, method_options=options, settings=settings, steps=steps,
             guidance_scale=guidance_scale, seed=seed, scheduler=wanted,
             callback=lambda done, total: progress.update(task, completed=done, total=total),
         )  # fmt: skip
     video.save(output, clip.video)
-    print(f"{output}: {len(clip.video)} frames, {clip.nfe} network evaluations")
+    print(f"{output}: {len(clip.video)} frames, {clip.nfe} network evaluations; {name}, settings {told.name}")
 
 
 def _keyframes(texts: list[str]) -> dict[int, tuple[float, ...]]:

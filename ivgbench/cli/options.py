@@ -55,6 +55,14 @@ DEFAULT_RUNS = Path("results/runs")
 Runs = Annotated[Path, typer.Option("--runs", help="The folder of runs.", callback=folder)]
 Methods = Annotated[list[str] | None, typer.Option("--method", help="A method; repeat for several.")]
 Options = Annotated[list[str] | None, typer.Option("--option", help="METHOD.FIELD=VALUE, e.g. tid.gamma=0.1; repeat.")]
+Settings = Annotated[
+    str | None,
+    typer.Option(
+        "--settings",
+        help="tuned, paper, released or defaults, as the methods have them (`ivgbench list methods`); --option goes on top "
+        "(default: tuned where the backbone has it, else defaults).",
+    ),
+]
 SpecFile = Annotated[Path | None, typer.Option("--spec", help="A TOML file that says all this.")]
 Backbone = Annotated[str | None, typer.Option(help="pocket, zeroscope, modelscope, or a folder (default: pocket).")]
 SuiteNames = Annotated[
@@ -94,6 +102,7 @@ class Request:
     spec: SpecFile = None
     method: Methods = None
     option: Options = None
+    settings: Settings = None
     backbone: Backbone = None
     suite: SuiteNames = None
     cases: Cases = None

@@ -26,6 +26,7 @@ def spec_of(request: Request) -> RunSpec:
     if request.seeds is not None and not 1 <= request.seeds <= MAX_SEEDS:
         raise UserError(f"--seeds must be at least 1 and at most {MAX_SEEDS}, got {short(request.seeds)}")
     said = {
+        "settings": request.settings,
         "backbone": request.backbone,
         "suites": tuple(request.suite) if request.suite else None,
         "cases": request.cases,

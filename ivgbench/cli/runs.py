@@ -78,11 +78,16 @@ def plan_command(
     store = Store(runs)
     done = {job.id for job in plan.jobs if store.intact(job.id)}
     rows = estimates.rows(plan, done, lab.costs(spec), device)
-    header, lines = ["method", "jobs", "done", "evaluations", "backward"], []
+    told = {entry.label: (entry.settings, entry.about) for entry in plan.entries}
+    header, lines = ["method", "settings", "jobs", "done", "evaluations", "backward"], []
     for row in [*rows, estimates.total(rows)]:
-        lines.append([row.label, *estimates.counts(row), *(estimates.spelled(row, device) if device else [])])
+        name = told[row.label][0] if row.label in told else ""
+        lines.append([row.label, name, *estimates.counts(row), *(estimates.spelled(row, device) if device else [])])
     print_table([*header, *(["hours", "GB", "GB with --offload"] if device else [])], lines)
     print(f"run {spec.name}: {spec.backbone}, suites {', '.join(spec.suites)}")
+    for label, (name, about) in told.items():
+        if about:
+            print(f"{label}: {name}: {about}")
     for note in [*plan.notes, *(f"{row.label} is not counted: {row.uncounted}" for row in rows if row.uncounted)]:
         print(f"note: {note}")
     if device:

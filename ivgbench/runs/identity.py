@@ -91,7 +91,8 @@ class Job:
 class Entry:
     """A row of a run: the job that makes its clip, and how the run shows it. Several rows may show one job.
 
-    suite: its name. case: as it stands in that suite. label: the method's name in tables.
+    suite: its name. case: as it stands in that suite. label: the method's name in tables. settings, about: what the
+    job's options are called, and what they are in one line (`settings_text`); neither is part of the job.
     """
 
     job: Job
@@ -99,6 +100,8 @@ class Entry:
     case: Case
     label: str
     split: str
+    settings: str = ""
+    about: str = ""
 
     @property
     def seed(self) -> int:
@@ -115,6 +118,8 @@ class Entry:
             "method": self.job.method,
             "label": self.label,
             "options": self.job.options,
+            "settings": self.settings,
+            "about": self.about,
             "suite": self.suite,
             "split": self.split,
             "case": self.case.id,

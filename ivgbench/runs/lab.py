@@ -16,6 +16,8 @@ import numpy as np
 
 from ivgbench.cases import Case
 from ivgbench.errors import UserError
+from ivgbench.files import canonical_json
+from ivgbench.generator.settings import DEFAULTS
 from ivgbench.plugins import PluginFault, broken
 from ivgbench.registry import DETECTORS, FRAME_ENCODERS, METHODS, VIDEO_ENCODERS, Registry
 from ivgbench.runs import devices
@@ -153,10 +155,13 @@ class Lab:
         except UserError:
             return
         foresight = Foresight(spec.backbone)
+        configs: dict[str, Any] = {}
         for job in jobs:
             if job.method != GROUND_TRUTH:
-                config = resolve(job.method, job.options)
-                foresight.check(config, job.case, job.steps, job.scheduler, job.prompt_suffix)
+                key = canonical_json([job.method, job.options])
+                if key not in configs:
+                    configs[key] = resolve(job.method, job.options)
+                foresight.check(configs[key], job.case, job.steps, job.scheduler, job.prompt_suffix)
 
     def resolve(self, method: str, options: dict[str, Any]) -> Resolved:
         """Canonical name, every option with its value, algorithm version. UserError for unknown names and options."""
@@ -194,7 +199,7 @@ class Lab:
         )
         return [Made(np.asarray(clip.video), clip.nfe, clip.backward) for clip in clips]
 
-    def ground_truth_hash(self) -> str:
+    def world_version(self) -> str:
         """What stands for the weights of the world that draws the reference row: the version of its pixels."""
         from ivgbench.pocket.world import WORLD_VERSION
 
@@ -265,6 +270,7 @@ def _settings(job: Job) -> dict[str, Any]:
     return {
         "method": job.method,
         "method_options": job.options,
+        "settings": DEFAULTS,  # a job's options are all spelled out
         "steps": job.steps,
         "guidance_scale": job.guidance_scale,
         "scheduler": job.scheduler,
@@ -276,5 +282,5 @@ def _settings(job: Job) -> dict[str, Any]:
 def ground_truth_job(lab: Any, case: Case, seed: int) -> Job:
     """The reference row's job of a case. It depends on no sampling setting, so it is shared by all runs."""
     return Job(
-        case, GROUND_TRUTH, {}, {}, 1, "pocket-world", lab.ground_truth_hash(), None, 0, 0.0, None, seed, "uint8"
+        case, GROUND_TRUTH, {}, {}, 1, "pocket-world", lab.world_version(), None, 0, 0.0, None, seed, "uint8"
     )

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 from ivgbench.cases import Case, Suite
 from ivgbench.errors import UserError
 from ivgbench.files import file_sha256
-from ivgbench.generator import sources
+from ivgbench.generator import settings, sources
 from ivgbench.runs import references
 from ivgbench.runs.identity import GROUND_TRUTH, Entry, Job
 from ivgbench.runs.judging import with_judges
 from ivgbench.runs.lab import Facts, ground_truth_job
+from ivgbench.runs.settings_text import NOTHING, describe
 from ivgbench.runs.spec import MethodSpec, RunSpec
 from ivgbench.suites import load_suite, stand_in
 
@@ -64,7 +65,11 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
     spec = with_judges(spec, suites.values())
     if not dry:
         references.check(spec.references)
-    methods = [(one, lab.resolve(one.method, one.options)) for one in spec.methods]
+    methods = []
+    for one in spec.methods:
+        name = spec.settings if one.settings is None else one.settings
+        resolved = settings.resolve(backbone, one.method, name, one.options, lab.resolve)
+        methods.append((one, resolved, describe(backbone, resolved, lab.resolve)))
     facts = lab.facts(spec, needed=not dry)
     if not facts.weights:
         notes.append(f"the weights of {spec.backbone} are not on this machine (`ivgbench fetch {spec.backbone}`)")
@@ -80,8 +85,8 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
                 split = split_of(suite, case)
                 if spec.ground_truth:
                     job = ground_truth_job(lab, case, seed)
-                    entries.append(Entry(job, suite.name, case, GROUND_TRUTH, split))
-                for one, resolved in methods:
+                    entries.append(Entry(job, suite.name, case, GROUND_TRUTH, split, NOTHING))
+                for one, resolved, told in methods:
                     job = Job(
                         case=case,
                         **resolved._asdict(),
@@ -94,7 +99,7 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
                         lora_file=spec.lora,
                         source=spec.backbone,
                     )
-                    entries.append(Entry(job, suite.name, case, one.label or resolved.method, split))
+                    entries.append(Entry(job, suite.name, case, one.label or resolved.method, split, *told))
     plan = Plan(spec, facts, suites, tuple(entries), tuple(notes))
     lab.check(spec, plan.jobs)
     return plan

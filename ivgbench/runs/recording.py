@@ -23,7 +23,11 @@ from ivgbench.runs.store import Store
 KIND = "activations-2"
 #: The rows that are compared; Mask Normalization is the only difference between the second and the third.
 BASELINE, MASKED, NORMALISED = "plain", "masks-alone", "mask-norm"
-ROWS = (MethodSpec(BASELINE), MethodSpec("peekaboo", {"scope": "paper"}, MASKED), MethodSpec(NORMALISED))
+ROWS = (
+    MethodSpec(BASELINE),
+    MethodSpec("peekaboo", {"scope": "paper"}, MASKED, "paper"),
+    MethodSpec(NORMALISED, settings="paper"),
+)
 LABELS = frozenset(row.label or row.method for row in ROWS)
 #: Options that rows with masks must share.
 MASKS = ("scope", "without", "bind", "frozen_steps", "mask")

@@ -27,7 +27,8 @@ MAX_STEPS = 1000
 
 @dataclass(frozen=True)
 class MethodSpec:
-    """A method with the options that differ from its defaults. `label` names its row; by default the method's name.
+    """A method with named settings (None: the run's), and options on top of them. `label` names its row; by default the
+    method's name.
 
     The other fields are the run's own unless they are given here: a table compares methods under common settings, but
     a baseline can be run as its authors do.
@@ -36,6 +37,7 @@ class MethodSpec:
     method: str
     options: dict[str, Any] = field(default_factory=dict)
     label: str = ""
+    settings: str | None = None
     steps: int | None = None
     guidance_scale: float | None = None
     scheduler: str | None = None
@@ -71,8 +73,10 @@ def _check_sampling(where: str, one: MethodSpec | RunSpec) -> None:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """A run. None means the backbone's default (steps, guidance_scale), all (cases), or as `runs.judging` says
+    """A run. None means the backbone's default (steps, guidance_scale, settings), all (cases), or as `runs.judging` says
     (detector, clip, frame_encoders, video_encoder).
+
+    settings: a name that the methods have on the backbone, see `generator.settings`.
 
     cases: the first N of every suite. ground_truth: adds the reference row (pocket world only). scheduler: the common
     sampler, "ddim" or "dpm", or "checkpoint" for what the backbone came with. lora: a file of adapters for the
@@ -90,6 +94,7 @@ class RunSpec:
     cases: int | None = None
     seeds: tuple[int, ...] = (0,)
     ground_truth: bool = False
+    settings: str | None = None
     steps: int | None = None
     guidance_scale: float | None = None
     scheduler: str = "ddim"
@@ -137,11 +142,15 @@ class RunSpec:
     def named_by_content(self, prefix: str) -> RunSpec:
         """The same run, called PREFIX-<hash of what it asks>: equal requests share a name, others never do."""
         content = {name: value for name, value in asdict(self).items() if name != "name"}
+        # Named only where they are asked for: a run that says nothing of them is called what it was before.
+        for one in (content, *content["methods"]):
+            if one["settings"] is None:
+                del one["settings"]
         return replace(self, name=f"{prefix}-{digest(content)[:8]}")
 
 
 _KINDS: dict[str, tuple[type, ...]] = {
-    "name": (str,), "backbone": (str,), "cases": (int,), "ground_truth": (bool,), "steps": (int,),
+    "name": (str,), "backbone": (str,), "settings": (str,), "cases": (int,), "ground_truth": (bool,), "steps": (int,),
     "guidance_scale": (int, float), "scheduler": (str,), "negative_prompt": (str,), "prompt_suffix": (str,),
     "dtype": (str,), "detector": (str,), "clip": (str,), "suites": (list,), "seeds": (list,), "methods": (list,),
     "references": (list,), "reference_videos": (int,), "reference_seed": (int,), "frame_encoders": (list,),
