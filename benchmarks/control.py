@@ -12,12 +12,17 @@ import pandas as pd
 from ivgbench.cli import in_one_line
 from ivgbench.errors import UserError
 from ivgbench.metrics import stats
+from ivgbench.report import settings_notes
 from ivgbench.runs.store import Store
 
 
 def compare(runs: str = "results/runs", run: str = "control") -> pd.DataFrame:
-    """One row per split: mIoU of both methods over all clips, ratio, difference with its 95 % interval, n."""
-    rows, _ = Store(runs).load_rows(run)
+    """One row per split: mIoU of both methods over all clips, ratio, difference with its 95 % interval, n.
+
+    settings: Peekaboo's.
+    """
+    rows, manifest = Store(runs).load_rows(run)
+    told = settings_notes.by_label(manifest["jobs"])
     frame = pd.DataFrame(rows)
     if not frame["status"].isin(["ok", "undefined"]).all():
         raise UserError(f"run {run!r} is not complete; run it again: ivgbench run --spec benchmarks/control.toml")
@@ -29,6 +34,7 @@ def compare(runs: str = "results/runs", run: str = "control") -> pd.DataFrame:
         lines.append(
             {
                 "split": split,
+                "settings": told["peekaboo"][0],
                 "plain": plain,
                 "peekaboo": peekaboo,
                 "ratio": peekaboo / plain,

@@ -36,7 +36,7 @@ def claims(
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """Make what is missing of the claims' run, judge every claim, write CLAIMS.md. Can be stopped and started again."""
-    from ivgbench.report import claims_text, evidence, resting
+    from ivgbench.report import claims_text, evidence, resting, settings_notes
     from ivgbench.report.claims import judge
     from ivgbench.report.claims_file import load_claims
     from ivgbench.runs import recording, runner
@@ -72,7 +72,8 @@ def claims(
     if calibration is not None:
         judged = resting.rested(judged, calibration)
     out = out or Path("results/quick" if quick else "results") / name
-    claims_text.write(out, asked, judged, outcome.run, plan.facts.backbone)
+    told = settings_notes.by_label(store.manifest(outcome.run)["jobs"])
+    claims_text.write(out, asked, judged, outcome.run, plan.facts.backbone, told)
     for one in judged:
         print(f"{one.verdict:5}  {one.claim.text}{f'  ({one.why})' if one.why else ''}")
     print(f"ivgbench: written: {out}", file=sys.stderr)

@@ -59,8 +59,8 @@ Settings = Annotated[
     str | None,
     typer.Option(
         "--settings",
-        help="tuned, paper, released or defaults, as the methods have them (`ivgbench list methods`); --option goes on top "
-        "(default: tuned where the backbone has it, else defaults).",
+        help="tuned, paper, released or defaults (`ivgbench list methods` says who has which); --option goes on top. "
+        "(default: tuned where the backbone has it, else defaults)",
     ),
 ]
 SpecFile = Annotated[Path | None, typer.Option("--spec", help="A TOML file that says all this.")]

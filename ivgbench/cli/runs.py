@@ -270,9 +270,11 @@ def _summary(plan: Plan, runs: Path, outcome: Outcome) -> None:
     else:
         for _, line in built.frame.iterrows():
             numbers = [number(line[key], digits) for key, digits in (("clip_sim", 2), ("coverage", 0), ("miou", 1))]
-            rows.append([line["split"], line["label"], *numbers, f"{line['n_scored']}/{line['n_expected']}"])
+            rows.append(
+                [line["split"], line["label"], line["settings"], *numbers, f"{line['n_scored']}/{line['n_expected']}"]
+            )
     if rows:
-        print_table(["split", "method", "CLIP-SIM", "CoV %", "mIoU %", "scored"], rows)
+        print_table(["split", "method", "settings", "CLIP-SIM", "CoV %", "mIoU %", "scored"], rows)
     failed = f", {outcome.failed} failed" if outcome.failed else ""
     missing = f", {outcome.missing} missing" if outcome.missing else ""
     print(f"run {outcome.run}: {outcome.total} jobs, {outcome.made} clips made now{failed}{missing}")

@@ -1,4 +1,4 @@
-"""Named settings of the methods on each backbone, from settings.toml. No torch at the top: listing them reads this alone.
+"""Named settings of the methods on each backbone, from settings.toml. No torch at the top: to list them loads none.
 
 Names are resolved before anything is made: a clip depends on its options, and not on what they were called.
 """

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ivgbench.files import write_text
-from ivgbench.report import paper
+from ivgbench.report import paper, settings_notes
 from ivgbench.report.claims import METRICS, ClaimsSpec, Comparison, Judged
 from ivgbench.report.resting import NOT_TESTABLE
 
@@ -14,12 +14,21 @@ from ivgbench.report.resting import NOT_TESTABLE
 LAB, ELSEWHERE = "on the pocket lab", "untested"
 
 
-def markdown(spec: ClaimsSpec, judged: Sequence[Judged], run: str, backbone: str) -> str:
-    """The whole file: the verdicts to quote and in a table, the numbers behind each, the paper's contradictions."""
+def markdown(
+    spec: ClaimsSpec,
+    judged: Sequence[Judged],
+    run: str,
+    backbone: str,
+    told: Mapping[str, tuple[str, str]] | None = None,
+) -> str:
+    """The whole file: the verdicts to quote and in a table, the numbers behind each, the paper's contradictions.
+
+    told: the settings of the run's rows, as `settings_notes.by_label`.
+    """
     parts = [
         "# The paper's claims, put to the test",
-        f"Run `{run}`, backbone {backbone}; the settings of its rows stand in `{spec.run.name}`, and other settings "
-        f"can give other verdicts. Nothing here says anything certain about ZeroScope: there every claim is "
+        f"Run `{run}`, backbone {backbone}; the settings of its rows stand below, and other settings can give other "
+        f"verdicts. Nothing here says anything certain about ZeroScope: there every claim is "
         f"{ELSEWHERE}.",
         summary(judged),
         "\n".join(
@@ -29,6 +38,7 @@ def markdown(spec: ClaimsSpec, judged: Sequence[Judged], run: str, backbone: str
                 *(f"| {one.claim.text} | {_verdict(one)} | {_p(one.p)} | {ELSEWHERE} |" for one in judged),
             ]
         ),
+        *_settings(told or {}),
         "## The numbers",
         *(_details(one) for one in judged),
         "## How the verdicts are made",
@@ -67,9 +77,28 @@ def summary(judged: Sequence[Judged]) -> str:
     return "\n\n".join(lines)
 
 
-def write(path: Path, spec: ClaimsSpec, judged: Sequence[Judged], run: str, backbone: str) -> Path:
-    """Writes the file; returns its path."""
-    write_text(path, markdown(spec, judged, run, backbone))
+def _settings(told: Mapping[str, tuple[str, str]]) -> list[str]:
+    """A table of the rows and what they were set to."""
+    rows = [f"| {_name(label)} | {name} | {about} |" for label, (name, about) in told.items()]
+    if not rows:
+        return []
+    return [
+        "## The rows",
+        settings_notes.NAMES,
+        "\n".join(["| Row | Settings | What they are |", "| --- | --- | --- |", *rows]),
+    ]
+
+
+def write(
+    path: Path,
+    spec: ClaimsSpec,
+    judged: Sequence[Judged],
+    run: str,
+    backbone: str,
+    told: Mapping[str, tuple[str, str]],
+) -> Path:
+    """Writes the file; returns its path. Arguments as for `markdown`."""
+    write_text(path, markdown(spec, judged, run, backbone, told))
     return path
 
 

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ivgbench import boxes
 from ivgbench.files import write_text
-from ivgbench.report import layout, tables
+from ivgbench.report import layout, settings_notes, tables
 from ivgbench.report.figures import BOX_COLOURS
 from ivgbench.runs import video as videos
 from ivgbench.runs.store import Store
@@ -66,13 +66,15 @@ def _scenes(
     """The first cases of each suite's splits, each with the clips of its methods; a clip that is not there says so."""
     scores = {(row["label"], *map(row.get, SCENE), row["metric"]): row["value"] for row in rows}
     found: dict[tuple, dict[str, Any]] = {}
+    told = settings_notes.by_label(jobs)
     for job in jobs:
         key = tuple(map(job.get, SCENE))
         if key not in found:
             if sum(scene[:2] == key[:2] for scene in found) == cases:
                 continue
             found[key] = {**dict(zip(SCENE, key, strict=True)), "prompt": "", "clips": []}
-        clip: dict[str, Any] = {"label": tables.print_label(job["method"], job["label"]), "video": None, "scores": ""}
+        label = settings_notes.beside(tables.print_label(job["method"], job["label"]), told[job["label"]])
+        clip: dict[str, Any] = {"label": label, "video": None, "scores": ""}
         if (facts := store.intact(job["job"])) is not None:
             asked = facts["spec"]["case"]
             found[key]["prompt"] = asked["prompt"]

@@ -27,11 +27,15 @@ class Cell(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A split ready for any output: header, and rows of cells; the first cell of a row is its label."""
+    """A split ready for any output: header, and rows of cells; the first cell of a row is its label.
+
+    lead: how many columns at the start say what a row is; the others are numbers.
+    """
 
     title: str
     header: list[str]
     rows: list[list[Cell]]
+    lead: int = 1
 
 
 def blocks(table: Table, seconds: bool = True) -> list[Block]:
@@ -44,6 +48,7 @@ def splits(table: Table, seconds: bool) -> list[Block]:
     arrows = {1: "↑", -1: "↓"}
     header = ["Method", *(f"{column.title} {arrows[column.better]}" for column in COLUMNS)]
     header.insert(2, "Attained")
+    header.insert(1, "Settings")
     header += ["n", "NFE", *(["s"] if seconds else [])]
     places = {column.key: ranks(table.frame, column.key, column.better) for column in COLUMNS}
     made = []
@@ -62,12 +67,13 @@ def splits(table: Table, seconds: bool) -> list[Block]:
                     Cell(text, None if UNDEFINED in (low, high) else (low, high), int(places[column.key][index]))
                 )
             row.insert(2, Cell(number(line["clip_sim_attained"], 2)))
+            row.insert(1, Cell(line["settings"]))
             row += [Cell(f"{line['n_scored']}/{line['n_expected']}"), Cell(number(line["nfe"], 0))]
             rows.append(row + ([Cell(number(line["seconds"], 2))] if seconds else []))
         if split in table.floors:
-            floor = [Cell(FLOOR_LABEL), Cell(number(table.floors[split], 2)), Cell(number(0.0, 2))]
+            floor = [Cell(FLOOR_LABEL), Cell(""), Cell(number(table.floors[split], 2)), Cell(number(0.0, 2))]
             rows.append(floor + [Cell("")] * (len(header) - len(floor)))
-        made.append(Block(f"{str(split).capitalize()} boxes", header, rows))
+        made.append(Block(f"{str(split).capitalize()} boxes", header, rows, lead=2))
     return made
 
 
@@ -85,7 +91,7 @@ def references(table: Table) -> list[Block]:
     keys = [key for key, *_ in (*SET_COLUMNS, *video_columns)]
     places = {key: ranks(table.frame, key, -1, ("reference", "encoder")) for key in keys}
     encoders = list(dict.fromkeys(table.frame["encoder"]))
-    header = ["Method", *(f"{title} {encoder} ↓" for encoder in encoders for _, title, *_ in SET_COLUMNS)]
+    header = ["Method", "Settings", *(f"{title} {encoder} ↓" for encoder in encoders for _, title, *_ in SET_COLUMNS)]
     header += [*(f"{title} ↓" for _, title, *_ in video_columns), "videos"]
     made = []
     for reference, here in table.frame.groupby("reference", sort=False):
@@ -93,12 +99,12 @@ def references(table: Table) -> list[Block]:
         # The methods stand in one order under every encoder; their labels need not differ in print.
         for lines in zip(*(here[here["encoder"] == encoder].iterrows() for encoder in encoders), strict=True):
             index, last = lines[-1]
-            row = [Cell(last["label"])]
+            row = [Cell(last["label"]), Cell(last["settings"])]
             for place, line in lines:
                 row += [_set_cell(line, *column, int(places[column[0]][place])) for column in SET_COLUMNS]
             row += [_set_cell(last, *column, int(places[column[0]][index])) for column in video_columns]
             rows.append([*row, Cell(f"{last['n_videos']}/{last['n_expected']}")])
-        made.append(Block(f"Against {reference}", header, rows))
+        made.append(Block(f"Against {reference}", header, rows, lead=2))
     return made
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from ivgbench.errors import UserError
 from ivgbench.metrics import stats
 from ivgbench.metrics.clip_sim import attained
-from ivgbench.report import paper
+from ivgbench.report import paper, settings_notes
 from ivgbench.report.clips import load, scored
 from ivgbench.report.together import join, runs_of
 
@@ -88,13 +88,12 @@ def table(
             their rows, if they can be compared (see `together`).
         allow_partial: compute from what is there when clips are missing or failed.
     Returns:
-        Table 1: one row per split and method, the reference row last in its split. `split`, `method`, `label`; per
-        metric `clip_sim` (100 x cosine), `coverage`, `miou`, `miou_all`, `ap50` (percent), `centroid_distance` (frame
-        diagonals): the estimate, `_low` and `_high` (95 % bootstrap over cases, seeds averaged within a case) and `_n`
-        (cases it stands on); `covered_clips`; `clip_sim_squash`, `clip_sim_shuffled` and `clip_sim_attained`; `nfe`,
+        Table 1: one row per split and method, the reference row last in its split. `split`, `method`, `label`,
+        `settings`; per metric `clip_sim` (100 x cosine), `coverage`, `miou`, `miou_all`, `ap50` (percent),
+        `centroid_distance` (frame diagonals): the estimate, `_low` and `_high` (95 % bootstrap over cases, seeds averaged
+        within a case) and `_n` (cases it stands on); `covered_clips`; `clip_sim_squash`, `clip_sim_shuffled` and `clip_sim_attained`; `nfe`,
         `backward`, `seconds` per clip; `captions_cut`: clips with a prompt that CLIP reads the beginning of only;
-        `n_scored` and `n_expected` clips; `paper_clip_sim`, `paper_coverage` and
-        `paper_miou`.
+        `n_scored` and `n_expected` clips; `paper_clip_sim`, `paper_coverage` and `paper_miou`.
     Raises:
         UserError: an unknown table or run, a partial run without allow_partial, or runs that cannot be compared.
     """
@@ -121,10 +120,10 @@ def build(
     if entries.empty:
         raise UserError(f"run {name!r} has no jobs; run it again with at least one method")
     clips, partial = scored(name, entries, rows, NEEDED, allow_partial)
-    lines = []
+    lines, told = [], settings_notes.by_label(manifest["jobs"])
     for split in ordered(entries["split"], _SPLITS):
         here, expected = clips[clips["split"] == split], entries[entries["split"] == split]
-        lines += _split_lines(split, here, expected)
+        lines += _split_lines(split, here, expected, told)
     frame = pd.DataFrame(lines)
     title = f"Table 1. Conditional evaluation{', pocket lab' if is_pocket(manifest) else ''}"
     return Table(number, title, name, frame, _floors(clips), _notes(manifest, clips), partial)
@@ -141,7 +140,9 @@ def ordered(values: Sequence[str], first: Sequence[str]) -> list[str]:
     return [one for one in first if one in found] + [one for one in found if one not in first]
 
 
-def _split_lines(split: str, clips: pd.DataFrame, expected: pd.DataFrame) -> list[dict[str, Any]]:
+def _split_lines(
+    split: str, clips: pd.DataFrame, expected: pd.DataFrame, told: Mapping[str, tuple[str, str]]
+) -> list[dict[str, Any]]:
     """The rows of one split: methods in the paper's order, then any others, then the reference."""
     order = expected.drop_duplicates("label").set_index("label")["method"]
     methods = ordered(order, [*paper.LABELS])
@@ -156,6 +157,7 @@ def _split_lines(split: str, clips: pd.DataFrame, expected: pd.DataFrame) -> lis
                     "split": split,
                     "method": method,
                     "label": print_label(method, label),
+                    "settings": told[label][0],
                     **_measures(mine),
                     "n_scored": len(mine),
                     "n_expected": int((expected["label"] == label).sum()),
@@ -241,6 +243,7 @@ def _notes(manifest: Mapping[str, Any], clips: pd.DataFrame) -> tuple[str, ...]:
         f"{pocket}Models: {'; '.join(models)}. Suites: {', '.join(ordered(clips['suite'], []))}. "
         f"Seeds: {', '.join(str(seed) for seed in seeds)}.",
         *origins(several),
+        *settings_notes.lines(manifest["jobs"]),
         f"Ranges: 95 % percentile bootstrap over cases, {stats.RESAMPLES} resamples, seeds averaged within a case. "
         "Best and second best method of a split are marked; the reference is not ranked.",
         "CoV: clips with the subject detected in more than half of the frames. mIoU: volume IoU over covered clips "

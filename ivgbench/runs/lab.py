@@ -281,6 +281,4 @@ def _settings(job: Job) -> dict[str, Any]:
 
 def ground_truth_job(lab: Any, case: Case, seed: int) -> Job:
     """The reference row's job of a case. It depends on no sampling setting, so it is shared by all runs."""
-    return Job(
-        case, GROUND_TRUTH, {}, {}, 1, "pocket-world", lab.world_version(), None, 0, 0.0, None, seed, "uint8"
-    )
+    return Job(case, GROUND_TRUTH, {}, {}, 1, "pocket-world", lab.world_version(), None, 0, 0.0, None, seed, "uint8")

@@ -6,6 +6,8 @@ clip is stored as well, and a run over the same jobs does not make it again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,7 +73,7 @@ class Activations(NamedTuple):
     variance: row -> [cases, tensors, steps], of the `TENSORS`; layer: the transformer's name; frozen_steps: how many
     steps the masks are on; cases: (split, suite, case, seed) of each; quantiles: [cases, 2, 3, levels] of Mask
     Normalization's row: the `OUTPUTS` of the `LAYERS` at `LEVELS`, at the last step with masks; NaN for a layer that is
-    not normalised.
+    not normalised; settings: row -> what it was set to, as `settings_text` calls it.
     """
 
     variance: dict[str, np.ndarray]
@@ -79,6 +81,7 @@ class Activations(NamedTuple):
     quantiles: np.ndarray
     frozen_steps: int
     cases: tuple[tuple[str, str, str, int], ...]
+    settings: Mapping[str, str] = MappingProxyType({})
 
     def relative(self, row: str) -> np.ndarray:
         """A row's variance in units of the baseline's on the same case, tensor and step, [cases, tensors, steps]."""
@@ -130,4 +133,5 @@ def read(entries: list[Entry], store: Store, block: int | None = None) -> Activa
     quantiles = np.stack([found[NORMALISED][key]["quantiles"] for key in keys])
     frozen = next(entry.job.options["frozen_steps"] for entry in entries if entry.label == NORMALISED)
     layer = str(found[BASELINE][keys[0]]["layer"])
-    return Activations(variance, layer, quantiles, frozen, keys)
+    settings = {entry.label: entry.settings for entry in entries}
+    return Activations(variance, layer, quantiles, frozen, keys, settings)

@@ -73,8 +73,8 @@ def _check_sampling(where: str, one: MethodSpec | RunSpec) -> None:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """A run. None means the backbone's default (steps, guidance_scale, settings), all (cases), or as `runs.judging` says
-    (detector, clip, frame_encoders, video_encoder).
+    """A run. None means the backbone's default (steps, guidance_scale, settings), all (cases), or as `runs.judging`
+    says (detector, clip, frame_encoders, video_encoder).
 
     settings: a name that the methods have on the backbone, see `generator.settings`.
 

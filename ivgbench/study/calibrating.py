@@ -48,7 +48,8 @@ def _on_padding(entry: Entry, lab: Any, tokens: Tokens | None) -> Entry:
         return entry
     end = tokens(entry.case.prompt + entry.job.prompt_suffix) + 1
     options = {**entry.job.changed, "token_indices": tuple(range(end, end + TRAILING)), "trailing_length": 0}
-    return replace(entry, job=replace(entry.job, **lab.resolve(entry.job.method, options)._asdict()))
+    job = replace(entry.job, **lab.resolve(entry.job.method, options)._asdict())
+    return replace(entry, job=job, settings=f"{entry.settings}, token_indices by case")
 
 
 def run_of(asked: RunSpec, weights: str, cases: int | None) -> RunSpec:

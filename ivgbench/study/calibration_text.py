@@ -17,8 +17,10 @@ SHOWN = ("miou_all", "coverage", "clip_sim")
 def markdown(spec: FactsSpec, plan: Plan, made: Calibration, samples: Mapping[tuple[str, str], Sample]) -> str:
     """The whole file. samples: what `calibrate` judged the plan's run on."""
     where = made.environment
-    lines = [f"| {name(label)} | {split} | {' | '.join(f'{x:.1f}' for x in values)} |"
+    told = {entry.label: (entry.settings, entry.about) for entry in plan.entries}
+    lines = [f"| {name(label)} | {told[label][0]} | {split} | {' | '.join(f'{x:.1f}' for x in values)} |"
              for label, split, values in rows(plan, samples, SHOWN)]  # fmt: skip
+    about = [f"* {name(label)}: {settings}: {what}" for label, (settings, what) in told.items() if what]
     reasons = [f"* {one.number}, {one.id}: {one.why}" for one in spec.facts if one.why]
     parts = [
         "# Is the pocket lab a fair stand-in?",
@@ -28,7 +30,14 @@ def markdown(spec: FactsSpec, plan: Plan, made: Calibration, samples: Mapping[tu
         summary(made),
         table(made.findings),
         "## The rows behind it",
-        "\n".join(["| Row | Split | mIoU all % | CoV % | CLIP-SIM |", "| --- | --- | ---: | ---: | ---: |", *lines]),
+        "\n".join(
+            [
+                "| Row | Settings | Split | mIoU all % | CoV % | CLIP-SIM |",
+                "| --- | --- | --- | ---: | ---: | ---: |",
+                *lines,
+            ]
+        ),
+        *(["\n".join(about)] if about else []),
         "## Where the margins are from",
         "\n".join(reasons),
         "## How it was measured",
