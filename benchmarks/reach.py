@@ -10,6 +10,7 @@ verdict: a claim that no setting meets here is one that tuning does not save. Wr
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,7 @@ import pandas as pd
 from ivgbench.cli import in_one_line
 from ivgbench.errors import UserError
 from ivgbench.files import write_text
+from ivgbench.generator import settings
 from ivgbench.generator.methods.base import resolve
 from ivgbench.report import paper
 from ivgbench.report.claims import METRICS, Claim
@@ -49,7 +51,7 @@ def reach(frame: pd.DataFrame, claims: tuple[Claim, ...], rows: tuple[MethodSpec
     """One row per claim that the search can speak of: settings tried and meeting it, the best setting and its gap.
 
     Args:
-        frame: the search's table; rows: those of the claims' run.
+        frame: the search's table; rows: those of the claims' run, with all their options.
     """
     known = {one.label or one.method: tried(frame, one) for one in rows}
     lines = []
@@ -102,7 +104,12 @@ def main() -> None:
     if not (TABLES / "search.csv").is_file():
         raise UserError(f"{TABLES / 'search.csv'} is not there; run benchmarks/search.py first")
     asked = load_claims(CLAIMS)
-    found = reach(pd.read_csv(TABLES / "search.csv"), asked.claims, load_spec(asked.run).methods)
+    run = load_spec(asked.run)
+    rows = tuple(
+        replace(one, options=settings.of(run.backbone, one.method, run.settings_of(one)) | one.options)
+        for one in run.methods
+    )
+    found = reach(pd.read_csv(TABLES / "search.csv"), asked.claims, rows)
     write_text(TABLES / "reach.csv", found.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
     write_text(TABLES / "reach.md", markdown(found))
     print(markdown(found))

@@ -8,13 +8,17 @@ draws from its own space. A method that adds one thing to another (`BUILT_ON`) t
 searches its own alone, so that the rows of a table differ by what they are named for. Chosen is the highest mIoU (all
 clips, both splits) among settings whose CLIP-SIM is not more than `CLIP_LOSS` below the unguided model's: control that
 costs the picture is none. The reporting suites are never looked at. Writes results/tables/search.csv and .md, and
-results/figures/search.png and .svg.
+results/figures/search.png and .svg,
+and puts the chosen settings into ivgbench/generator/settings.toml as the pocket's `tuned`, which clips, runs and specs
+take from there. A rehearsal (other --trials or --cases) leaves that file alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +28,11 @@ import pandas as pd
 from ivgbench.cli import in_one_line
 from ivgbench.errors import UserError
 from ivgbench.files import canonical_json, write_text
+from ivgbench.generator import settings as named_settings
 from ivgbench.generator.methods.base import Method, resolve
 from ivgbench.generator.methods.intrinsic import MaskNormTID
 from ivgbench.generator.methods.mask_norm import MaskNorm
+from ivgbench.generator.methods.peekaboo import Masking
 from ivgbench.report import paper
 from ivgbench.report.figures import save
 from ivgbench.runs import runner
@@ -38,6 +44,8 @@ from ivgbench.runs.store import Store
 
 SUITES = ("pocket-tuning-static", "pocket-tuning-dynamic")
 TRIALS, CASES, SEED = 12, 8, 0
+#: The line of settings.toml below which the search writes.
+MARK = "# ---- The pocket lab's, written by benchmarks/search.py: the next search replaces all that stands below."
 #: Points of CLIP-SIM (100 x cosine) that control may cost.
 CLIP_LOSS = 2.0
 MASKS: dict[str, list[Any]] = {"frozen_steps": [2, 3, 4, 6, 8, 10, 12], "scope": ["official", "paper"]}
@@ -113,7 +121,8 @@ def spec(trials: int, cases: int, found: dict[str, dict[str, Any]]) -> RunSpec:
             methods += [MethodSpec(method, one, f"{method} #{k}") for k, one in enumerate(tried)]
     # A rehearsal has its own name, or it would take the place of the search's manifest.
     name = "search" if (trials, cases) == (TRIALS, CASES) else f"search-{trials}x{cases}"
-    return RunSpec(name, tuple(methods), suites=SUITES, cases=cases)
+    # A search starts from the methods' own defaults, and not from what the last one found.
+    return RunSpec(name, tuple(methods), suites=SUITES, cases=cases, settings=named_settings.DEFAULTS)
 
 
 def search(trials: int, cases: int, measure: Callable[[RunSpec], pd.DataFrame]) -> pd.DataFrame:
@@ -188,6 +197,36 @@ def markdown(frame: pd.DataFrame) -> str:
     return "\n\n".join(lines) + "\n"
 
 
+def tuned(frame: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
+    """Method -> name -> options of the chosen settings. A method of which no setting was chosen has none.
+
+    `tuned-mask-norm`, of Peekaboo: the masks of Mask Norm's chosen settings, so that Mask Norm can be told from its
+    masks.
+    """
+    found = {
+        method: {named_settings.TUNED: json.loads(options)}
+        for method, options in frame[frame["chosen"]].set_index("method")["options"].items()
+        if method in SPACES
+    }
+    normalised = resolve("mask-norm", found.get("mask-norm", {}).get(named_settings.TUNED))
+    masks = {one.name: getattr(normalised, one.name) for one in fields(Masking)}
+    masks = {name: value for name, value in masks.items() if value is not None}
+    return {**found, "peekaboo": {**found.get("peekaboo", {}), "tuned-mask-norm": masks}}
+
+
+def put(text: str, found: dict[str, dict[str, dict[str, Any]]]) -> str:
+    """The text of settings.toml with these as the pocket's, which is all that stands below the `MARK`."""
+    head, mark, _ = text.partition(MARK)
+    if not mark:
+        raise UserError(f"{named_settings.FILE}: it has no line {MARK!r} below which the search's settings stand")
+    tables = []
+    for method, names in found.items():
+        for name, options in names.items():
+            lines = [f"{key} = {json.dumps(value)}" for key, value in options.items() if value is not None]
+            tables.append("\n".join([f"[pocket.{method}.{name}]", *lines]))
+    return head + mark + "\n\n" + "\n\n".join(tables) + "\n"
+
+
 def draw(frame: pd.DataFrame, stem: Path) -> list[Path]:
     """Every setting by its control and its text agreement; rings: defaults, stars: chosen."""
     from matplotlib.figure import Figure
@@ -229,6 +268,9 @@ def main() -> None:
     write_text(said.out / "tables" / "search.csv", frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
     write_text(said.out / "tables" / "search.md", markdown(frame))
     draw(frame, said.out / "figures" / "search")
+    if (said.trials, said.cases) == (TRIALS, CASES):
+        text = named_settings.FILE.read_text(encoding="utf-8")
+        write_text(named_settings.FILE, put(text, tuned(frame)))
     print(markdown(frame))
 
 

@@ -23,10 +23,9 @@ def by_label(jobs: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, str]]:
     """Label -> (settings, what they are in one line), of the entries of a manifest."""
     found: dict[str, tuple[str, str]] = {}
     for job in jobs:
-        if job["label"] not in found:
-            of_none = job["method"] in (paper.GROUND_TRUTH, EXTERNAL)
-            name = job.get("settings", NOTHING if of_none else UNKNOWN) or NOTHING
-            found[job["label"]] = (name, job.get("about", ""))
+        nobodys = job.get("method") in (paper.GROUND_TRUTH, EXTERNAL)
+        name = job.get("settings", NOTHING if nobodys else UNKNOWN) or NOTHING
+        found.setdefault(job.get("label", ""), (name, job.get("about", "")))
     return found
 
 

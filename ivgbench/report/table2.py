@@ -38,10 +38,10 @@ def build(runs: str | Path, run: str | Sequence[str] | None, allow_partial: bool
 
     Its columns: `reference`, `encoder`, `method`, `label`, `settings`; `fid` with `_low` and `_high` (95 %, over
     videos); `kid` and `kid_std` (over random subsets of `kid_subset_size` frames), `kid_xvideo` (without pairs of
-    frames of one video) with `_low` and `_high`, all in percent; `dimension` of the frame features; `jedi` (released definition) and
-    `jedi_unbiased` with `_low` and `_high`, the same for every encoder, and no such columns in a run without an encoder
-    of videos; `n_videos`, `n_frames`, `n_expected`, `reference_videos`, `reference_frames`; `paper_fid`, `paper_kid`,
-    `paper_kid_std`, `paper_jedi`. What is undefined is NaN.
+    frames of one video) with `_low` and `_high`, all in percent; `dimension` of the frame features; `jedi` (released
+    definition) and `jedi_unbiased` with `_low` and `_high`, the same for every encoder, and no such columns in a run
+    without an encoder of videos; `n_videos`, `n_frames`, `n_expected`, `reference_videos`, `reference_frames`;
+    `paper_fid`, `paper_kid`, `paper_kid_std`, `paper_jedi`. What is undefined is NaN.
 
     Raises:
         UserError: no such metrics, a partial run without allow_partial, or runs that cannot be compared.

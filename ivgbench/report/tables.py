@@ -90,10 +90,11 @@ def table(
     Returns:
         Table 1: one row per split and method, the reference row last in its split. `split`, `method`, `label`,
         `settings`; per metric `clip_sim` (100 x cosine), `coverage`, `miou`, `miou_all`, `ap50` (percent),
-        `centroid_distance` (frame diagonals): the estimate, `_low` and `_high` (95 % bootstrap over cases, seeds averaged
-        within a case) and `_n` (cases it stands on); `covered_clips`; `clip_sim_squash`, `clip_sim_shuffled` and `clip_sim_attained`; `nfe`,
-        `backward`, `seconds` per clip; `captions_cut`: clips with a prompt that CLIP reads the beginning of only;
-        `n_scored` and `n_expected` clips; `paper_clip_sim`, `paper_coverage` and `paper_miou`.
+        `centroid_distance` (frame diagonals): the estimate, `_low` and `_high` (95 % bootstrap over cases, seeds
+        averaged within a case) and `_n` (cases it stands on); `covered_clips`; `clip_sim_squash`, `clip_sim_shuffled`
+        and `clip_sim_attained`; `nfe`, `backward`, `seconds` per clip; `captions_cut`: clips with a prompt that CLIP
+        reads the beginning of only; `n_scored` and `n_expected` clips; `paper_clip_sim`, `paper_coverage` and
+        `paper_miou`.
     Raises:
         UserError: an unknown table or run, a partial run without allow_partial, or runs that cannot be compared.
     """

@@ -67,8 +67,7 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
         references.check(spec.references)
     methods = []
     for one in spec.methods:
-        name = spec.settings if one.settings is None else one.settings
-        resolved = settings.resolve(backbone, one.method, name, one.options, lab.resolve)
+        resolved = settings.resolve(backbone, one.method, spec.settings_of(one), one.options, lab.resolve)
         methods.append((one, resolved, describe(backbone, resolved, lab.resolve)))
     facts = lab.facts(spec, needed=not dry)
     if not facts.weights:

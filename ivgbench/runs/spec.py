@@ -139,6 +139,10 @@ class RunSpec:
         if twice := sorted({label for label in labels if labels.count(label) > 1}):
             raise UserError(f"{where}: two methods are labelled {twice[0]!r}; give one of them a label of its own")
 
+    def settings_of(self, one: MethodSpec) -> str | None:
+        """The name of one of the methods' settings: its own, else the run's; None: the backbone's default."""
+        return self.settings if one.settings is None else one.settings
+
     def named_by_content(self, prefix: str) -> RunSpec:
         """The same run, called PREFIX-<hash of what it asks>: equal requests share a name, others never do."""
         content = {name: value for name, value in asdict(self).items() if name != "name"}

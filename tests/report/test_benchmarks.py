@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ivgbench.generator import settings
 from ivgbench.generator.methods.base import resolve
 from ivgbench.report.claims import Claim
 from ivgbench.runs.recording import MASKED, MASKS, NORMALISED
@@ -23,6 +24,11 @@ def script(name):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def config_of(spec, one):
+    """What a row of a spec runs with."""
+    return settings.resolve(spec.backbone, one.method, spec.settings_of(one), one.options)
 
 
 def test_the_ablation_table(stored):
@@ -40,7 +46,7 @@ def test_the_ablation_table(stored):
 
 def test_every_setting_of_the_ablation_is_another():
     spec = load_spec(BENCHMARKS / "ablations.toml")
-    configs = [resolve(one.method, one.options) for one in spec.methods]
+    configs = [config_of(spec, one) for one in spec.methods]
     assert len(set(configs)) == len(configs)
     assert script("ablations").BASE in {one.label for one in spec.methods}
 
@@ -124,12 +130,13 @@ def test_the_pockets_specs_take_what_the_search_chose(name):
     spec = load_spec(BENCHMARKS / f"{name}.toml")
     for one in spec.methods:
         if not one.label:
-            assert resolve(one.method, one.options) == resolve(one.method, chosen.get(one.method, {})), one.method
+            assert config_of(spec, one) == resolve(one.method, chosen.get(one.method, {})), one.method
 
 
 def test_mask_norm_is_the_only_difference_to_its_masks():
-    rows = {one.label or one.method: one for one in load_spec(BENCHMARKS / "claims-run.toml").methods}
-    alone, normalised = (resolve(rows[name].method, rows[name].options) for name in (MASKED, NORMALISED))
+    spec = load_spec(BENCHMARKS / "claims-run.toml")
+    rows = {one.label or one.method: one for one in spec.methods}
+    alone, normalised = (config_of(spec, rows[name]) for name in (MASKED, NORMALISED))
     assert all(getattr(alone, name) == getattr(normalised, name) for name in MASKS)
 
 

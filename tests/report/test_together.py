@@ -182,7 +182,7 @@ def test_table_2_of_two_runs(tmp_path, stored):
     built = tables.build(2, store.root, ["mask-norm", "plain"])
     assert built.frame["label"].tolist() == ["Plain", "Mask Norm"] and built.run == "mask-norm + plain"
     np.testing.assert_array_equal(built.frame["fid"], [5, 9])
-    assert [row[1].rank for row in layout.references(built)[0].rows] == [1, 2]
+    assert [row[2].rank for row in layout.references(built)[0].rows] == [1, 2]
     assert "Runs: mask-norm" in render.markdown(built)
     store.save_set_rows("plain", [{**alone["plain"], "against": "other videos"}])
     with pytest.raises(UserError, match="their references differ"):
