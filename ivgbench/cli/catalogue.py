@@ -16,6 +16,9 @@ from ivgbench.extras import missing
 from ivgbench.plugins import PluginFault
 from ivgbench.registry import DETECTORS, METHODS
 
+#: Any backbone that has no settings of its own.
+OTHERS = "other backbones"
+
 suites_app = typer.Typer(no_args_is_help=True, help="Suites: lists of prompts with boxes.")
 
 
@@ -143,15 +146,24 @@ def spell(suite: Suite) -> str:
 
 def list_command(
     what: Annotated[Literal["methods", "backbones", "metrics", "detectors"], typer.Argument()],
-    options: Annotated[bool, typer.Option("--options", help="With methods: their options and defaults.")] = False,
+    options: Annotated[
+        bool, typer.Option("--options", help="With methods: their options, with the values of all settings.")
+    ] = False,
 ) -> None:
     """The methods, backbones, metrics or detectors there are."""
     if what == "methods":
+        from ivgbench.generator import settings
+
         short = {name: alias for alias, name in METHODS.aliases().items()}
-        defaults = _method_options() if options else []
-        print_table(["method", "alias"], [[name, short.get(name, "")] for name in METHODS.names()])
-        if options:
-            print_table(["option", "default"], defaults)
+        table = _method_options() if options else None
+        places = [*settings.backbones(), OTHERS]
+        rows = []
+        for name in METHODS.names():
+            rows.append([name, short.get(name, ""), *(", ".join(settings.known(place, name)) for place in places)])
+        print_table(["method", "alias", *(f"settings: {place}" for place in places)], rows)
+        print("The first settings are what runs when nothing is said; others: --settings NAME, and --option on top.")
+        if table is not None:
+            print_table(*table)
     elif what == "detectors":
         print_table(["detector"], [[name] for name in DETECTORS.names()])
     elif what == "metrics":
@@ -168,18 +180,34 @@ def list_command(
         print_table(["backbone", "frames", "steps", "guidance", "here"], rows)
 
 
-def _method_options() -> list[list[str]]:
+def _method_options() -> tuple[list[str], list[list[str]]]:
+    """Header, and a row per option: its default, and its value in each of the settings that the method has."""
     from dataclasses import asdict
 
+    from ivgbench.generator import settings
     from ivgbench.generator.methods.base import resolve
 
+    # What is the same on all backbones stands there once.
+    places = {name: OTHERS for method in METHODS.names() for name in settings.known(OTHERS, method)}
+    columns = [(OTHERS, name) for name in places]
+    for place in settings.backbones():
+        own = dict.fromkeys(name for method in METHODS.names() for name in settings.known(place, method))
+        columns += [(place, name) for name in own if name not in places]
     rows = []
-    for name in METHODS.names():
+    for method in METHODS.names():
         try:
-            rows += [[f"{name}.{key}", repr(value)] for key, value in asdict(resolve(name)).items()]
+            found = [
+                asdict(resolve(method, settings.of(place, method, name)))
+                if name in settings.known(place, method)
+                else {}
+                for place, name in columns
+            ]
         except PluginFault as fault:  # one that is broken hides no other
-            rows.append([name, str(fault)])
-    return rows
+            rows.append([method, str(fault)])
+            continue
+        for option in found[0]:
+            rows.append([f"{method}.{option}", *(repr(one[option]) if one else "" for one in found)])
+    return ["option", *(name if place == OTHERS else f"{name} ({place})" for place, name in columns)], rows
 
 
 def _is_here(backbone: str) -> str:
