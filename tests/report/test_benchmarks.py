@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ivgbench.errors import UserError
 from ivgbench.generator import settings
 from ivgbench.generator.methods.base import resolve
 from ivgbench.report.claims import Claim
 from ivgbench.runs.recording import MASKED, MASKS, NORMALISED
 from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
+from ivgbench.texts import tomllib
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -121,6 +123,39 @@ def test_the_search_chooses_control_that_keeps_the_picture(stored, tmp_path):
     assert not search.results(store, asked)["chosen"].any()
     assert "no setting keeps CLIP-SIM" in search.markdown(search.results(store, asked))
     assert all(path.stat().st_size for path in search.draw(frame.reset_index(), tmp_path / "search"))
+
+
+def test_the_search_writes_what_it_chose_into_the_settings_and_nothing_else():
+    search = script("search")
+    options = ['{"frozen_steps":2}', '{"frozen_steps":6,"without":["bos"]}', "{}", '{"norm_cross":false,"frozen_steps":3}']
+    methods = ["peekaboo", "peekaboo", "trailblazer", "mask-norm"]
+    frame = pd.DataFrame({"method": methods, "options": options, "chosen": [False, True, True, True]})
+    frame.loc[len(frame)] = ["plain", "{}", True]
+    before = settings.FILE.read_text(encoding="utf-8")
+    after = search.put(before, search.tuned(frame))
+    old, new = map(tomllib.loads, (before, after))
+    assert new.pop("pocket") == {
+        "peekaboo": {
+            "tuned": {"frozen_steps": 6, "without": ["bos"]},
+            "tuned-mask-norm": {
+                "frozen_steps": 3, "scope": "paper", "bind": "all-words", "mask": "additive", "words": "official",
+            },
+        },
+        "trailblazer": {"tuned": {}},
+        "mask-norm": {"tuned": {"norm_cross": False, "frozen_steps": 3}},
+    }  # fmt: skip
+    assert old.pop("pocket") and old == new
+    assert search.put(after, search.tuned(frame)) == after and after.partition(search.MARK)[0] in before
+    # Of a method of which no setting was chosen there is none; Mask Norm's masks are then its defaults'.
+    none = tomllib.loads(search.put(before, search.tuned(frame.assign(chosen=False))))["pocket"]
+    assert set(none) == {"peekaboo"} and none["peekaboo"]["tuned-mask-norm"]["frozen_steps"] == 4
+    with pytest.raises(UserError, match="it has no line '# ----"):
+        search.put("[any]", {})
+
+
+def test_the_search_starts_from_the_methods_own_defaults():
+    asked = script("search").spec(2, 1, {})
+    assert all(asked.settings_of(one) == settings.DEFAULTS for one in asked.methods)
 
 
 @pytest.mark.parametrize("name", ["pocket", "pocket-table2", "control", "claims-run"])
