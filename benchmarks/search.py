@@ -218,7 +218,7 @@ def put(text: str, found: dict[str, dict[str, dict[str, Any]]]) -> str:
     """The text of settings.toml with these as the pocket's, which is all that stands below the `MARK`."""
     head, mark, _ = text.partition(MARK)
     if not mark:
-        raise UserError(f"{named_settings.FILE}: it has no line {MARK!r} below which the search's settings stand")
+        raise UserError(f"{named_settings.FILE}: it has no line below which the search's settings stand: {MARK}")
     tables = []
     for method, names in found.items():
         for name, options in names.items():

@@ -79,11 +79,11 @@ def plan_command(
     done = {job.id for job in plan.jobs if store.intact(job.id)}
     rows = estimates.rows(plan, done, lab.costs(spec), device)
     told = {entry.label: (entry.settings, entry.about) for entry in plan.entries}
-    header, lines = ["method", "settings", "jobs", "done", "evaluations", "backward"], []
+    header, lines = ["method", "jobs", "done", "evaluations", "backward"], []
     for row in [*rows, estimates.total(rows)]:
         name = told[row.label][0] if row.label in told else ""
-        lines.append([row.label, name, *estimates.counts(row), *(estimates.spelled(row, device) if device else [])])
-    print_table([*header, *(["hours", "GB", "GB with --offload"] if device else [])], lines)
+        lines.append([row.label, *estimates.counts(row), *(estimates.spelled(row, device) if device else []), name])
+    print_table([*header, *(["hours", "GB", "GB with --offload"] if device else []), "settings"], lines)
     print(f"run {spec.name}: {spec.backbone}, suites {', '.join(spec.suites)}")
     for label, (name, about) in told.items():
         if about:
@@ -270,11 +270,10 @@ def _summary(plan: Plan, runs: Path, outcome: Outcome) -> None:
     else:
         for _, line in built.frame.iterrows():
             numbers = [number(line[key], digits) for key, digits in (("clip_sim", 2), ("coverage", 0), ("miou", 1))]
-            rows.append(
-                [line["split"], line["label"], line["settings"], *numbers, f"{line['n_scored']}/{line['n_expected']}"]
-            )
+            counted = f"{line['n_scored']}/{line['n_expected']}"
+            rows.append([line["split"], line["label"], *numbers, counted, line["settings"]])
     if rows:
-        print_table(["split", "method", "settings", "CLIP-SIM", "CoV %", "mIoU %", "scored"], rows)
+        print_table(["split", "method", "CLIP-SIM", "CoV %", "mIoU %", "scored", "settings"], rows)
     failed = f", {outcome.failed} failed" if outcome.failed else ""
     missing = f", {outcome.missing} missing" if outcome.missing else ""
     print(f"run {outcome.run}: {outcome.total} jobs, {outcome.made} clips made now{failed}{missing}")

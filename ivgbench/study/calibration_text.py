@@ -18,7 +18,7 @@ def markdown(spec: FactsSpec, plan: Plan, made: Calibration, samples: Mapping[tu
     """The whole file. samples: what `calibrate` judged the plan's run on."""
     where = made.environment
     told = {entry.label: (entry.settings, entry.about) for entry in plan.entries}
-    lines = [f"| {name(label)} | {told[label][0]} | {split} | {' | '.join(f'{x:.1f}' for x in values)} |"
+    lines = [f"| {name(label)} | {split} | {' | '.join(f'{x:.1f}' for x in values)} | {told[label][0]} |"
              for label, split, values in rows(plan, samples, SHOWN)]  # fmt: skip
     about = [f"* {name(label)}: {settings}: {what}" for label, (settings, what) in told.items() if what]
     reasons = [f"* {one.number}, {one.id}: {one.why}" for one in spec.facts if one.why]
@@ -32,8 +32,8 @@ def markdown(spec: FactsSpec, plan: Plan, made: Calibration, samples: Mapping[tu
         "## The rows behind it",
         "\n".join(
             [
-                "| Row | Settings | Split | mIoU all % | CoV % | CLIP-SIM |",
-                "| --- | --- | --- | ---: | ---: | ---: |",
+                "| Row | Split | mIoU all % | CoV % | CLIP-SIM | Settings |",
+                "| --- | --- | ---: | ---: | ---: | --- |",
                 *lines,
             ]
         ),

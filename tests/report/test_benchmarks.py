@@ -127,10 +127,14 @@ def test_the_search_chooses_control_that_keeps_the_picture(stored, tmp_path):
 
 def test_the_search_writes_what_it_chose_into_the_settings_and_nothing_else():
     search = script("search")
-    options = ['{"frozen_steps":2}', '{"frozen_steps":6,"without":["bos"]}', "{}", '{"norm_cross":false,"frozen_steps":3}']
-    methods = ["peekaboo", "peekaboo", "trailblazer", "mask-norm"]
-    frame = pd.DataFrame({"method": methods, "options": options, "chosen": [False, True, True, True]})
-    frame.loc[len(frame)] = ["plain", "{}", True]
+    lines = [
+        ("plain", "{}", True),
+        ("peekaboo", '{"frozen_steps":2}', False),
+        ("peekaboo", '{"frozen_steps":6,"without":["bos"]}', True),
+        ("trailblazer", "{}", True),
+        ("mask-norm", '{"norm_cross":false,"frozen_steps":3}', True),
+    ]
+    frame = pd.DataFrame(lines, columns=["method", "options", "chosen"])
     before = settings.FILE.read_text(encoding="utf-8")
     after = search.put(before, search.tuned(frame))
     old, new = map(tomllib.loads, (before, after))
@@ -149,7 +153,7 @@ def test_the_search_writes_what_it_chose_into_the_settings_and_nothing_else():
     # Of a method of which no setting was chosen there is none; Mask Norm's masks are then its defaults'.
     none = tomllib.loads(search.put(before, search.tuned(frame.assign(chosen=False))))["pocket"]
     assert set(none) == {"peekaboo"} and none["peekaboo"]["tuned-mask-norm"]["frozen_steps"] == 4
-    with pytest.raises(UserError, match="it has no line '# ----"):
+    with pytest.raises(UserError, match="it has no line below which"):
         search.put("[any]", {})
 
 

@@ -64,7 +64,7 @@ def test_a_missing_recording_is_named(recorded, tmp_path):
 
 
 def test_a_layer_that_is_not_normalised_has_no_quantiles(tmp_path):
-    half = MethodSpec("mask-norm", {"norm_self": False})
+    half = MethodSpec("mask-norm", {"norm_self": False}, settings="paper")
     plan = make_plan(replace(SPEC, methods=(*recording.ROWS[:2], half)), Lab("cpu"))
     quantiles = recording.record(plan, Store(tmp_path), InlineEngine(), "cpu").quantiles
     assert np.isnan(quantiles[:, 0]).all() and np.isfinite(quantiles[:, 1]).all()
