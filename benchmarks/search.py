@@ -210,7 +210,6 @@ def tuned(frame: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
     }
     normalised = resolve("mask-norm", found.get("mask-norm", {}).get(named_settings.TUNED))
     masks = {one.name: getattr(normalised, one.name) for one in fields(Masking)}
-    masks = {name: value for name, value in masks.items() if value is not None}
     return {**found, "peekaboo": {**found.get("peekaboo", {}), "tuned-mask-norm": masks}}
 
 

@@ -167,7 +167,7 @@ def test_a_plan_estimates_for_a_named_gpu(shell):
     _, out, _ = shell("plan", "--method", "plain", "--suite", "static", "--cases", 3, "--gpu", "v100")
     row = next(line for line in out.splitlines() if " plain " in line).split()
     # 3 clips of 1e12 operations in float32, at 35 % of 15.7 TFLOP/s; 3 GiB of weights and 2 at work.
-    assert row[1:] == ["3", "0", "9", "3", f"{3 / (0.35 * 15.7) / 3600:.2f}", "5.4", "3.2"]
+    assert row[1:] == ["3", "0", "9", "3", f"{3 / (0.35 * 15.7) / 3600:.2f}", "5.4", "3.2", "defaults"]
     assert "An estimate for one NVIDIA V100" in out and "Assumed" in out
     assert "unknown GPU 'v10'; known: t4, v100" in refused(shell("plan", "--method", "plain", "--gpu", "v10"))
 
