@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPEC ?= benchmarks/pocket.toml
 
-.PHONY: help env table1 table2 figures report calibrate claims claims-paper claims-quick test test-slow soak snapshot lint clean
+.PHONY: help env table1 table2 figures report calibrate claims claims-quick test test-slow soak snapshot lint clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 18
@@ -43,27 +43,18 @@ claims: env ## the search, the paper's claims put to the test, the ablations (ho
 	$(BIN)/ivgbench claims
 	$(BIN)/ivgbench table 1 --run claims --out results/tables/claims
 	$(BIN)/ivgbench table 2 --run claims --out results/tables/claims
-	$(BIN)/ivgbench figure 1 --run claims --out results/figures/claims
 	$(BIN)/ivgbench figure 2 --spec benchmarks/claims-run.toml --out results/figures/claims
 	$(BIN)/ivgbench figure 3 --spec benchmarks/claims-run.toml --out results/figures/claims
-	$(BIN)/ivgbench figure 4 --run claims --out results/figures/claims
 	$(BIN)/ivgbench run --spec benchmarks/ablations.toml
 	$(BIN)/python benchmarks/ablations.py
 
 calibrate: env ## facts known of real models, measured on the pocket lab (hours; goes on where it was stopped)
 	$(BIN)/ivgbench study calibrate
 
-claims-paper: env ## the claims about Mask Norm at the paper's settings, on the same cases (half an hour)
-	$(BIN)/ivgbench claims --on benchmarks/paper-settings.toml
-	$(BIN)/ivgbench figure 2 --spec benchmarks/paper-settings.toml --out results/figures/paper-settings
-	$(BIN)/ivgbench figure 3 --spec benchmarks/paper-settings.toml --out results/figures/paper-settings
-
 claims-quick: env ## a rehearsal of the same into results/quick (minutes; every claim stays open)
 	$(BIN)/ivgbench claims --quick
-	$(BIN)/ivgbench figure 1 --run claims-quick --out results/quick
-	$(BIN)/ivgbench figure 2 --spec benchmarks/claims-run.toml --cases 4 --out results/quick
-	$(BIN)/ivgbench figure 3 --spec benchmarks/claims-run.toml --cases 4 --out results/quick
-	$(BIN)/ivgbench figure 4 --run claims-quick --out results/quick
+	$(BIN)/ivgbench figure 2 --spec benchmarks/claims-run.toml --cases 2 --out results/quick
+	$(BIN)/ivgbench figure 3 --spec benchmarks/claims-run.toml --cases 2 --out results/quick
 	$(BIN)/python benchmarks/search.py --trials 2 --cases 1 --out results/quick
 
 test: env ## the tests (a few minutes)

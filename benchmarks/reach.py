@@ -3,13 +3,14 @@
     python benchmarks/search.py && python benchmarks/reach.py
 
 For every claim on mIoU or CLIP-SIM: how many of the settings that were tried for its method are beyond the margin, on
-all of its splits and against all rivals as the claims' run has them, on the tuning suites. These are few cases and no
-verdict: a claim that no setting meets here is one that tuning does not save. Writes results/tables/reach.csv and .md.
+all of its splits and against all rivals as the claims' run has them in the search's own variant, on the tuning suites.
+These are few cases and no verdict: a claim that no setting meets here is one that tuning does not save. Writes results/tables/reach.csv and .md.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -21,9 +22,13 @@ from ivgbench.generator.methods.base import resolve
 from ivgbench.report import paper
 from ivgbench.report.claims import METRICS, Claim
 from ivgbench.report.claims_file import load_claims
+from ivgbench.runs import variants
 from ivgbench.runs.spec import MethodSpec, load_spec
+from ivgbench.runs.variants import Variant
 
 CLAIMS, TABLES = Path("benchmarks/claims.toml"), Path("results/tables")
+#: Whose settings the search chose, and how it reads masks.
+SEARCHS_OWN = Variant("tuned", "additive")
 #: Claims' metrics that the search measures -> its columns.
 SEARCHED = {"miou_all": "miou", "clip_sim": "clip_sim"}
 
@@ -34,6 +39,12 @@ def tried(frame: pd.DataFrame, row: MethodSpec) -> pd.Series | None:
     asked = resolve(row.method, row.options)
     same = [resolve(row.method, json.loads(options)) == asked for options in mine["options"]]
     return next((line for _, line in mine[same].iterrows()), None)
+
+
+def as_searched(methods: tuple[MethodSpec, ...]) -> tuple[MethodSpec, ...]:
+    """The rows of a run that the search's variant has, called as claims call them."""
+    names = variants.rows((one.label or one.method for one in methods), SEARCHS_OWN)
+    return tuple(replace(one, label=names[label]) for one in methods if (label := one.label or one.method) in names)
 
 
 def gaps(frame: pd.DataFrame, claim: Claim, rivals: list[pd.Series]) -> pd.Series:
@@ -102,7 +113,7 @@ def main() -> None:
     if not (TABLES / "search.csv").is_file():
         raise UserError(f"{TABLES / 'search.csv'} is not there; run benchmarks/search.py first")
     asked = load_claims(CLAIMS)
-    found = reach(pd.read_csv(TABLES / "search.csv"), asked.claims, load_spec(asked.run).methods)
+    found = reach(pd.read_csv(TABLES / "search.csv"), asked.claims, as_searched(load_spec(asked.run).methods))
     write_text(TABLES / "reach.csv", found.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
     write_text(TABLES / "reach.md", markdown(found))
     print(markdown(found))

@@ -197,7 +197,11 @@ def figure(
     device: Device = "auto",
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
-    """Draw a figure of the paper: 1 and 4 from a run's clips; 2 and 3 record what is not recorded yet."""
+    """Draw a figure of the paper: 1 and 4 from a run's clips; 2 and 3 record what is not recorded yet.
+
+    Of a run with several settings and readings (rows called ROW@SETTINGS+READING) 2 and 3 are drawn for each, in a
+    folder of its own below --out.
+    """
     from ivgbench.report import activations, qualitative
 
     if number in (1, 4):
@@ -217,9 +221,11 @@ def figure(
         asked = RunSpec("activations", recording.ROWS, backbone, cases=8) if spec is None else load_spec(spec)
         sources.locate(asked.backbone)
         plan = make_plan(asked if cases is None else replace(asked, cases=cases), lab)
-        seen = recording.record(plan, Store(runs), engine, device, block)
-        title = f"{plan.facts.backbone}, mean of {len(seen.cases)} cases"
-        written = {2: activations.figure2, 3: activations.figure3}[number](seen, out, title)
+        draw, written = {2: activations.figure2, 3: activations.figure3}[number], []
+        for variant, mine in recording.by_variant(plan).items():
+            seen = recording.record(mine, Store(runs), engine, device, block)
+            of = f"{plan.facts.backbone}{f' ({variant})' if any(variant) else ''}"
+            written += draw(seen, out / variant.folder, f"{of}, mean of {len(seen.cases)} clips")
     else:
         raise UserError(f"there is no figure {number}; known: 1, 2, 3, 4")
     for path in written:
