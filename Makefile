@@ -53,8 +53,8 @@ calibrate: env ## facts known of real models, measured on the pocket lab (hours;
 
 claims-quick: env ## a rehearsal of the same into results/quick (minutes; every claim stays open)
 	$(BIN)/ivgbench claims --quick
-	$(BIN)/ivgbench figure 2 --spec benchmarks/claims-run.toml --cases 2 --out results/quick
-	$(BIN)/ivgbench figure 3 --spec benchmarks/claims-run.toml --cases 2 --out results/quick
+	$(BIN)/ivgbench figure 2 --spec benchmarks/claims-run.toml --cases 1 --out results/quick
+	$(BIN)/ivgbench figure 3 --spec benchmarks/claims-run.toml --cases 1 --out results/quick
 	$(BIN)/python benchmarks/search.py --trials 2 --cases 1 --out results/quick
 
 test: env ## the tests (a few minutes)

@@ -4,7 +4,8 @@
 
 For every claim on mIoU or CLIP-SIM: how many of the settings that were tried for its method are beyond the margin, on
 all of its splits and against all rivals as the claims' run has them in the search's own variant, on the tuning suites.
-These are few cases and no verdict: a claim that no setting meets here is one that tuning does not save. Writes results/tables/reach.csv and .md.
+These are few cases and no verdict: a claim that no setting meets here is one that tuning does not save. Writes
+results/tables/reach.csv and .md.
 """
 
 from __future__ import annotations

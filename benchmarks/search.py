@@ -43,7 +43,7 @@ TRIALS, CASES, SEED = 11, 6, 0
 MASKS: dict[str, list[Any]] = {"frozen_steps": [2, 3, 4, 6, 8, 10, 12], "scope": ["official", "paper"]}
 SPACES: dict[str, dict[str, list[Any]]] = {
     "peekaboo": {**MASKS, "without": [None, ("bos",), ("mid",), ("temporal",)]},
-    # Without temporal edits: the released gate never opens at the pocket's sizes, so any number of steps is the same as 0.
+    # Without temporal edits: the released gate never opens at the pocket's sizes, so any number of steps is as none.
     "trailblazer": {
         "spatial_steps": [5, 8],
         "spatial_strengthen": [0.1, 0.3, 0.5],
@@ -167,8 +167,8 @@ def markdown(frame: pd.DataFrame) -> str:
     lines = [
         "# Settings found on the tuning suites, pocket lab",
         f"{frame['method'].value_counts().max()} settings a method at most, the same cases and noise for all. Chosen: "
-        "highest mIoU, of every method alike. Cost: points of CLIP-SIM below the unguided model's; it rules nothing out. "
-        "All settings: search.csv.",
+        "highest mIoU, of every method alike. Cost: points of CLIP-SIM below the unguided model's; it rules nothing "
+        "out. All settings: search.csv.",
         "| Method | Setting | mIoU all % | CLIP-SIM | Cost | NFE | Backward | s |\n"
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
@@ -189,7 +189,7 @@ def markdown(frame: pd.DataFrame) -> str:
 
 
 def draw(frame: pd.DataFrame, stem: Path) -> list[Path]:
-    """Every setting by its control and its text agreement; rings: defaults, stars: chosen, dots: the unguided model's."""
+    """Every setting by control and text agreement; rings: defaults, stars: chosen, dotted: the unguided model's."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(3.3, 3.0), layout="constrained")

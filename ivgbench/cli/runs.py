@@ -224,7 +224,7 @@ def figure(
         draw, written = {2: activations.figure2, 3: activations.figure3}[number], []
         for variant, mine in recording.by_variant(plan).items():
             seen = recording.record(mine, Store(runs), engine, device, block)
-            of = f"{plan.facts.backbone}{f' ({variant})' if any(variant) else ''}"
+            of = f"{plan.facts.backbone}{f' ({variant})' if variant else ''}"
             written += draw(seen, out / variant.folder, f"{of}, mean of {len(seen.cases)} clips")
     else:
         raise UserError(f"there is no figure {number}; known: 1, 2, 3, 4")

@@ -1,4 +1,4 @@
-"""Percentile bootstrap over cases. Seeded, vectorised, numpy only.
+"""Percentile bootstrap over cases, and tests of what differs between them. Seeded, vectorised, numpy only.
 
 The unit that is resampled is the case: clips of one case (several seeds) are averaged before they come here, because
 they are not independent. Values that do not exist are NaN; they are left out and counted, never silently.

@@ -79,19 +79,22 @@ def verdict(judged: Mapping[Variant, Sequence[Judged]], found: Mapping[Variant, 
     told = []
     for settings in dict.fromkeys(variant.settings for variant in judged):
         mine = [variant for variant in judged if variant.settings == settings]
-        if len(mine) > 1:
-            holds = {one.reading: sum(claim.verdict == "holds" for claim in judged[one]) for one in mine}
+        if len(mine) < 2:
+            continue
+        where = f"At the settings `{settings}`" if settings else "Here"
+        holds = {one.reading: sum(claim.verdict == "holds" for claim in judged[one]) for one in mine}
+        parts = [_more(holds, "claims", len(judged[mine[0]]))]
+        if pairs := len(found.get(mine[0], ())):
             agree = {one.reading: count(found[one], level).agree for one in mine}
-            of = (f"of {len(judged[mine[0]])} claims", f"of {len(found[mine[0]])} pairs")
-            where = f"At the settings `{settings}`" if settings else "Here"
-            told.append(f"{where} {_more(holds, 'claims', of[0])}, {_more(agree, 'ordered pairs', of[1])}.")
+            parts.append(_more(agree, "ordered pairs", pairs))
+        told.append(f"{where} {', '.join(parts)}.")
     return " ".join(told)
 
 
-def _more(counts: Mapping[str, int], what: str, of: str) -> str:
+def _more(counts: Mapping[str, int], what: str, of: int) -> str:
     """Who has more of something, and how much each has."""
     best = [name for name, value in counts.items() if value == max(counts.values())]
     numbers = " against ".join(str(value) for value in sorted(counts.values(), reverse=True))
     if len(best) > 1:
-        return f"the readings agree with equally many {what} ({numbers} {of})"
-    return f"the {best[0]} reading agrees with more {what} ({numbers} {of})"
+        return f"the readings agree with equally many {what} ({numbers} of {of})"
+    return f"the {best[0]} reading agrees with more {what} ({numbers} of {of})"

@@ -73,7 +73,7 @@ def markdown(study: Study) -> str:
 
 def quotation(study: Study) -> str:
     """The verdicts in ten lines at most, blank ones not counted: to be quoted as they are."""
-    several = [*map(str, study.judged)] != [""]
+    several = any(study.judged)
     lines = [
         f"{len(study.spec.claims)} claims {LAB}, {study.cases} cases a split, {study.seeds} seed"
         f"{'s' if study.seeds > 1 else ''} a case{', in each variant' if several else ''}; p corrected over all:",

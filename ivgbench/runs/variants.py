@@ -28,6 +28,9 @@ class Variant(NamedTuple):
     def __str__(self) -> str:
         return ", ".join(filter(None, self))
 
+    def __bool__(self) -> bool:
+        return any(self)
+
     @property
     def folder(self) -> str:
         """Where its figures go, below the run's."""
