@@ -383,7 +383,8 @@ bar = true
 
 
 def test_a_calibration_then_the_claims_that_rest_on_it(shell, tmp_path):
-    run = 'name = "calibration"\nsuites = ["static", "dynamic"]\ncases = 2\n[[methods]]\nmethod = "plain"\n'
+    # Two cases would be too few for a verdict, however far apart the rows are.
+    run = 'name = "calibration"\nsuites = ["static", "dynamic"]\ncases = 8\n[[methods]]\nmethod = "plain"\n'
     run += '[[methods]]\nmethod = "mask-norm"\noptions = { shift = SHIFT }\n'
     (tmp_path / "run.toml").write_text(run.replace("SHIFT", "0.2"))
     (tmp_path / "facts.toml").write_text(FACTS)
@@ -410,6 +411,34 @@ def test_a_calibration_then_the_claims_that_rest_on_it(shell, tmp_path):
     (tmp_path / "results/calibration.json").write_text(json.dumps(record))
     code, out, err = shell("claims", "--spec", "claims.toml", "--workers", 1)
     assert code == 0 and out.startswith("holds") and "is of other weights (w2, not w1): no claim rests on it" in err
+
+
+def test_claims_are_judged_in_every_variant_of_the_run(shell, tmp_path):
+    run = 'name = "claims"\nsuites = ["static", "dynamic"]\ncases = 2\nseeds = [0, 1]\n[[methods]]\nmethod = "plain"\n'
+    for shift, variant in enumerate(("tuned+additive", "tuned+multiplicative", "paper+additive")):
+        run += f'[[methods]]\nmethod = "mask-norm"\nlabel = "mask-norm@{variant}"\n'
+        run += f"options = {{ shift = {0.2 * (shift != 1)} }}\n"
+    (tmp_path / "run.toml").write_text(run)
+    claims = (
+        FACTS.replace("facts", "claims")
+        .replace("number = 4\n", "")
+        .replace("source", "paper")
+        .replace("bar = true", "")
+    )
+    (tmp_path / "claims.toml").write_text(claims)
+    code, out, err = shell("claims", "--spec", "claims.toml", "--workers", 1)
+    # 2 cases are too few for any verdict after the correction, and the last variant has no such row.
+    assert code == 0 and out == "open  | open  | open  | open   a shifted box is off  (no row 'mask-norm')\n"
+    page = (tmp_path / "results/CLAIMS.md").read_text()
+    assert "| Claim | tuned, additive | p | tuned, multiplicative | p | paper, additive | p | paper, mult" in page
+    assert "| static | Plain | mIoU -" in page and "corrected over all 4 verdicts" in page
+    assert "2 cases a split, 2 seeds a case, in each variant" in page
+    # The clips of equal rows are made once: plain, shifted and not.
+    assert "run claims: 24 clips in all" in err and Store("results/runs").runs() == ["claims"]
+    code, _, err = shell("claims", "--spec", "claims.toml", "--workers", 1, "--quick")
+    assert code == 0 and "run claims-quick: 12 clips in all" in err and (tmp_path / "results/quick/CLAIMS.md").is_file()
+    (tmp_path / "run.toml").write_text(run.replace("@paper+additive", "@paper+aditive"))
+    assert "did you mean 'additive'" in refused(shell("claims", "--spec", "claims.toml", "--workers", 1))
 
 
 def test_only_pocket_models_are_calibrated(shell, tmp_path):
