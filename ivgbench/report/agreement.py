@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -53,7 +53,7 @@ def orders(samples: Mapping[Variant, Mapping[tuple[str, str], Sample]]) -> dict[
     return {variant: [one._replace(p=float(next(corrected))) for one in mine] for variant, mine in found.items()}
 
 
-def _pairs(samples: Mapping[tuple[str, str], Sample]) -> Sequence[Order]:
+def _pairs(samples: Mapping[tuple[str, str], Sample]) -> Iterator[Order]:
     for column, metric in COLUMNS.items():
         for split in dict.fromkeys(split for split, _ in paper.TABLE1):
             sample = samples.get((metric, split))
@@ -87,7 +87,7 @@ def verdict(judged: Mapping[Variant, Sequence[Judged]], found: Mapping[Variant, 
         if pairs := len(found.get(mine[0], ())):
             agree = {one.reading: count(found[one], level).agree for one in mine}
             parts.append(_more(agree, "ordered pairs", pairs))
-        told.append(f"{where} {', '.join(parts)}.")
+        told.append(f"{where} {', and '.join(parts)}.")
     return " ".join(told)
 
 

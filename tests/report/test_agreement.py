@@ -53,10 +53,10 @@ def test_the_correction_runs_over_the_pairs_of_all_variants():
 @pytest.mark.parametrize(
     ("holds", "signs", "told"),
     [
-        ((1, 2), (-1, 1), "the multiplicative reading agrees with more claims (2 against 1 of 2), the multiplicative "
-                          "reading agrees with more ordered pairs (59 against 0 of 59)."),
-        ((1, 1), (1, -1), "the readings agree with equally many claims (1 against 1 of 2), the additive reading agrees "
-                          "with more ordered pairs (59 against 0 of 59)."),
+        ((1, 2), (-1, 1), "the multiplicative reading agrees with more claims (2 against 1 of 2), and the "
+                          "multiplicative reading agrees with more ordered pairs (59 against 0 of 59)."),
+        ((1, 1), (1, -1), "the readings agree with equally many claims (1 against 1 of 2), and the additive reading "
+                          "agrees with more ordered pairs (59 against 0 of 59)."),
     ],
 )  # fmt: skip
 def test_which_reading_agrees_with_more(holds, signs, told):

@@ -127,7 +127,7 @@ def test_the_quotation_counts_every_variant_and_has_ten_lines():
     assert "| tuned, multiplicative | 10 | 1 | 1 | 0 |" in lines
     assert lines[-3].startswith("* Holds in every variant: text one; text long 0 ") and "; and 7 more." in lines[-3]
     assert lines[-2] == "* Fails in every variant: text two."
-    assert "equally many claims (10 against 10 of 12), the readings agree with equally many ordered" in lines[-1]
+    assert "equally many claims (10 against 10 of 12), and the readings agree with equally many ordered" in lines[-1]
     assert "the multiplicative reading agrees with more ordered pairs (1 against 0 of 1)." in lines[-1]
 
 
