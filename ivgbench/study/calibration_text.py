@@ -37,8 +37,8 @@ def markdown(spec: FactsSpec, plan: Plan, made: Calibration, samples: Mapping[tu
         f"case, p-values are by Student's t over cases, and all facts are one family for Holm's correction at "
         f"{100 * spec.level:g} %, as in `CLAIMS.md`. A fact needs {made.cases} cases; it must be so on all its splits "
         "and against all its rivals. *Holds* and *fails* are shown at that level, margin included; *open* is neither. "
-        "A bar is met where what was measured reaches the margin on every split: the verdict beside it says whether that "
-        "may be chance.",
+        "A bar is met where what was measured reaches the margin on every split; the verdict says whether that may be "
+        "chance.",
     ]
     return "\n\n".join(parts) + "\n"
 
