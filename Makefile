@@ -37,7 +37,7 @@ report: table1 ## one page to send around: the tables, and clips of every method
 	$(BIN)/ivgbench report
 
 # Each line goes on where it was stopped, and shows how far it is.
-claims: env ## the search, the paper's claims put to the test, the ablations (hours; goes on where it was stopped)
+claims: env ## the search, the paper's claims put to the test, the ablations (two to three hours; goes on where it was stopped)
 	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/reach.py
 	$(BIN)/ivgbench claims
