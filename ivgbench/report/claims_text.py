@@ -76,7 +76,8 @@ def quotation(study: Study) -> str:
     several = any(study.judged)
     lines = [
         f"{len(study.spec.claims)} claims {LAB}, {study.cases} case{'s' if study.cases > 1 else ''} a split, "
-        f"{study.seeds} seed{'s' if study.seeds > 1 else ''} a case{', in each variant' if several else ''}; p corrected over all:",
+        f"{study.seeds} seed{'s' if study.seeds > 1 else ''} a case{', in each variant' if several else ''}; "
+        "p corrected over all:",
         "",
         f"| {'Settings, masks' if several else 'Run'} | {' | '.join(VERDICTS)} |",
         f"| --- |{' ---: |' * len(VERDICTS)}",
