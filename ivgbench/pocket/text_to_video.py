@@ -1,9 +1,10 @@
 """The pocket text-to-video model: CLIPTextModel + UNet3DConditionModel, trained from scratch.
 
 First together: single frames, then clips. Frames teach colour, shape and place at an eighth of the cost, clips add
-time. Then the denoiser goes on alone, the text encoder frozen, on pairs of frames and again on clips: real text-to-video
-models read a frozen encoder and find nothing in padding. At first it may still read the end token, whose state has the
-whole caption in it; in the last stretch only words, each of which then means itself (`own_words`, `text_states`).
+time. Then the denoiser goes on alone, the text encoder frozen, on pairs of frames and again on clips: real
+text-to-video models read a frozen encoder and find nothing in padding. At first it may still read the end token, whose
+state has the whole caption in it; in the last stretch words alone, each of which then means itself (`own_words`,
+`text_states`).
 Epsilon prediction on ZeroScope's noise schedule, min-SNR loss weights (Hang et al. 2023, gamma 5). In the second part
 they lean towards high noise, where layout, motion and which colour goes with which shape are decided: halfway, as a
 geometric mean, to the weights of velocity prediction. Under them every noise level has about the same loss.
