@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from ivgbench import __version__
-from ivgbench.cli import catalogue, claims, clip, fetch, runs, snapshot, study
+from ivgbench.cli import catalogue, claims, clip, fetch, results, runs, snapshot, study
 from ivgbench.cli.streams import steady
 from ivgbench.errors import UserError
 from ivgbench.extras import missing
@@ -101,9 +101,9 @@ def _common(
 app.command("run")(runs.run)
 app.command("plan")(runs.plan_command)
 app.command("score")(runs.score)
-app.command("table")(runs.table)
-app.command("figure")(runs.figure)
-app.command("report")(runs.report)
+app.command("table")(results.table)
+app.command("figure")(results.figure)
+app.command("report")(results.report)
 app.command("claims")(claims.claims)
 app.command("generate")(clip.generate)
 app.add_typer(catalogue.suites_app, name="suites")

@@ -8,7 +8,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from ivgbench.report import paper
-from ivgbench.report.tables import COLUMNS, CUT, Table, ranks
+from ivgbench.report.notes import CUT
+from ivgbench.report.ranking import ranks
+from ivgbench.report.tables import COLUMNS, Table
 
 FLOOR_LABEL = "Other captions"
 UNDEFINED = "–"

@@ -13,7 +13,9 @@ from ivgbench.errors import UserError
 from ivgbench.metrics.fid import RESAMPLES
 from ivgbench.report import paper
 from ivgbench.report.clips import load_sets
-from ivgbench.report.tables import REFERENCES, Table, is_pocket, named, ordered, origins, print_label, spell
+from ivgbench.report.notes import is_pocket, ordered, origins, spell
+from ivgbench.report.ranking import REFERENCES
+from ivgbench.report.tables import Table, named, print_label
 from ivgbench.report.together import check, check_sets, joined, runs_of
 from ivgbench.runs.comparing import KID_FRAMES, KID_SUBSETS, jedi_name
 

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from ivgbench.errors import UserError
-from ivgbench.report import layout, paper, render, table, table2, tables
+from ivgbench.report import layout, paper, ranking, render, table, table2, tables
 from ivgbench.runs.sets import clips_digest
 from ivgbench.runs.store import Store
 
@@ -74,7 +74,7 @@ def test_units_and_the_papers_numbers(put):
 
 def test_methods_are_ranked_within_reference_and_encoder_and_references_never(put):
     frame = table(2, runs=put(set_rows()))
-    marks = tables.ranks(frame, "fid", -1, ("reference", "encoder"))
+    marks = ranking.ranks(frame, "fid", -1, ("reference", "encoder"))
     for _, group in frame.groupby(["reference", "encoder"]):
         assert marks[group.index].tolist() == [2, 0, 1, 0, 0]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ivgbench.errors import UserError
-from ivgbench.report import layout, render, table, tables, together
+from ivgbench.report import layout, ranking, render, table, tables, together
 
 SUITES = {"pocket-static": "a" * 64, "pocket-dynamic": "b" * 64}
 
@@ -46,7 +46,7 @@ def test_rows_are_those_of_each_run_ranked_together(runs, make_run):
         same = alone[alone["split"] == split]
         for key in ("clip_sim", "miou_all", "miou_all_low", "n_scored"):
             assert here[here["label"] != "their system"][key].tolist() == same[key].tolist()
-    marks, rivals = tables.ranks(frame, "miou_all", +1), frame[frame["method"] != "ground-truth"]
+    marks, rivals = ranking.ranks(frame, "miou_all", +1), frame[frame["method"] != "ground-truth"]
     for split, here in rivals.groupby("split"):
         order = here["miou_all"].sort_values(ascending=False).index
         assert (len(order), split, marks[order].tolist()) == (3, split, [1, 2, 0])
