@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 
 from ivgbench.metrics import stats
+from ivgbench.report import paper
+from ivgbench.report.ranking import RULE
 from ivgbench.report.together import runs_of
 
 #: Marks a CLIP-SIM with captions that CLIP reads the beginning of only.
@@ -26,7 +28,7 @@ def notes(manifest: Mapping[str, Any], clips: pd.DataFrame) -> tuple[str, ...]:
         f"Seeds: {', '.join(str(seed) for seed in seeds)}.",
         *origins(several),
         f"Ranges: 95 % percentile bootstrap over cases, {stats.RESAMPLES} resamples, seeds averaged within a case. "
-        "Best and second best method of a split are marked; the reference is not ranked.",
+        f"{RULE} {paper.GROUND_TRUTH_LABEL} is not ranked.",
         "CoV: clips with the subject detected in more than half of the frames. mIoU: volume IoU over covered clips "
         "(Peekaboo's number). mIoU all: mean per-frame IoU over all clips, missed frames 0. AP50: detected frames with "
         "IoU >= 0.5, pooled. CD: centre distance in frame diagonals, detected frames of covered clips.",
