@@ -70,7 +70,9 @@ Guidance = Annotated[float | None, typer.Option("--guidance-scale", help="(defau
 Scheduler = Annotated[str | None, typer.Option(help="ddim, dpm or checkpoint (default: ddim).")]
 Dtype = Annotated[str | None, typer.Option(help="float32, float16 or bfloat16 (default: float32).")]
 Lora = Annotated[Path | None, typer.Option(help="Adapters for the backbone's denoiser (.safetensors, .pt).")]
-GroundTruth = Annotated[bool, typer.Option("--ground-truth", help="Add the reference row (pocket only).")]
+GroundTruth = Annotated[
+    bool, typer.Option("--ground-truth", help="Add the row Ground truth: the asked scene, drawn (pocket only).")
+]
 References = Annotated[
     list[str] | None,
     typer.Option(

@@ -61,7 +61,7 @@ def plan_command(
     """What `run` with the same options would do: jobs, network evaluations, time and memory. Runs nothing."""
     from ivgbench.generator import sources
     from ivgbench.runs import estimates
-    from ivgbench.runs.identity import GROUND_TRUTH
+    from ivgbench.runs.identity import GROUND_TRUTH, row_name
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.planning import make_plan
     from ivgbench.runs.store import Store
@@ -77,7 +77,7 @@ def plan_command(
     rows = estimates.rows(plan, done, lab.costs(spec), device)
     header, lines = ["method", "jobs", "done", "evaluations", "backward"], []
     for row in [*rows, estimates.total(rows)]:
-        lines.append([row.label, *estimates.counts(row), *(estimates.spelled(row, device) if device else [])])
+        lines.append([row_name(row.label), *estimates.counts(row), *(estimates.spelled(row, device) if device else [])])
     print_table([*header, *(["hours", "GB", "GB with --offload"] if device else [])], lines)
     print(f"run {spec.name}: {spec.backbone}, suites {', '.join(spec.suites)}")
     for note in [*plan.notes, *(f"{row.label} is not counted: {row.uncounted}" for row in rows if row.uncounted)]:

@@ -18,6 +18,7 @@ from ivgbench.files import write_text
 from ivgbench.report import layout, notes, tables
 from ivgbench.report.figures import BOX_COLOURS
 from ivgbench.runs import video as videos
+from ivgbench.runs.identity import row_name
 from ivgbench.runs.store import Store
 
 #: Cases of each suite and split whose clips are shown: the first ones, not the best ones.
@@ -110,7 +111,7 @@ def outlines(track: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _failures(rows: Sequence[dict[str, Any]]) -> list[str]:
     return [
-        f"{row['label']}, suite {row['suite']}, case {row['case']}, seed {row['seed']}: {row['status']}"
+        f"{row_name(row['label'])}, suite {row['suite']}, case {row['case']}, seed {row['seed']}: {row['status']}"
         for row in rows
         if row["metric"] in ("failed", "missing")
     ]

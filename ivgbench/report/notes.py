@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from ivgbench.metrics import stats
-from ivgbench.report import paper
 from ivgbench.report.ranking import RULE
 from ivgbench.report.together import runs_of
+from ivgbench.runs.identity import GROUND_TRUTH, ROW_NAMES, row_name
 
 #: Marks a CLIP-SIM with captions that CLIP reads the beginning of only.
 CUT = "†"
@@ -28,7 +28,7 @@ def notes(manifest: Mapping[str, Any], clips: pd.DataFrame) -> tuple[str, ...]:
         f"Seeds: {', '.join(str(seed) for seed in seeds)}.",
         *origins(several),
         f"Ranges: 95 % percentile bootstrap over cases, {stats.RESAMPLES} resamples, seeds averaged within a case. "
-        f"{RULE} {paper.GROUND_TRUTH_LABEL} is not ranked.",
+        f"{RULE} {ROW_NAMES[GROUND_TRUTH]} is not ranked.",
         "CoV: clips with the subject detected in more than half of the frames. mIoU: volume IoU over covered clips "
         "(Peekaboo's number). mIoU all: mean per-frame IoU over all clips, missed frames 0. AP50: detected frames with "
         "IoU >= 0.5, pooled. CD: centre distance in frame diagonals, detected frames of covered clips.",
@@ -44,7 +44,7 @@ def origins(several: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """Of several runs, what each brings: a note, or none."""
     parts = []
     for one in several:
-        labels = ", ".join(dict.fromkeys(entry["label"] for entry in one["jobs"]))
+        labels = ", ".join(dict.fromkeys(row_name(entry["label"]) for entry in one["jobs"]))
         parts.append(f"{one['run']} (backbone {spell(one.get('backbone'))}): {labels}")
     return (f"Runs: {'; '.join(parts)}.",) if parts else ()
 

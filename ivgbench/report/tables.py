@@ -86,7 +86,7 @@ def table(
             their rows, if they can be compared (see `together`).
         allow_partial: compute from what is there when clips are missing or failed.
     Returns:
-        Table 1: one row per split and method, the reference row last in its split. `split`, `method`, `label`; per
+        Table 1: one row per split and method, Ground truth last in its split. `split`, `method`, `label`; per
         metric `clip_sim` (100 x cosine), `coverage`, `miou`, `miou_all`, `ap50` (percent), `centroid_distance` (frame
         diagonals): the estimate, `_low` and `_high` (95 % bootstrap over cases, seeds averaged within a case) and `_n`
         (cases it stands on); `covered_clips`; `clip_sim_squash`, `clip_sim_shuffled` and `clip_sim_attained`; `nfe`,

@@ -194,7 +194,7 @@ class Lab:
         return [Made(np.asarray(clip.video), clip.nfe, clip.backward) for clip in clips]
 
     def ground_truth_hash(self) -> str:
-        """What stands for the weights of the world that draws the reference row: the version of its pixels."""
+        """What stands for the weights of the world that draws Ground truth: the version of its pixels."""
         from ivgbench.pocket.world import WORLD_VERSION
 
         return f"world-{WORLD_VERSION}"
@@ -241,7 +241,7 @@ def _settings(job: Job) -> dict[str, Any]:
 
 
 def ground_truth_job(lab: Any, case: Case, seed: int) -> Job:
-    """The reference row's job of a case. It depends on no sampling setting, so it is shared by all runs."""
+    """Ground truth's job of a case. It depends on no sampling setting, so it is shared by all runs."""
     return Job(
         case, GROUND_TRUTH, {}, {}, 1, "pocket-world", lab.ground_truth_hash(), None, 0, 0.0, None, seed, "uint8"
     )

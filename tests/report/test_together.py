@@ -52,7 +52,7 @@ def test_rows_are_those_of_each_run_ranked_together(runs, make_run):
         assert (len(order), split, marks[order].tolist()) == (3, split, [1, 2, 0])
     built = tables.build(1, run=["ours", "theirs"])
     assert built.run == "ours + theirs" and len(layout.splits(built, True)) == 2
-    assert any("Runs: ours (backbone pocket): plain, peekaboo, ground-truth; theirs" in note for note in built.notes)
+    assert any("Runs: ours (backbone pocket): plain, peekaboo, Ground truth; theirs" in note for note in built.notes)
     assert "ours + theirs" in render.markdown(built) and "pocket lab" in built.title
 
 
