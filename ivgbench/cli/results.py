@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ivgbench.cli.options import DEFAULT_RUNS, Device, Runs, Workers, file, folder
+from ivgbench.cli.options import DEFAULT_RUNS, OWN, Device, Runs, Workers, file, folder
 from ivgbench.errors import UserError
 
 
@@ -20,15 +20,15 @@ def table(
         typer.Option("--run", help="Repeat for one table of several. (default: table1 or table2, or the only one)"),
     ] = None,
     allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Even with failed or missing jobs.")] = False,
-    out: Annotated[Path, typer.Option(help="Where the csv, Markdown and LaTeX files go.", callback=folder)] = Path(
-        "results/tables"
-    ),
+    out: Annotated[Path, typer.Option(help="Where the csv, Markdown and LaTeX files go.", callback=folder)] = OWN
+    / "tables",
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """Print a table of the paper, computed from stored results, and write its files."""
     from ivgbench.report import render, tables
 
     built = tables.build(number, runs, run or None, allow_partial)
+    _say(f"table {number}", built.run, runs)
     written = render.write(built, out)
     render.show(built)
     print(f"ivgbench: written: {', '.join(map(str, written))}", file=sys.stderr)
@@ -37,13 +37,17 @@ def table(
 def report(
     run: Annotated[str | None, typer.Option("--run", help="(default: table1, or the only one)")] = None,
     allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Even with failed or missing jobs.")] = False,
-    out: Annotated[Path, typer.Option(help="The page.", callback=file)] = Path("results/report.html"),
+    out: Annotated[Path, typer.Option(help="The page.", callback=file)] = OWN / "report.html",
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """Write a run as one HTML page to send around: its tables, and clips of every method side by side."""
     from ivgbench.report import html
+    from ivgbench.runs.store import Store
 
-    print(html.report(runs, run, out, allow_partial))
+    chosen = Store(runs).choose(run, "table1")
+    written = html.report(runs, chosen, out, allow_partial)
+    _say("the page", chosen, runs)
+    print(written)
 
 
 def figure(
@@ -64,9 +68,7 @@ def figure(
     block: Annotated[
         int | None, typer.Option(help="2, 3: the decoder block to record. (default: the first with attention)")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where the PNG, SVG and CSV files go.", callback=folder)] = Path(
-        "results/figures"
-    ),
+    out: Annotated[Path, typer.Option(help="Where the PNG, SVG and CSV files go.", callback=folder)] = OWN / "figures",
     workers: Workers = None,
     device: Device = "auto",
     runs: Runs = DEFAULT_RUNS,
@@ -75,22 +77,30 @@ def figure(
     from ivgbench.report import activations, qualitative
 
     if number in (1, 4):
+        from ivgbench.runs.store import Store
+
         draw = {1: qualitative.figure1, 4: qualitative.figure4}[number]
-        written = draw(runs, run, out, case)
+        chosen = Store(runs).choose(run, "table1")
+        written = draw(runs, chosen, out, case)
+        _say(f"figure {number}", chosen, runs)
     elif number in (2, 3):
         from ivgbench.generator import sources
         from ivgbench.runs import recording
         from ivgbench.runs.engines import LocalEngine
         from ivgbench.runs.lab import Lab
         from ivgbench.runs.planning import make_plan
-        from ivgbench.runs.spec import RunSpec, load_spec
+        from ivgbench.runs.spec import load_spec
         from ivgbench.runs.store import Store
 
         lab = Lab(device)
         engine = LocalEngine(lab.default_workers() if workers is None else workers)
-        asked = RunSpec("activations", recording.ROWS, backbone, cases=8) if spec is None else load_spec(spec)
+        asked = replace(recording.DEFAULT, backbone=backbone) if spec is None else load_spec(spec)
         sources.locate(asked.backbone)
         plan = make_plan(asked if cases is None else replace(asked, cases=cases), lab)
+        cases_of = f"{len({(one.suite, one.case.id) for one in plan.entries})} cases of {', '.join(plan.suites)}"
+        print(
+            f"ivgbench: figure {number} of {cases_of} on {plan.facts.backbone}; --spec chooses others", file=sys.stderr
+        )
         seen = recording.record(plan, Store(runs), engine, device, block)
         title = f"{plan.facts.backbone}, mean of {len(seen.cases)} cases"
         written = {2: activations.figure2, 3: activations.figure3}[number](seen, out, title)
@@ -98,3 +108,12 @@ def figure(
         raise UserError(f"there is no figure {number}; known: 1, 2, 3, 4")
     for path in written:
         print(path)
+
+
+def _say(what: str, run: str, runs: Path) -> None:
+    """Which run is shown, and how to see another."""
+    from ivgbench.runs.store import Store
+
+    count = len(Store(runs).runs())
+    others = f"one of {count} in {runs}; --run NAME shows another" if count > 1 else f"the only one in {runs}"
+    print(f"ivgbench: {what} of run {run}, {others} (`ivgbench list runs`)", file=sys.stderr)

@@ -15,6 +15,7 @@ from ivgbench.cli.options import (
     Offload,
     References,
     Request,
+    RunName,
     Runs,
     Strict,
     Workers,
@@ -49,6 +50,7 @@ def run(
     # Of all that may be missing the weights come first: a mistyped backbone must not read as a missing suite.
     sources.locate(spec.backbone)
     plan = make_plan(spec, lab)
+    _claim_name(plan, runs, request.name)
     _work(plan, runs, lab, _engine(engine, workers, lab), shard_of(plan.jobs, shard), batch_size)
 
 
@@ -96,6 +98,7 @@ def score(
         Path | None,
         typer.Option(help="For files called otherwise: CSV or JSONL of case, file, sample; paths are relative to it."),
     ] = None,
+    name: RunName = None,
     label: Annotated[str | None, typer.Option(help="The row's name (default: the folder's).")] = None,
     detector: Annotated[str | None, typer.Option(help="`ivgbench list detectors`. (default: by the suite)")] = None,
     clip: Annotated[str | None, typer.Option(help="pocket, or MODEL/WEIGHTS of open_clip. (default: by suite)")] = None,
@@ -130,9 +133,10 @@ def score(
     judges |= {"references": tuple(reference or ()), "frame_encoders": tuple(frame_encoder) if frame_encoder else None}
     asked, source = suite_files.load_suite(suite), videos or manifest
     label = label or ("" if source is None else source.resolve().stem if source == manifest else source.resolve().name)
-    plan = import_videos(videos, asked, label, Store(runs), manifest, **judges)
+    plan = import_videos(videos, asked, label, Store(runs), manifest, name, **judges)
     for note in plan.notes:
         print(f"ivgbench: {note}", file=sys.stderr)
+    _claim_name(plan, runs, name)
     _work(plan, runs, lab, engine, plan.jobs)
 
 
@@ -144,6 +148,15 @@ def _engine(name: str, workers: int | None, lab: Any) -> Any:
     from ivgbench.runs.engines import LocalEngine
 
     return LocalEngine(lab.default_workers() if workers is None else workers)
+
+
+def _claim_name(plan: Plan, runs: Path, given: str | None) -> None:
+    """Refuses a name from the command line that another run has; the same run goes on where it was."""
+    from ivgbench.runs import naming
+    from ivgbench.runs.store import Store
+
+    if given is not None and (why := naming.taken(plan, Store(runs))):
+        raise UserError(f"--name {given}: {runs} has another run of this name ({why}); give another --name")
 
 
 def _work(plan: Plan, runs: Path, lab: Any, engine: Any, jobs: tuple[Any, ...], batch_size: int = 1) -> None:
