@@ -62,10 +62,11 @@ def plan_command(
 ) -> None:
     """What `run` with the same options would do: jobs, network evaluations, time and memory. Runs nothing."""
     from ivgbench.generator import sources
-    from ivgbench.runs import estimates
+    from ivgbench.runs import estimates, naming
     from ivgbench.runs.identity import GROUND_TRUTH, row_name
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.planning import make_plan
+    from ivgbench.runs.progress import late_progress
     from ivgbench.runs.store import Store
 
     # The pocket lab is for CPUs: what it would take on a GPU is told when asked for.
@@ -73,16 +74,28 @@ def plan_command(
     on_cpu = sources.preset(spec.backbone)[0] == "pocket"
     chosen = gpu if gpu is not None else (None if on_cpu else "a100-80gb")
     device = None if chosen is None else estimates.gpu(chosen)
-    plan = make_plan(spec, lab, dry=True)
-    store = Store(runs)
-    done = {job.id for job in plan.jobs if store.intact(job.id)}
-    rows = estimates.rows(plan, done, lab.costs(spec), device)
-    header, lines = ["method", "jobs", "done", "evaluations", "backward"], []
-    for row in [*rows, estimates.total(rows)]:
-        lines.append([row_name(row.label), *estimates.counts(row), *(estimates.spelled(row, device) if device else [])])
-    print_table([*header, *(["hours", "GB", "GB with --offload"] if device else [])], lines)
+    with late_progress() as stage:
+        planned = stage("plan", 1)
+        plan = make_plan(spec, lab, dry=True)
+        planned()
+        store, done, looked = Store(runs), set(), stage("stored clips", len(plan.jobs))
+        for job in plan.jobs:
+            if store.intact(job.id):
+                done.add(job.id)
+            looked()
+        counted = stage("costs", len(estimates.labels(plan)))
+        rows = estimates.rows(plan, done, lab.costs(spec), device, counted)
+    beside = estimates.remarks(rows)
+    header = ["method", "jobs", "done", "evaluations", "backward"]
+    header += [*(["hours", "GB", "GB with --offload"] if device else []), *([""] if any(beside) else [])]
+    lines = []
+    for row, remark in zip([*rows, estimates.total(rows)], beside, strict=True):
+        cells = [row_name(row.label), *estimates.counts(row), *(estimates.spelled(row, device) if device else [])]
+        lines.append([*cells, *([remark] if any(beside) else [])])
+    print_table(header, lines)
     print(f"run {spec.name}: {spec.backbone}, suites {', '.join(spec.suites)}")
-    for note in [*plan.notes, *(f"{row.label} is not counted: {row.uncounted}" for row in rows if row.uncounted)]:
+    taken = naming.taken(plan, store)
+    for note in [*plan.notes, *([f"a stored run has this name, and is another one: {taken}"] if taken else [])]:
         print(f"note: {note}")
     if device:
         print(estimates.caveat(device, {job.dtype for job in plan.jobs if job.method != GROUND_TRUTH}))

@@ -127,10 +127,10 @@ class Lab:
             config = resolve(job.method, job.options)
             try:
                 return costs[job.dtype].of(config, job.case, job.steps, job.guidance_scale)
-            except Exception as fault:
-                if isinstance(fault, UserError) or job.method not in METHODS.plugins():
+            except (Exception, SystemExit) as fault:
+                if job.method not in METHODS.plugins():
                     raise
-                # It may look at the values of tensors, which have none here.
+                # It may look at the values of tensors, which have none here, or leave.
                 raise broken(METHODS.called(job.method), "does not run on the meta device", fault) from fault
 
         return cost
