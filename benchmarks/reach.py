@@ -1,10 +1,10 @@
-"""Would another setting have made a claim about control hold? Read off the search's table, results/tables/search.csv.
+"""Would another setting have made a claim about control hold? Read off the search's results/own/tables/search.csv.
 
     python benchmarks/search.py && python benchmarks/reach.py
 
 For every claim on mIoU or CLIP-SIM: how many of the settings that were tried for its method are beyond the margin, on
 all of its splits and against all rivals as the claims' run has them, on the tuning suites. These are few cases and no
-verdict: a claim that no setting meets here is one that tuning does not save. Writes results/tables/reach.csv and .md.
+verdict: a claim that no setting meets here is one that tuning does not save. Writes reach.csv and .md beside it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ivgbench.report.claims import METRICS, Claim
 from ivgbench.report.claims_file import load_claims
 from ivgbench.runs.spec import MethodSpec, load_spec
 
-CLAIMS, TABLES = Path("benchmarks/claims.toml"), Path("results/tables")
+CLAIMS, TABLES = Path("benchmarks/claims.toml"), Path("results/own/tables")
 #: Claims' metrics that the search measures -> its columns.
 SEARCHED = {"miou_all": "miou", "clip_sim": "clip_sim"}
 

@@ -91,7 +91,7 @@ def test_a_run_then_its_table(shell, tmp_path):
     assert code == 0 and "0 clips made now" in out and "nothing to do: all 6 jobs are done" in err
     code, out, err = shell("table", 1)
     assert code == 0 and run in out
-    with (tmp_path / "results/tables/table1.csv").open() as handle:
+    with (tmp_path / "results/own/tables/table1.csv").open() as handle:
         assert {row["split"] for row in csv.DictReader(handle)} == {"static", "dynamic"}
     assert Store("results/runs").runs() == [run]
 
@@ -405,7 +405,7 @@ def test_a_calibration_then_the_claims_that_rest_on_it(shell, tmp_path):
     (tmp_path / "results/calibration.json").write_text(json.dumps(record))
     code, out, err = shell("claims", "--spec", "claims.toml", "--workers", 1)
     assert code == 0 and out.startswith("not testable here  a shifted box is off  (fact 4 fails here: ")
-    assert "**not testable here**" in (tmp_path / "results/CLAIMS.md").read_text()
+    assert "**not testable here**" in (tmp_path / "results/own/CLAIMS.md").read_text()
     record["weights"] = "w2"
     (tmp_path / "results/calibration.json").write_text(json.dumps(record))
     code, out, err = shell("claims", "--spec", "claims.toml", "--workers", 1)

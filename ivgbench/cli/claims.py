@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ivgbench.cli.options import DEFAULT_RUNS, Device, Runs, Workers, file
+from ivgbench.cli.options import DEFAULT_RUNS, OWN, Device, Runs, Workers, file
 
 #: Which facts known of real models hold on the backbone; where there is no such file, claims rest on nothing.
 CALIBRATION = Path("results/calibration.json")
@@ -29,7 +29,10 @@ def claims(
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="(default: results/CLAIMS.md, CLAIMS-RUN.md with --on, quick/CLAIMS.md)", callback=file),
+        typer.Option(
+            help="(default: results/own/CLAIMS.md, CLAIMS-RUN.md with --on; with --quick in results/quick)",
+            callback=file,
+        ),
     ] = None,
     workers: Workers = None,
     device: Device = "auto",
@@ -71,7 +74,7 @@ def claims(
         log(why)
     if calibration is not None:
         judged = resting.rested(judged, calibration)
-    out = out or Path("results/quick" if quick else "results") / name
+    out = out or (Path("results/quick") if quick else OWN) / name
     claims_text.write(out, asked, judged, outcome.run, plan.facts.backbone)
     for one in judged:
         print(f"{one.verdict:5}  {one.claim.text}{f'  ({one.why})' if one.why else ''}")

@@ -38,9 +38,9 @@ def markdown(spec: ClaimsSpec, judged: Sequence[Judged], run: str, backbone: str
         f"rivals; p-values are two-sided and corrected over all {len(judged)} claims after Holm, at "
         f"{100 * spec.level:g} %. *Fails* means that on some split, or against some rival, the difference is shown at "
         f"that level to fall short of what is claimed, margin included; *open* that neither is shown. mIoU is "
-        f"`miou_all`: every clip counts, found or not. FID and KID are against the asked scenes as the pocket world "
-        f"draws them, both splits together, on the frame features of the named encoder (CLIP's say little of texture); "
-        f"KID leaves out pairs of frames of one video.",
+        f"`miou_all`: every clip counts, found or not. FID and KID are against the run's ground truth, the asked "
+        f"scenes as the pocket world draws them, both splits together, on the frame features of the named "
+        f"encoder (CLIP's say little of texture); KID leaves out pairs of frames of one video.",
     ]
     if any(one.rests for one in judged):
         parts.append(
