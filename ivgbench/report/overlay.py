@@ -44,8 +44,7 @@ def draw_boxes(video: np.ndarray, tracks: Sequence[np.ndarray]) -> np.ndarray:
 def _outline(picture: np.ndarray, box: tuple[int, int, int, int], line: int, colour: tuple[int, ...]) -> None:
     """Paints the rim of a box in whole pixels, `line` wide, inwards; what is outside of the picture is cut off."""
     x0, y0, x1, y1 = (max(edge, 0) for edge in box)
-    inner = max(min(box[0] + line, x1), 0), max(min(box[1] + line, y1), 0), max(box[2] - line, x0), max(box[3] - line, y0)
-    picture[y0 : inner[1], x0:x1] = colour
-    picture[inner[3] : y1, x0:x1] = colour
-    picture[y0:y1, x0 : inner[0]] = colour
-    picture[y0:y1, inner[2] : x1] = colour
+    left, top = max(min(box[0] + line, x1), 0), max(min(box[1] + line, y1), 0)
+    right, bottom = max(box[2] - line, x0), max(box[3] - line, y0)
+    picture[y0:top, x0:x1] = picture[bottom:y1, x0:x1] = colour
+    picture[y0:y1, x0:left] = picture[y0:y1, right:x1] = colour

@@ -20,8 +20,8 @@ CHOSEN_FROM = 4096
 def gif(video: np.ndarray, fps: int = 8) -> bytes:
     """A GIF of a clip uint8 [F,H,W,3], with all its frames, also those that equal the one before.
 
-    Each frame has 256 colours of its own. They are chosen to be near to every colour in it, not to the most common ones:
-    a small subject on a large ground keeps its colour. There is no dithering, which is noise at the size of a pixel.
+    Each frame has 256 colours of its own. They are chosen to be near to every colour in it, not to the most common
+    ones: a small subject on a large ground keeps its colour. There is no dithering, which is noise at the size of a pixel.
 
     Raises:
         UserError: frames of more pixels a side than the format has (65,535).
@@ -78,7 +78,7 @@ def _with_palette(frame: np.ndarray) -> Image:
     colours, counts = np.unique(red << 16 | green << 8 | blue, return_counts=True)
     colours = colours[np.argsort(-counts, kind="stable")]
     for bits in range(8):
-        # Of colours that differ in their last bits only, the most common stands for all. None is left out that is alone.
+        # Of colours that differ in their last bits only, the most common stands for all; what is alone stays.
         cells = colours & (0x010101 * (0xFF << bits & 0xFF))
         kept = np.sort(np.unique(cells, return_index=True)[1])
         if len(kept) <= CHOSEN_FROM:
