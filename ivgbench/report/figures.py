@@ -19,7 +19,7 @@ GAP, LABEL_WIDTH, TITLE_HEIGHT = 6, 150, 34
 #: A longer label takes several lines, or it would run into the first frame.
 LABEL_CHARACTERS = 18
 #: In pixels, of the text in a row that has no frames.
-CHARACTER_WIDTH = 9
+CHARACTER_WIDTH, LINE_HEIGHT = 9, 17
 DPI = 100
 #: One colour per subject.
 BOX_COLOURS = ("#00e5ff", "#ff3df2", "#ffe600", "#7cff3d")
@@ -75,7 +75,8 @@ def sheet(clips: Sequence[tuple[str, np.ndarray | str, Sequence[np.ndarray]]], t
         lines = _literal("\n".join(textwrap.wrap(label, LABEL_CHARACTERS)))
         figure.text(GAP / total_wide, middle, lines, va="center", fontsize=10, zorder=-1)  # under the frames
         if isinstance(video, str):
-            lines = textwrap.wrap(video, max((total_wide - LABEL_WIDTH) // CHARACTER_WIDTH, LABEL_CHARACTERS))
+            room = max((total_wide - LABEL_WIDTH) // CHARACTER_WIDTH, LABEL_CHARACTERS)
+            lines = textwrap.wrap(video, room, max_lines=max(high // LINE_HEIGHT, 1), placeholder="...")
             figure.text(LABEL_WIDTH / total_wide, middle, _literal("\n".join(lines)), va="center", fontsize=10)
             continue
         for frame in range(frames):

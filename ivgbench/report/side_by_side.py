@@ -48,7 +48,7 @@ def write(path: Path, shown: Sequence[Shown], tracks: Sequence[np.ndarray], titl
         UserError: another ending than SUFFIXES, or no clip at all.
     """
     if check_suffix(path) != ".png":
-        save(path, panels(shown, tracks))
+        save(path, panels(shown, tracks), enlarge=False)
         return
     clips = []
     for one in shown:

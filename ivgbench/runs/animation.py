@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -13,15 +14,17 @@ from ivgbench.errors import UserError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-#: Colours that a GIF's palette is chosen from: more would take seconds a frame, and be no nearer to the frame's own.
-CHOSEN_FROM = 4096
+#: Of a GIF frame's 256 colours: those that are chosen to be far from each other; the others are the most common ones.
+FAR = 96
+#: Colours that they are chosen from, and pixels that the common ones are counted in: more would take seconds a frame.
+CHOSEN_FROM, COUNTED = 4096, 1 << 16
 
 
 def gif(video: np.ndarray, fps: int = 8) -> bytes:
     """A GIF of a clip uint8 [F,H,W,3], with all its frames, also those that equal the one before.
 
-    Each frame has 256 colours of its own. They are chosen to be near to every colour in it, not to the most common
-    ones: a small subject on a large ground keeps its colour. There is no dithering, which is noise at the size of a pixel.
+    Each frame has 256 colours of its own: some near to every colour in it, so that a small subject keeps its colour,
+    the others for what fills it, so that the ground stays smooth. Nothing is dithered: that is noise of a pixel's size.
 
     Raises:
         UserError: frames of more pixels a side than the format has (65,535).
@@ -61,7 +64,7 @@ def webp(video: np.ndarray, fps: int = 8) -> bytes:
     shown = {"duration": np.diff(times).tolist(), "loop": 0}
     try:
         first.save(buffer, "WEBP", save_all=True, append_images=rest, lossless=True, quality=50, method=4, **shown)
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RuntimeError) as fault:
         raise _too_large(video, "WebP", fault) from None
     return buffer.getvalue()
 
@@ -74,6 +77,17 @@ def _with_palette(frame: np.ndarray) -> Image:
     """A frame uint8 [H,W,3] in at most 256 of its colours, each pixel in the nearest one."""
     from PIL import Image
 
+    far = Image.fromarray(_distinct(frame)[None]).quantize(FAR, Image.Quantize.MAXCOVERAGE)
+    every = max(1, math.isqrt(frame.shape[0] * frame.shape[1] // COUNTED))
+    counted = Image.fromarray(np.ascontiguousarray(frame[::every, ::every]))
+    common = counted.quantize(256 - FAR, Image.Quantize.MEDIANCUT)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*far.getpalette("RGB"), *common.getpalette("RGB")])
+    return Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
+
+
+def _distinct(frame: np.ndarray) -> np.ndarray:
+    """The colours of a frame, uint8 [N,3]; at most CHOSEN_FROM that stand for all."""
     red, green, blue = frame.reshape(-1, 3).astype(np.uint32).T
     colours, counts = np.unique(red << 16 | green << 8 | blue, return_counts=True)
     colours = colours[np.argsort(-counts, kind="stable")]
@@ -83,6 +97,4 @@ def _with_palette(frame: np.ndarray) -> Image:
         kept = np.sort(np.unique(cells, return_index=True)[1])
         if len(kept) <= CHOSEN_FROM:
             break
-    strip = np.stack([colours[kept] >> 16, colours[kept] >> 8 & 0xFF, colours[kept] & 0xFF], axis=-1)
-    palette = Image.fromarray(strip[None].astype(np.uint8)).quantize(256, Image.Quantize.MAXCOVERAGE)
-    return Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
+    return np.stack([colours[kept] >> 16, colours[kept] >> 8 & 0xFF, colours[kept] & 0xFF], axis=-1).astype(np.uint8)

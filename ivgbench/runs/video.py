@@ -143,8 +143,8 @@ def check_suffix(path: Path) -> str:
     return suffix
 
 
-def save(path: Path, video: np.ndarray) -> None:
+def save(path: Path, video: np.ndarray, enlarge: bool = True) -> None:
     """Writes a clip for people: .mkv is exact; in all others small frames are enlarged to WATCHABLE pixels a side."""
     suffix = check_suffix(path)
-    data = WRITTEN[suffix](video if suffix == ".mkv" else enlarged(video, WATCHABLE))
+    data = WRITTEN[suffix](enlarged(video, WATCHABLE) if enlarge and suffix != ".mkv" else video)
     write_atomic(Path(path), lambda handle: handle.write(data))
