@@ -62,7 +62,8 @@ def generate(
         scheduler: None (the checkpoint's), "ddim", "dpm", or a diffusers scheduler.
         prompt_suffix: appended to the prompt before encoding.
         latents: initial noise [1,C,F,h,w] instead of the seed's.
-        masks: bool (or finite numbers, not 0 for true) [K,F,h,w] on latent cells instead of the subjects' boxes, which may then be None.
+        masks: [K,F,h,w] on latent cells, bool or finite numbers (0 is outside), instead of the subjects' boxes, which
+            may then be None.
         prompt_embeds: [2,L,C], or [2F,L,C] for per-frame prompts: unconditional rows first.
         callback: called with (steps done, steps) after each step.
     Raises:
