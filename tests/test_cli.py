@@ -291,7 +291,7 @@ GENERATE = ["generate", PROMPT, "--subject", "red star", "--box", "0:0.1,0.1,0.4
         (["suites", "make"], "give a suite's name, or --all"),
         (["suites", "make", "nothing"], "no recipe for a suite 'nothing'"),
         (["suites", "show", "nothing"], "unknown suite 'nothing'"),
-        ([*GENERATE[:-1], "c.gif"], "c.gif: a clip is written as .mp4"),
+        ([*GENERATE[:-1], "c.avi"], "c.avi: a clip is written as .mp4, .gif or .webp"),
         ([*GENERATE[:-1], "a-file/c.mp4"], "cannot use a-file"),
         (["run", "--method", "plain", "--cases", "1", "--runs", "a-file/runs"], "cannot use a-file/runs"),
         ([*GENERATE, "--method", "tidd"], "unknown method 'tidd'"),

@@ -13,7 +13,8 @@ from typing import Annotated
 import typer
 
 from ivgbench import __version__
-from ivgbench.cli import catalogue, claims, clip, fetch, results, runs, snapshot, study
+from ivgbench.cli import catalogue, claims, clip, compare, fetch, results, runs, snapshot, study
+from ivgbench.cli.placing import Placing
 from ivgbench.cli.streams import steady
 from ivgbench.errors import UserError
 from ivgbench.extras import at_work, missing
@@ -113,7 +114,8 @@ app.command("table")(results.table)
 app.command("figure")(results.figure)
 app.command("report")(results.report)
 app.command("claims")(claims.claims)
-app.command("generate")(clip.generate)
+app.command("generate", cls=Placing)(clip.generate)
+app.command("compare", cls=Placing)(compare.compare)
 app.add_typer(catalogue.suites_app, name="suites")
 app.add_typer(snapshot.snapshot_app, name="snapshot")
 app.add_typer(study.study_app, name="study")

@@ -48,6 +48,7 @@ NEEDING = [
     ["figure", "2"],
     ["claims", "--spec", f"{ROOT}/benchmarks/claims.toml"],
     ["generate", "a red star", "--subject", "red star", *BOX, "-o", "c.mp4"],
+    ["compare", "a red star", "--subject", "red star", *BOX, "-o", "c.gif"],
     ["snapshot", "check", "--spec", f"{ROOT}/benchmarks/snapshot.toml", "--snapshots", f"{ROOT}/results/snapshots"],
     ["list", "methods", "--options"],
     ["fetch", "zeroscope"],
