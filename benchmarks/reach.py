@@ -1,11 +1,11 @@
-"""Would another setting have made a claim about control hold? Read off the search's table, results/tables/search.csv.
+"""Would another setting have made a claim about control hold? Read off the search's results/own/tables/search.csv.
 
     python benchmarks/search.py && python benchmarks/reach.py
 
 For every claim on mIoU or CLIP-SIM: how many of the settings that were tried for its method are beyond the margin, on
 all of its splits and against all rivals as the claims' run has them in the search's own variant, on the tuning suites.
 These are few cases and no verdict: a claim that no setting meets here is one that tuning does not save. Writes
-results/tables/reach.csv and .md.
+reach.csv and .md beside it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ivgbench.runs import variants
 from ivgbench.runs.spec import MethodSpec, load_spec
 from ivgbench.runs.variants import Variant
 
-CLAIMS, TABLES = Path("benchmarks/claims.toml"), Path("results/tables")
+CLAIMS, TABLES = Path("benchmarks/claims.toml"), Path("results/own/tables")
 #: Whose settings the search chose, and how it reads masks.
 SEARCHS_OWN = Variant("tuned", "additive")
 #: Claims' metrics that the search measures -> its columns.

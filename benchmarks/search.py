@@ -7,8 +7,8 @@ Every method gets the same number of settings, on the same cases, from the same 
 draws from its own space. A method that adds one thing to another (`BUILT_ON`) takes the other's chosen settings and
 searches its own alone, so that the rows of a table differ by what they are named for. Chosen is the highest mIoU (all
 clips, both splits), of every method alike; what it costs in CLIP-SIM stands beside it, and rules nothing out. Masks are
-read as Peekaboo's release does. The reporting suites are never looked at. Writes results/tables/search.csv and .md, and
-results/figures/search.png and .svg.
+read as Peekaboo's release does. The reporting suites are never looked at. Writes tables/search.csv and .md, and
+figures/search.png and .svg, into results/own, a rehearsal's into results/quick.
 """
 
 from __future__ import annotations
@@ -216,7 +216,7 @@ def main() -> None:
     options.add_argument("--trials", type=int, default=TRIALS, help="settings a method")
     options.add_argument("--cases", type=int, default=CASES, help="of each tuning suite")
     options.add_argument("--runs", type=Path, default=Path("results/runs"))
-    options.add_argument("--out", type=Path, default=Path("results"))
+    options.add_argument("--out", type=Path, default=None)
     options.add_argument("--workers", type=int, default=None)
     said = options.parse_args()
     lab, store = Lab(), Store(said.runs)
@@ -226,9 +226,11 @@ def main() -> None:
         return results(store, asked)
 
     frame = search(said.trials, said.cases, measure)
-    write_text(said.out / "tables" / "search.csv", frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
-    write_text(said.out / "tables" / "search.md", markdown(frame))
-    draw(frame, said.out / "figures" / "search")
+    whole = (said.trials, said.cases) == (TRIALS, CASES)
+    out = said.out or Path("results/own" if whole else "results/quick")
+    write_text(out / "tables" / "search.csv", frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+    write_text(out / "tables" / "search.md", markdown(frame))
+    draw(frame, out / "figures" / "search")
     print(markdown(frame))
 
 

@@ -91,7 +91,7 @@ def test_a_run_then_its_table(shell, tmp_path):
     assert code == 0 and "0 clips made now" in out and "nothing to do: all 6 jobs are done" in err
     code, out, err = shell("table", 1)
     assert code == 0 and run in out
-    with (tmp_path / "results/tables/table1.csv").open() as handle:
+    with (tmp_path / "results/own/tables/table1.csv").open() as handle:
         assert {row["split"] for row in csv.DictReader(handle)} == {"static", "dynamic"}
     assert Store("results/runs").runs() == [run]
 
@@ -291,7 +291,7 @@ GENERATE = ["generate", PROMPT, "--subject", "red star", "--box", "0:0.1,0.1,0.4
         (["suites", "make"], "give a suite's name, or --all"),
         (["suites", "make", "nothing"], "no recipe for a suite 'nothing'"),
         (["suites", "show", "nothing"], "unknown suite 'nothing'"),
-        ([*GENERATE[:-1], "c.gif"], "c.gif: a clip is written as .mp4"),
+        ([*GENERATE[:-1], "c.avi"], "c.avi: a clip is written as .mp4, .gif or .webp"),
         ([*GENERATE[:-1], "a-file/c.mp4"], "cannot use a-file"),
         (["run", "--method", "plain", "--cases", "1", "--runs", "a-file/runs"], "cannot use a-file/runs"),
         ([*GENERATE, "--method", "tidd"], "unknown method 'tidd'"),
@@ -406,7 +406,7 @@ def test_a_calibration_then_the_claims_that_rest_on_it(shell, tmp_path):
     (tmp_path / "results/calibration.json").write_text(json.dumps(record))
     code, out, err = shell("claims", "--spec", "claims.toml", "--workers", 1)
     assert code == 0 and out.startswith("not testable here  a shifted box is off  (fact 4 fails here: ")
-    assert "**not testable here**" in (tmp_path / "results/CLAIMS.md").read_text()
+    assert "**not testable here**" in (tmp_path / "results/own/CLAIMS.md").read_text()
     record["weights"] = "w2"
     (tmp_path / "results/calibration.json").write_text(json.dumps(record))
     code, out, err = shell("claims", "--spec", "claims.toml", "--workers", 1)
@@ -429,7 +429,7 @@ def test_claims_are_judged_in_every_variant_of_the_run(shell, tmp_path):
     code, out, err = shell("claims", "--spec", "claims.toml", "--workers", 1)
     # 2 cases are too few for any verdict after the correction, and the last variant has no such row.
     assert code == 0 and out == "open  | open  | open  | open   a shifted box is off  (no row 'mask-norm')\n"
-    page = (tmp_path / "results/CLAIMS.md").read_text()
+    page = (tmp_path / "results/own/CLAIMS.md").read_text()
     assert "| Claim | tuned, additive | p | tuned, multiplicative | p | paper, additive | p | paper, mult" in page
     assert "| static | Plain | mIoU -" in page and "corrected over all 4 verdicts" in page
     assert "2 cases a split, 2 seeds a case, in each variant" in page

@@ -16,6 +16,9 @@ from ivgbench.extras import missing
 from ivgbench.plugins import PluginFault
 from ivgbench.registry import DETECTORS, METHODS
 
+#: How many rows of a run `list runs` names.
+MOST_METHODS = 8
+
 suites_app = typer.Typer(no_args_is_help=True, help="Suites: lists of prompts with boxes.")
 
 
@@ -142,10 +145,11 @@ def spell(suite: Suite) -> str:
 
 
 def list_command(
-    what: Annotated[Literal["methods", "backbones", "metrics", "detectors"], typer.Argument()],
+    what: Annotated[Literal["methods", "backbones", "metrics", "detectors", "runs"], typer.Argument()],
     options: Annotated[bool, typer.Option("--options", help="With methods: their options and defaults.")] = False,
+    runs: Runs = DEFAULT_RUNS,
 ) -> None:
-    """The methods, backbones, metrics or detectors there are."""
+    """The methods, backbones, metrics or detectors there are, or the runs that are stored."""
     if what == "methods":
         short = {name: alias for alias, name in METHODS.aliases().items()}
         defaults = _method_options() if options else []
@@ -154,6 +158,8 @@ def list_command(
             print_table(["option", "default"], defaults)
     elif what == "detectors":
         print_table(["detector"], [[name] for name in DETECTORS.names()])
+    elif what == "runs":
+        _list_runs(runs)
     elif what == "metrics":
         from ivgbench.runs import scoring, sets
 
@@ -166,6 +172,27 @@ def list_command(
         for name, preset in sources.PRESETS.items():
             rows.append([name, str(preset.frames), str(preset.steps), f"{preset.guidance:g}", _is_here(name)])
         print_table(["backbone", "frames", "steps", "guidance", "here"], rows)
+
+
+def _list_runs(runs: Path) -> None:
+    """The newest first. Of many rows the first are named."""
+    from ivgbench.runs.listing import listed
+    from ivgbench.runs.store import Store
+
+    rows = []
+    for one in listed(Store(runs)):
+        methods = [
+            *one.methods[:MOST_METHODS],
+            *([f"{len(one.methods) - MOST_METHODS} more"] * (len(one.methods) > MOST_METHODS)),
+        ]
+        counts = [str(one.done), str(one.expected), str(one.failed)]
+        about = [one.backbone, ", ".join(one.suites), ", ".join(methods)]
+        if one.fault:
+            counts, about = ["?"] * 3, ["", "", f"failed: {one.fault}"]
+        rows.append([one.name, f"{one.when:%Y-%m-%d %H:%M}", *about, *counts])
+    print_table(["run", "when", "backbone", "suites", "methods", "done", "expected", "failed"], rows)
+    if not rows:
+        print(f"ivgbench: there is no run in {runs} yet; `ivgbench run` makes one", file=sys.stderr)
 
 
 def _method_options() -> list[list[str]]:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ivgbench.cli.options import DEFAULT_RUNS, Device, Runs, Workers, file
+from ivgbench.cli.options import DEFAULT_RUNS, OWN, Device, Runs, Workers, file
 
 #: Which facts known of real models hold on the backbone; where there is no such file, claims rest on nothing.
 CALIBRATION = Path("results/calibration.json")
@@ -27,7 +27,7 @@ def claims(
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="(default: results/CLAIMS.md; quick/CLAIMS.md)", callback=file),
+        typer.Option(help="(default: results/own/CLAIMS.md; with --quick in results/quick)", callback=file),
     ] = None,
     workers: Workers = None,
     device: Device = "auto",
@@ -82,7 +82,7 @@ def claims(
     study = claims_text.Study(
         asked, judged, agreement.orders(samples), outcome.run, plan.facts.backbone, cases, len(run.seeds)
     )
-    out = out or Path("results/quick" if quick else "results") / "CLAIMS.md"
+    out = out or (Path("results/quick") if quick else OWN) / "CLAIMS.md"
     claims_text.write(out, study)
     for place, claim in enumerate(asked.claims):
         of = study.of(place)

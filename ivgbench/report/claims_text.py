@@ -172,8 +172,9 @@ def _method(study: Study) -> str:
         f"and corrected over all {family} verdicts after Holm, at {100 * spec.level:g} %. *Fails* means that on some "
         "split, or against some rival, the difference is shown at that level to fall short of what is claimed, margin "
         "included; *open* that neither is shown. mIoU is `miou_all`: every clip counts, found or not. FID and KID are "
-        "against the asked scenes as the pocket world draws them, both splits together, on the frame features of the "
-        "named encoder (CLIP's say little of texture); KID leaves out pairs of frames of one video."
+        "against the run's ground truth, the asked scenes as the pocket world draws them, both splits together, on the "
+        "frame features of the named encoder (CLIP's say little of texture); KID leaves out pairs of frames of one "
+        "video."
     )
 
 

@@ -98,7 +98,7 @@ def renamed(samples: Mapping[tuple[str, str], Sample], names: Mapping[str, str])
 
 
 def set_samples(store: Store, entries: pd.DataFrame, model: str, resamples: int) -> dict[str, Sample]:
-    """Metric -> Sample: FID and KID of every row against the reference row's clips of the run: the asked scenes, drawn.
+    """Metric -> Sample: FID and KID of every row against the run's ground truth: the asked scenes, drawn.
 
     All splits together. The reference is the run's own ground truth, so that obeying an unusual box is not punished
     as unreal; without that row there is nothing to compare with.

@@ -16,7 +16,7 @@ from ivgbench.runs.environment import environment
 from ivgbench.runs.identity import Entry, Job
 from ivgbench.runs.lab import Lab, Made
 from ivgbench.runs.planning import Plan
-from ivgbench.runs.spec import MethodSpec
+from ivgbench.runs.spec import MethodSpec, RunSpec
 from ivgbench.runs.store import Store
 from ivgbench.runs.variants import Variant
 
@@ -25,6 +25,8 @@ KIND = "activations-2"
 #: The rows that are compared; Mask Normalization is the only difference between the second and the third.
 BASELINE, MASKED, NORMALISED = "plain", "masks-alone", "mask-norm"
 ROWS = (MethodSpec(BASELINE), MethodSpec("peekaboo", {"scope": "paper"}, MASKED), MethodSpec(NORMALISED))
+#: What is recorded where nothing else is asked for.
+DEFAULT = RunSpec("activations", ROWS, cases=8)
 LABELS = frozenset(row.label or row.method for row in ROWS)
 #: Options that rows with masks must share.
 MASKS = ("scope", "without", "bind", "frozen_steps", "mask")
