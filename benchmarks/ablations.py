@@ -2,7 +2,7 @@
 
     ivgbench run --spec benchmarks/ablations.toml && python benchmarks/ablations.py
 
-Writes results/tables/ablations.csv and .md. Differences of mIoU (over all clips) are against the bare masks of the
+Writes results/own/tables/ablations.csv and .md. Differences of mIoU (over all clips) are against the bare masks of the
 paper's scope, paired by case, with 95 % bootstrap intervals.
 """
 
@@ -18,7 +18,7 @@ from ivgbench.metrics import stats
 from ivgbench.report import clips, paper, tables
 
 RUN, BASE = "ablations", "masks: self, cross"
-OUT = Path("results/tables")
+OUT = Path("results/own/tables")
 
 
 def ablations(runs: str | Path = "results/runs", run: str = RUN, base: str = BASE) -> pd.DataFrame:

@@ -18,6 +18,8 @@ from ivgbench.registry import DETECTORS, METHODS
 
 #: Any backbone that has no settings of its own.
 OTHERS = "other backbones"
+#: How many rows of a run `list runs` names.
+MOST_METHODS = 8
 
 suites_app = typer.Typer(no_args_is_help=True, help="Suites: lists of prompts with boxes.")
 
@@ -145,12 +147,13 @@ def spell(suite: Suite) -> str:
 
 
 def list_command(
-    what: Annotated[Literal["methods", "backbones", "metrics", "detectors"], typer.Argument()],
+    what: Annotated[Literal["methods", "backbones", "metrics", "detectors", "runs"], typer.Argument()],
     options: Annotated[
         bool, typer.Option("--options", help="With methods: their options, with the values of all settings.")
     ] = False,
+    runs: Runs = DEFAULT_RUNS,
 ) -> None:
-    """The methods, backbones, metrics or detectors there are."""
+    """The methods, backbones, metrics or detectors there are, or the runs that are stored."""
     if what == "methods":
         from ivgbench.generator import settings
 
@@ -166,6 +169,8 @@ def list_command(
             print_table(*table)
     elif what == "detectors":
         print_table(["detector"], [[name] for name in DETECTORS.names()])
+    elif what == "runs":
+        _list_runs(runs)
     elif what == "metrics":
         from ivgbench.runs import scoring, sets
 
@@ -178,6 +183,27 @@ def list_command(
         for name, preset in sources.PRESETS.items():
             rows.append([name, str(preset.frames), str(preset.steps), f"{preset.guidance:g}", _is_here(name)])
         print_table(["backbone", "frames", "steps", "guidance", "here"], rows)
+
+
+def _list_runs(runs: Path) -> None:
+    """The newest first. Of many rows the first are named."""
+    from ivgbench.runs.listing import listed
+    from ivgbench.runs.store import Store
+
+    rows = []
+    for one in listed(Store(runs)):
+        methods = [
+            *one.methods[:MOST_METHODS],
+            *([f"{len(one.methods) - MOST_METHODS} more"] * (len(one.methods) > MOST_METHODS)),
+        ]
+        counts = [str(one.done), str(one.expected), str(one.failed)]
+        about = [one.backbone, ", ".join(one.suites), ", ".join(methods)]
+        if one.fault:
+            counts, about = ["?"] * 3, ["", "", f"failed: {one.fault}"]
+        rows.append([one.name, f"{one.when:%Y-%m-%d %H:%M}", *about, *counts])
+    print_table(["run", "when", "backbone", "suites", "methods", "done", "expected", "failed"], rows)
+    if not rows:
+        print(f"ivgbench: there is no run in {runs} yet; `ivgbench run` makes one", file=sys.stderr)
 
 
 def _method_options() -> tuple[list[str], list[list[str]]]:

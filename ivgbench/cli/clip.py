@@ -8,19 +8,20 @@ from typing import Annotated, Literal
 import typer
 
 from ivgbench.cli.options import Device, Dtype, Guidance, Lora, Offload, Options, Settings, Steps, file
+from ivgbench.cli.placing import Boxes, Prompt, Subjects, case_of
 from ivgbench.cli.requests import with_options
-from ivgbench.errors import UserError
 from ivgbench.registry import METHODS
-from ivgbench.texts import short
 
 
 def generate(
-    prompt: Annotated[str, typer.Argument(help="What the clip shows.")],
-    subject: Annotated[str, typer.Option("--subject", help="The words of the prompt that the boxes are for.")],
-    box: Annotated[
-        list[str], typer.Option("--box", help="FRAME:x0,y0,x1,y1 in fractions of the frame; repeat. Linear between.")
+    ctx: typer.Context,
+    prompt: Prompt,
+    subject: Subjects,
+    box: Boxes,
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="A .mp4, .gif or .webp, or a .mkv with exact pixels.", callback=file),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="A .mp4, or a .mkv with exact pixels.", callback=file)],
     method: Annotated[str, typer.Option("--method", help="`ivgbench list methods`.")] = "tid",
     option: Options = None,
     settings: Settings = None,
@@ -31,15 +32,14 @@ def generate(
     scheduler: Annotated[Literal["ddim", "dpm", "checkpoint"], typer.Option(help="The sampler.")] = "ddim",
     dtype: Dtype = None,
     lora: Lora = None,
+    draw_boxes: Annotated[bool, typer.Option("--draw-boxes", help="The asked boxes, drawn into the clip.")] = False,
     device: Device = "auto",
     offload: Offload = False,
 ) -> None:
-    """Make one clip with one subject."""
+    """Make one clip."""
     from rich.console import Console
     from rich.progress import Progress
 
-    from ivgbench import boxes
-    from ivgbench.cases import Case, Subject, check_case
     from ivgbench.runs import video
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.spec import MethodSpec, RunSpec
@@ -53,9 +53,7 @@ def generate(
     from ivgbench.runs.settings_text import describe
 
     known, preset = sources.preset(backbone)
-    frames = preset.frames
-    track = boxes.interpolate(_keyframes(box), frames)
-    case = check_case(Case("clip", prompt, (Subject(subject, track),)), "generate")
+    case = case_of(ctx, prompt, subject, box, preset.frames)
     asked = RunSpec(
         "generate", (MethodSpec(name),), backbone, steps=steps, guidance_scale=guidance_scale,
         dtype=dtype or RunSpec.dtype,
@@ -75,27 +73,11 @@ def generate(
             guidance_scale=guidance_scale, seed=seed, scheduler=wanted,
             callback=lambda done, total: progress.update(task, completed=done, total=total),
         )  # fmt: skip
-    video.save(output, clip.video)
+    shown = clip.video
+    if draw_boxes:
+        from ivgbench.report import overlay
+
+        tracks = [one.boxes for one in case.subjects]
+        shown = overlay.draw_boxes(video.enlarged(shown, video.WATCHABLE), tracks)
+    video.save(output, shown)
     print(f"{output}: {len(clip.video)} frames, {clip.nfe} network evaluations; {name}, settings {told.name}")
-
-
-def _keyframes(texts: list[str]) -> dict[int, tuple[float, ...]]:
-    found: dict[int, tuple[float, ...]] = {}
-    for text in texts:
-        frame, values = _keyframe(text)
-        if frame in found:
-            raise UserError(f"--box {short(text)}: frame {frame} has a box already; give each frame one")
-        found[frame] = values
-    return found
-
-
-def _keyframe(text: str) -> tuple[int, tuple[float, ...]]:
-    """FRAME:x0,y0,x1,y1."""
-    frame, colon, numbers = text.partition(":")
-    try:
-        values = tuple(float(number) for number in numbers.split(","))
-        if not colon or len(values) != 4:
-            raise ValueError
-        return int(frame), values
-    except ValueError:
-        raise UserError(f"--box {short(text)}: write FRAME:x0,y0,x1,y1, e.g. 0:0.1,0.2,0.4,0.6") from None

@@ -18,7 +18,7 @@ from ivgbench.errors import UserError
 from ivgbench.generator import lora as adapters
 from ivgbench.generator import schedulers, sources
 from ivgbench.generator.allocator import keep_freed_memory
-from ivgbench.generator.text_states import emptied_after_end
+from ivgbench.generator.text_states import emptied_after_words
 from ivgbench.generator.words import Reader
 from ivgbench.texts import short
 
@@ -36,7 +36,7 @@ class Backbone:
         weights_hash: identity of the files it was loaded from.
         frames, height, width: default clip, in frames and pixels; other sizes work where the case gives them.
         latent_channels, latent_height, latent_width, vae_scale_factor: latents are [1,C,F,height/factor,width/factor].
-        empty_padding: text states after the end token are zero; only of the pocket lab's weights.
+        empty_padding: text states after the last word are zero; only of the pocket lab's weights.
         default_steps, default_guidance: used where `generate` is told nothing.
     """
 
@@ -126,12 +126,12 @@ class Backbone:
     def encode_prompt(self, texts: Sequence[str]) -> torch.Tensor:
         """Last hidden states [N,L,C], padded or cut to the tokenizer's length L (77); no text attention mask.
 
-        With `empty_padding` the states after the end token are zero.
+        With `empty_padding` the states of the end token and of what follows are zero.
         """
         self._bring("text_encoder")
         ids = torch.tensor([self.token_ids(text) for text in texts], device=self.device)
         states = self.text_encoder(ids).last_hidden_state.to(self.dtype)
-        return emptied_after_end(states, ids, self.tokenizer.eos_token_id) if self.empty_padding else states
+        return emptied_after_words(states, ids, self.tokenizer.eos_token_id) if self.empty_padding else states
 
     def token_ids(self, text: str) -> list[int]:
         """Token ids of a prompt, padded or cut to the length that the text encoder reads, BOS first."""

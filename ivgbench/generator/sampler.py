@@ -66,7 +66,8 @@ def generate(
         scheduler: None (the checkpoint's), "ddim", "dpm", or a diffusers scheduler.
         prompt_suffix: appended to the prompt before encoding.
         latents: initial noise [1,C,F,h,w] instead of the seed's.
-        masks: bool [K,F,h,w] on latent cells instead of the subjects' boxes, which may then be None.
+        masks: [K,F,h,w] on latent cells, bool or finite numbers (0 is outside), instead of the subjects' boxes, which
+            may then be None.
         prompt_embeds: [2,L,C], or [2F,L,C] for per-frame prompts: unconditional rows first.
         callback: called with (steps done, steps) after each step.
     Raises:
@@ -103,10 +104,16 @@ def generate_batch(
     All clips have the same number of frames and cells. Matrix kernels block larger batches differently: latents agree
     with those of `generate` to about 1e-5 relative, not bit for bit; methods that do not batch are run clip by clip.
     """
+    if not isinstance(bb, Backbone):
+        raise UserError(f"bb must be a backbone that is loaded, as Backbone.from_pretrained gives it, got {short(bb)}")
     config = named_settings.resolve(bb.name, method, settings, method_options)
     cases = inputs.listed(cases, "cases")
     seeds = [inputs.whole(seed, "a seed") for seed in inputs.listed(seeds, "seeds")]
     masks = None if masks is None else [inputs.tensor(one, "masks") for one in inputs.listed(masks, "masks")]
+    for one in masks or ():
+        inputs.check_finite(one, "masks")
+    return_trajectory = inputs.flag(return_trajectory, "return_trajectory")
+    inputs.function(callback, "callback")
     if len(cases) == 0 or len(seeds) != len(cases) or (masks is not None and len(masks) != len(cases)):
         raise UserError(f"a batch needs one seed (and set of masks) per case: {len(cases)} cases, {len(seeds)} seeds")
     inputs.check_texts(cases, negative_prompt=negative_prompt, prompt_suffix=prompt_suffix)

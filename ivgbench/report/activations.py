@@ -13,6 +13,7 @@ from ivgbench.files import write_text
 from ivgbench.metrics import stats
 from ivgbench.report.figures import save
 from ivgbench.runs.recording import BASELINE, LEVELS, MASKED, NORMALISED, OUTPUTS, Activations
+from ivgbench.runs.variants import Variant
 
 #: Inches: the width of a column of a two-column page.
 COLUMN = 3.3
@@ -61,6 +62,11 @@ def distribution_table(seen: Activations) -> pd.DataFrame:
         for at, layer in enumerate(LAYER_NAMES)
     ]
     return pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True).dropna(ignore_index=True)
+
+
+def title(backbone: str, variant: Variant, seen: Activations) -> str:
+    """What a figure is of."""
+    return f"{backbone}{f' ({variant})' if variant else ''}, mean of {len(seen.cases)} clips"
 
 
 def figure2(seen: Activations, out: str | Path, title: str) -> list[Path]:

@@ -15,9 +15,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ivgbench import boxes
 from ivgbench.files import write_text
-from ivgbench.report import layout, settings_notes, tables
+from ivgbench.report import layout, notes, settings_notes, tables
 from ivgbench.report.figures import BOX_COLOURS
 from ivgbench.runs import video as videos
+from ivgbench.runs.identity import row_name
 from ivgbench.runs.store import Store
 
 #: Cases of each suite and split whose clips are shown: the first ones, not the best ones.
@@ -50,7 +51,7 @@ def report(runs: str | Path, run: str | None, out: Path, allow_partial: bool = F
     )  # fmt: skip
     page = environment.get_template("report.html").render(
         run=run,
-        pocket=tables.is_pocket(manifest),
+        pocket=notes.is_pocket(manifest),
         tables=[(table, layout.blocks(table)) for table in built],
         scenes=_scenes(store, manifest["jobs"], rows, cases),
         failures=_failures(rows),
@@ -112,7 +113,7 @@ def outlines(track: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _failures(rows: Sequence[dict[str, Any]]) -> list[str]:
     return [
-        f"{row['label']}, suite {row['suite']}, case {row['case']}, seed {row['seed']}: {row['status']}"
+        f"{row_name(row['label'])}, suite {row['suite']}, case {row['case']}, seed {row['seed']}: {row['status']}"
         for row in rows
         if row["metric"] in ("failed", "missing")
     ]
@@ -120,7 +121,7 @@ def _failures(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 def _facts(manifest: dict[str, Any]) -> list[tuple[str, str]]:
     """What the run was made with, a line each."""
-    named = [(name, tables.spell(manifest[name])) for name in ("backbone", "detector", "clip")]
+    named = [(name, notes.spell(manifest[name])) for name in ("backbone", "detector", "clip")]
     suites = [(f"suite {name}", sha256[:12]) for name, sha256 in manifest["suites"].items()]
     made = [(name, str(value)) for name, value in manifest["environment"].items() if value is not None]
     return [*named, *suites, *made]

@@ -8,7 +8,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from ivgbench.report import paper
-from ivgbench.report.tables import COLUMNS, CUT, Table, ranks
+from ivgbench.report.notes import CUT
+from ivgbench.report.ranking import few_videos, places, ranks
+from ivgbench.report.tables import COLUMNS, Table
 
 FLOOR_LABEL = "Other captions"
 UNDEFINED = "–"
@@ -50,7 +52,7 @@ def splits(table: Table, seconds: bool) -> list[Block]:
     header.insert(2, "Attained")
     header.insert(1, "Settings")
     header += ["n", "NFE", *(["s"] if seconds else [])]
-    places = {column.key: ranks(table.frame, column.key, column.better) for column in COLUMNS}
+    ranked = {column.key: ranks(table.frame, column.key, column.better, column.decimals) for column in COLUMNS}
     made = []
     for split, lines in table.frame.groupby("split", sort=False):
         rows = []
@@ -64,7 +66,7 @@ def splits(table: Table, seconds: bool) -> list[Block]:
                     text = f"{text} {CUT}"
                 low, high = (number(line[f"{column.key}_{end}"], column.decimals) for end in ("low", "high"))
                 row.append(
-                    Cell(text, None if UNDEFINED in (low, high) else (low, high), int(places[column.key][index]))
+                    Cell(text, None if UNDEFINED in (low, high) else (low, high), int(ranked[column.key][index]))
                 )
             row.insert(2, Cell(number(line["clip_sim_attained"], 2)))
             row.insert(1, Cell(line["settings"]))
@@ -85,11 +87,15 @@ VIDEO_COLUMNS_V2 = (("jedi_v2", "JEDi v2", 2, False), ("jedi_v2_unbiased", "JEDi
 
 
 def references(table: Table) -> list[Block]:
-    """Table 2: a block per reference, frame encoders side by side."""
+    """Table 2: a block per reference, frame encoders side by side; of few videos no row is marked."""
     video_columns = VIDEO_COLUMNS_V2 if "jedi_v2" in table.frame else VIDEO_COLUMNS
     video_columns = video_columns if video_columns[0][0] in table.frame else ()
-    keys = [key for key, *_ in (*SET_COLUMNS, *video_columns)]
-    places = {key: ranks(table.frame, key, -1, ("reference", "encoder")) for key in keys}
+    ranked = {
+        key: ranks(table.frame, key, -1, decimals, ("reference", "encoder"))
+        for key, _, decimals, _ in (*SET_COLUMNS, *video_columns)
+    }
+    if few_videos(table.frame):
+        ranked = {key: marks * 0 for key, marks in ranked.items()}
     encoders = list(dict.fromkeys(table.frame["encoder"]))
     header = ["Method", "Settings", *(f"{title} {encoder} ↓" for encoder in encoders for _, title, *_ in SET_COLUMNS)]
     header += [*(f"{title} ↓" for _, title, *_ in video_columns), "videos"]
@@ -101,8 +107,8 @@ def references(table: Table) -> list[Block]:
             index, last = lines[-1]
             row = [Cell(last["label"]), Cell(last["settings"])]
             for place, line in lines:
-                row += [_set_cell(line, *column, int(places[column[0]][place])) for column in SET_COLUMNS]
-            row += [_set_cell(last, *column, int(places[column[0]][index])) for column in video_columns]
+                row += [_set_cell(line, *column, int(ranked[column[0]][place])) for column in SET_COLUMNS]
+            row += [_set_cell(last, *column, int(ranked[column[0]][index])) for column in video_columns]
             rows.append([*row, Cell(f"{last['n_videos']}/{last['n_expected']}")])
         made.append(Block(f"Against {reference}", header, rows, lead=2))
     return made
@@ -142,10 +148,10 @@ def paper_table2() -> Block:
 def _ranked(block: Block, better: int) -> Block:
     """The block with the best and second best of each column marked."""
     for column in range(1, len(block.header)):
-        values = [float(row[column].text.split()[0]) for row in block.rows]
-        best = sorted(set(values), reverse=better > 0)
-        for row, value in zip(block.rows, values, strict=True):
-            row[column] = row[column]._replace(rank=best.index(value) + 1 if value in best[:2] else 0)
+        texts = [row[column].text.split()[0] for row in block.rows]
+        decimals = len(texts[0].partition(".")[2])
+        for row, place in zip(block.rows, places([float(text) for text in texts], better, decimals), strict=True):
+            row[column] = row[column]._replace(rank=place)
     return block
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from ivgbench.errors import UserError
 from ivgbench.report import paper, settings_notes
 from ivgbench.report.figures import contact_sheet
+from ivgbench.runs.identity import row_name
 from ivgbench.runs.store import Store
 
 #: What tells scenes apart, within a split.
@@ -62,7 +63,7 @@ def _sheets(
                 what = (
                     "run it again first" if failed is None else f"failed: {failed}; another case is shown by --case ID"
                 )
-                raise UserError(f"no clip of {job['label']}, case {job['case']}, in run {run!r}; {what}")
+                raise UserError(f"no clip of {row_name(job['label'])}, case {job['case']}, in run {run!r}; {what}")
             asked = facts["spec"]["case"]
             prompt = asked["prompt"]
             video = store.clip(job["job"])

@@ -18,7 +18,7 @@ from ivgbench.report.tables import Table
 PLAIN_WIDTH = 120
 
 
-def write(table: Table, folder: str | Path = "results/tables") -> list[Path]:
+def write(table: Table, folder: str | Path = "results/own/tables") -> list[Path]:
     """Writes tableN.csv, tableN.md and tableN.tex into a folder; returns their paths."""
     stem = Path(folder) / f"table{table.number}"
     written = []
@@ -29,8 +29,10 @@ def write(table: Table, folder: str | Path = "results/tables") -> list[Path]:
 
 
 def csv(table: Table) -> str:
-    """Every column of the frame, six decimals; an empty field is undefined. A partial run says so in a last column."""
-    frame = table.frame if table.partial is None else table.frame.assign(partial=table.partial)
+    """Every column of the frame and the run, six decimals; an empty field is undefined. A partial run says so at the
+    end of each line."""
+    frame = table.frame.assign(run=table.run)
+    frame = frame if table.partial is None else frame.assign(partial=table.partial)
     return frame.to_csv(index=False, float_format="%.6f", lineterminator="\n")
 
 

@@ -13,13 +13,13 @@ from ivgbench.errors import UserError
 from ivgbench.metrics.fid import RESAMPLES
 from ivgbench.report import paper, settings_notes
 from ivgbench.report.clips import load_sets
-from ivgbench.report.tables import REFERENCES, Table, is_pocket, named, ordered, origins, print_label, spell
+from ivgbench.report.notes import is_pocket, ordered, origins, spell
+from ivgbench.report.ranking import MIN_VIDEOS, REFERENCES, RULE, few_videos
+from ivgbench.report.tables import Table, named, print_label
 from ivgbench.report.together import check, check_sets, joined, runs_of
 from ivgbench.runs.comparing import KID_FRAMES, KID_SUBSETS, jedi_name
 from ivgbench.runs.settings_text import NOTHING
 
-#: Below this many videos the biased values (FID, JEDi, KID over frames) say more about the number than the method.
-MIN_VIDEOS = 100
 #: Printed in percent.
 PERCENT = ("kid", "kid_std", "kid_xvideo", "kid_xvideo_low", "kid_xvideo_high")
 #: What a row has where it is undefined, for every encoder of frames and for the one of videos.
@@ -64,7 +64,7 @@ def build(runs: str | Path, run: str | Sequence[str] | None, allow_partial: bool
         if frame[column].isna().any():  # whole numbers stay whole numbers beside what is undefined
             frame[column] = frame[column].astype("Int64")
     title = f"Table 2. Unconditional evaluation{', pocket lab' if is_pocket(manifest) else ''}"
-    return Table(2, title, name, frame, {}, _notes(rows, manifest), partial)
+    return Table(2, title, name, frame, {}, _notes(rows, manifest, few_videos(frame)), partial)
 
 
 def _load(runs: str | Path, names: Sequence[str | None]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -115,8 +115,8 @@ def _partial(rows: Sequence[Mapping[str, Any]]) -> str | None:
     return f"{short[0]['n_videos']} of {short[0]['n_expected']} cases have a clip of every method" if short else None
 
 
-def _notes(rows: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the numbers are: models, references, numbers of videos, definitions."""
+def _notes(rows: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any], few: Mapping[str, int]) -> tuple[str, ...]:
+    """What the numbers are: models, references, numbers of videos, definitions. few: as `few_videos` says."""
     first = rows[0]
     sets = {row["reference"]: _reference(row) for row in rows}
     frames = [values for row in rows for values in row["metrics"]["frames"].values()]
@@ -159,13 +159,12 @@ def _notes(rows: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any]) -> tu
         "Ground truth: the asked boxes drawn by the pocket world. Reference again: other videos of the reference's own "
         "source, as many as a method has; no method can be expected to come below. Neither is ranked."
     )
-    counts = {"method": first["n_videos"]}
-    if any(map(_has_videos, rows)):
-        counts["reference"] = min(row["reference_videos"] for row in rows if _has_videos(row))
-    for whose, count in counts.items():
-        if count < MIN_VIDEOS:
-            warning = f"WARNING: {count} videos per {whose}, fewer than {MIN_VIDEOS}: FID, KID and JEDi are biased at "
-            notes.insert(0, f"{warning}such numbers, and differences between rows may be noise (see brackets).")
+    if not few:
+        notes.append(RULE)
+    for whose, count in few.items():
+        warning = f"WARNING: {count} videos per {whose}, fewer than {MIN_VIDEOS}: FID, KID and JEDi are biased at such "
+        warning += "numbers, and differences between rows may be noise (see brackets): none is marked as best."
+        notes.insert(0, warning)
     return tuple(notes)
 
 

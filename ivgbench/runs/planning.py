@@ -42,13 +42,14 @@ def split_of(suite: Suite, case: Case) -> str:
     return str(case.metadata.get("split", suite.name))
 
 
-def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
+def make_plan(spec: RunSpec, lab: Any, dry: bool = False, own: Suite | None = None) -> Plan:
     """Resolves every name and default of a spec, and lists its rows. Users' mistakes surface here, before any work.
 
     Case by case, all methods of a case next to each other: a run that is stopped early has compared what it has.
 
     Args:
         dry: only to be counted. Weights may be missing, and suites that can be fetched: others of their size stand in.
+        own: the suite of this name, which is in no file.
     """
     suites: dict[str, Suite] = {}
     notes = []
@@ -57,7 +58,7 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
         substitute = stand_in(name, backbone) if dry else None
         if substitute:
             notes.append(f"{name} is not on this machine (`ivgbench fetch imc`): counted with {substitute}, as large")
-        suite = load_suite(substitute or name, backbone)
+        suite = own if own and own.name == name else load_suite(substitute or name, backbone)
         if not suite.cases:
             raise UserError(f"run {spec.name!r}: the suite {suite.name!r} has no cases")
         if suites.setdefault(suite.name, suite) is not suite:

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ivgbench.errors import UserError
-from ivgbench.runs import generating
+from ivgbench.runs import generating, variants
 from ivgbench.runs.environment import environment
 from ivgbench.runs.identity import Entry, Job
 from ivgbench.runs.lab import Lab, Made
 from ivgbench.runs.planning import Plan
-from ivgbench.runs.spec import MethodSpec
+from ivgbench.runs.spec import MethodSpec, RunSpec
 from ivgbench.runs.store import Store
+from ivgbench.runs.variants import Variant
 
 #: Where recordings are cached, with the block; the number is raised when they mean something else.
 KIND = "activations-2"
@@ -30,6 +31,8 @@ ROWS = (
     MethodSpec("peekaboo", {"scope": "paper"}, MASKED, "paper"),
     MethodSpec(NORMALISED, settings="paper"),
 )
+#: What is recorded where nothing else is asked for.
+DEFAULT = RunSpec("activations", ROWS, cases=8)
 LABELS = frozenset(row.label or row.method for row in ROWS)
 #: Options that rows with masks must share.
 MASKS = ("scope", "without", "bind", "frozen_steps", "mask")
@@ -86,6 +89,13 @@ class Activations(NamedTuple):
     def relative(self, row: str) -> np.ndarray:
         """A row's variance in units of the baseline's on the same case, tensor and step, [cases, tensors, steps]."""
         return self.variance[row] / self.variance[BASELINE]
+
+
+def by_variant(plan: Plan) -> dict[Variant, Plan]:
+    """A plan's rows that are compared, as each variant of theirs has them."""
+    entries = tuple(entry for entry in plan.entries if entry.label.partition("@")[0] in LABELS)
+    mine = plan._replace(entries=entries)
+    return {one: variants.view(mine, one) for one in variants.of_labels(entry.label for entry in entries)}
 
 
 def in_plan(plan: Plan) -> bool:

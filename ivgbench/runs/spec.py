@@ -15,7 +15,7 @@ from ivgbench.errors import UserError
 from ivgbench.files import digest
 from ivgbench.registry import METHODS
 from ivgbench.runs import spec_paths
-from ivgbench.runs.identity import FLOOR, GROUND_TRUTH
+from ivgbench.runs.identity import ROW_NAMES, is_kept
 from ivgbench.texts import read_toml, short
 
 #: Of weights and latents. Noise is drawn in float32 in any case.
@@ -78,7 +78,7 @@ class RunSpec:
 
     settings: a name that the methods have on the backbone, see `generator.settings`.
 
-    cases: the first N of every suite. ground_truth: adds the reference row (pocket world only). scheduler: the common
+    cases: the first N of every suite. ground_truth: adds the row Ground truth (pocket only). scheduler: the common
     sampler, "ddim" or "dpm", or "checkpoint" for what the backbone came with. lora: a file of adapters for the
     backbone's denoiser.
     references: what FID, KID and JEDi compare with: "world", "suite", or folders of videos; none: no such metrics.
@@ -134,8 +134,9 @@ class RunSpec:
             raise UserError(f"{where}: references need at least one of frame_encoders")
         names = METHODS.aliases()
         labels = [one.label or names.get(one.method, one.method) for one in self.methods]
-        if taken := sorted({GROUND_TRUTH, FLOOR} & set(labels)):
-            raise UserError(f"{where}: the label {taken[0]!r} is kept for the reference's row; choose another one")
+        if taken := sorted(filter(is_kept, labels)):
+            rows = " and ".join(ROW_NAMES.values())
+            raise UserError(f"{where}: the label {taken[0]!r} is kept for the rows {rows}; choose another one")
         if twice := sorted({label for label in labels if labels.count(label) > 1}):
             raise UserError(f"{where}: two methods are labelled {twice[0]!r}; give one of them a label of its own")
 

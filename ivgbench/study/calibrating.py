@@ -72,10 +72,12 @@ def calibrate(
     # First the recordings, which bring their clips along.
     seen, literal = (_recorded(one, store, lab, engine) for one in (plan, _literal(plan)))
     outcome = runner.run(plan, store, lab, engine)
-    samples = evidence.samples(store.root, outcome.run, seen, {})
+    samples = evidence.samples(store.root, outcome.run, {})
+    if seen is not None:
+        samples |= evidence.activation_samples(seen)
     if literal is not None:
         named = {recording.BASELINE: recording.BASELINE, **{known: label for label, known in LITERAL.items()}}
-        samples = measures.joined(samples, measures.renamed(evidence.activation_samples(literal), named))
+        samples = measures.joined(samples, evidence.renamed(evidence.activation_samples(literal), named))
     samples |= measures.across_splits(samples) | measures.attained_sim(store.root, outcome.run)
     if any(fact.metric in PROBES for fact in spec.used()):
         from ivgbench.study import probes

@@ -43,10 +43,11 @@ def markdown(spec: FactsSpec, plan: Plan, made: Calibration, samples: Mapping[tu
         "## How it was measured",
         f"`{made.command}`; run `{made.run}` of `{spec.run.name}`, seed {', '.join(map(str, made.seeds))}; "
         f"{where.get('machine')}, {where.get('cpus')} cores, torch {where.get('torch')}. Differences are paired by "
-        f"case, cases are resampled, and all facts are one family for Holm's correction at {100 * spec.level:g} %, as "
-        f"in `CLAIMS.md`. A fact needs {made.cases} cases; it must be so on all its splits and against all its rivals. "
-        "*Holds* and *fails* are shown at that level, margin included; *open* is neither. A bar is met where what was "
-        "measured reaches the margin on every split: the verdict beside it says whether that may be chance.",
+        f"case, p-values are by Student's t over cases, and all facts are one family for Holm's correction at "
+        f"{100 * spec.level:g} %, as in `CLAIMS.md`. A fact needs {made.cases} cases; it must be so on all its splits "
+        "and against all its rivals. *Holds* and *fails* are shown at that level, margin included; *open* is neither. "
+        "A bar is met where what was measured reaches the margin on every split; the verdict says whether that may be "
+        "chance.",
     ]
     return "\n\n".join(parts) + "\n"
 

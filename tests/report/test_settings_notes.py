@@ -76,7 +76,7 @@ def recorded_specs(store, monkeypatch):
 def test_claims_say_what_their_rows_were_set_to(tmp_path):
     spec = ClaimsSpec(tmp_path / "run.toml", ())
     told = settings_notes.by_label(set_to({"jobs": [job(name) for name in ("plain", "mask-norm")]})["jobs"])
-    page = claims_text.markdown(spec, [], "run", "pocket", told)
+    page = claims_text.markdown(claims_text.Study(spec, {}, {}, "run", "pocket", 1, 1, told))
     assert f"| Mask Norm | {TUNED[0]} | {TUNED[1]} |" in page and "| Plain | – |  |" in page
 
 
