@@ -109,5 +109,5 @@ def _print(results: list[Result], subjects: int) -> None:
         found = number(covered, 0) if math.isnan(covered) else f"{round(covered * subjects)} of {subjects}"
         numbers = number(clip_sim, 2), found, number(100 * miou, 1), number(nfe, 0), number(seconds, 1)
         status = f"failed: {one.failed}" if one.clip is None else "ok" if "miou" in known else "not measured"
-        rows.append([paper.print_name(one.label), *numbers, status, one.settings])
-    print_table(["method", "CLIP-SIM", "covered", "mIoU all %", "NFE", "seconds", "status", "settings"], rows)
+        rows.append([paper.print_name(one.label), *numbers, one.settings, status])
+    print_table(["method", "CLIP-SIM", "covered", "mIoU all %", "NFE", "seconds", "settings", "status"], rows)

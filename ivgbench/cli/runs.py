@@ -88,12 +88,12 @@ def plan_command(
     beside = estimates.remarks(rows)
     told = {entry.label: (entry.settings, entry.about) for entry in plan.entries}
     header = ["method", "jobs", "done", "evaluations", "backward"]
-    header += [*(["hours", "GB", "GB with --offload"] if device else []), "settings", *([""] if any(beside) else [])]
+    header += [*(["hours", "GB", "GB with --offload"] if device else []), *([""] if any(beside) else []), "settings"]
     lines = []
     for row, remark in zip([*rows, estimates.total(rows)], beside, strict=True):
         cells = [row_name(row.label), *estimates.counts(row), *(estimates.spelled(row, device) if device else [])]
         settings = told[row.label][0] if row.label in told else ""
-        lines.append([*cells, settings, *([remark] if any(beside) else [])])
+        lines.append([*cells, *([remark] if any(beside) else []), settings])
     print_table(header, lines)
     print(f"run {spec.name}: {spec.backbone}, suites {', '.join(spec.suites)}")
     for label, (name, about) in told.items():
