@@ -31,7 +31,7 @@ ALLOWED = {
 #: Importing these loads no torch, nor anything else that takes seconds.
 LIGHT = ("ivgbench", "ivgbench.cli", "ivgbench.suites", "ivgbench.report.tables", "ivgbench.report.render",
          "ivgbench.runs.identity", "ivgbench.runs.store", "ivgbench.runs.runner", "ivgbench.runs.planning",
-         "ivgbench.metrics", "ivgbench.generator", "ivgbench.generator.sources")  # fmt: skip
+         "ivgbench.metrics", "ivgbench.generator", "ivgbench.generator.backbones.sources")  # fmt: skip
 HEAVY = {"torch", "diffusers", "transformers", "open_clip", "ultralytics", "torchvision", "av", "matplotlib"}
 
 

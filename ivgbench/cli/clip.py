@@ -46,7 +46,7 @@ def generate(
     name = METHODS.canonical(method)
     video.check_suffix(output)
     output.parent.mkdir(parents=True, exist_ok=True)  # before the minutes that a clip may take
-    from ivgbench.generator import sources
+    from ivgbench.generator.backbones import sources
     from ivgbench.generator.foresight import Foresight
     from ivgbench.generator.methods.base import resolve
 

@@ -44,7 +44,7 @@ def run(
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """Generate, measure and score. What is done already is not done again: a stopped run goes on where it was."""
-    from ivgbench.generator import sources
+    from ivgbench.generator.backbones import sources
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.planning import make_plan, shard_of
 
@@ -62,7 +62,7 @@ def plan_command(
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """What `run` with the same options would do: jobs, network evaluations, time and memory. Runs nothing."""
-    from ivgbench.generator import sources
+    from ivgbench.generator.backbones import sources
     from ivgbench.runs import estimates
     from ivgbench.runs.identity import GROUND_TRUTH
     from ivgbench.runs.lab import Lab
@@ -204,7 +204,7 @@ def figure(
         draw = {1: qualitative.figure1, 4: qualitative.figure4}[number]
         written = draw(runs, run, out, case)
     elif number in (2, 3):
-        from ivgbench.generator import sources
+        from ivgbench.generator.backbones import sources
         from ivgbench.runs import recording
         from ivgbench.runs.engines import LocalEngine
         from ivgbench.runs.lab import Lab

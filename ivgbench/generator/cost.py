@@ -19,9 +19,9 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from ivgbench import boxes
 from ivgbench.cases import Case
-from ivgbench.generator import sources
-from ivgbench.generator.attention import attached
-from ivgbench.generator.backbone import DECODE_SLICE, Backbone
+from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones.unet3d import DECODE_SLICE, Backbone
+from ivgbench.generator.backbones.unet3d_attention import attached
 from ivgbench.generator.metering import FusedAttention, Meter
 from ivgbench.generator.methods.base import Clip, Method, Noise, Setup
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ivgbench.cases import Case
 from ivgbench.errors import UserError
-from ivgbench.generator import schedulers, sources
+from ivgbench.generator import schedulers
+from ivgbench.generator.backbones import sources
 from ivgbench.generator.methods.base import Method
 from ivgbench.generator.words import Reader
 

@@ -14,7 +14,7 @@ from ivgbench import boxes as tracks
 from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
 from ivgbench.files import digest
-from ivgbench.generator.backbone import Backbone
+from ivgbench.generator.backbones.unet3d import Backbone
 from ivgbench.generator.methods.base import Clip
 from ivgbench.texts import check_unicode, short
 

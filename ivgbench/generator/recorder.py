@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from ivgbench.errors import UserError
-from ivgbench.generator.attention import MaskedAttention, sites
-from ivgbench.generator.backbone import Backbone
+from ivgbench.generator.backbones.unet3d import Backbone
+from ivgbench.generator.backbones.unet3d_attention import MaskedAttention, sites
 
 #: The attentions of a transformer block whose outputs are kept.
 ROLES = ("attn1", "attn2")

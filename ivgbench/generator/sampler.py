@@ -13,8 +13,8 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from ivgbench.cases import Case
 from ivgbench.errors import UserError
 from ivgbench.generator import inputs, schedulers
-from ivgbench.generator.attention import attached
-from ivgbench.generator.backbone import Backbone
+from ivgbench.generator.backbones.unet3d import Backbone
+from ivgbench.generator.backbones.unet3d_attention import attached
 from ivgbench.generator.methods.base import Clip, Method, Noise, Setup, resolve, standard_normal
 from ivgbench.texts import short
 

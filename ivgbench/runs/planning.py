@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ivgbench.cases import Case, Suite
 from ivgbench.errors import UserError
 from ivgbench.files import file_sha256
-from ivgbench.generator import sources
+from ivgbench.generator.backbones import sources
 from ivgbench.runs import references
 from ivgbench.runs.identity import GROUND_TRUTH, Entry, Job
 from ivgbench.runs.judging import with_judges

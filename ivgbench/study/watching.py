@@ -9,8 +9,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from ivgbench.generator.attention import heads_apart, levels, sites
-from ivgbench.generator.backbone import Backbone
+from ivgbench.generator.backbones.unet3d import Backbone
+from ivgbench.generator.backbones.unet3d_attention import heads_apart, levels, sites
 from ivgbench.generator.methods.intrinsic import clean_estimate
 from ivgbench.generator.sampler import to_epsilon
 

@@ -3,8 +3,16 @@ import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 
 from ivgbench.errors import UserError
-from ivgbench.generator import attention
-from ivgbench.generator.attention import FORBIDDEN, MaskedAttention, attached, attend, levels, required, sites
+from ivgbench.generator.backbones import unet3d_attention as attention
+from ivgbench.generator.backbones.unet3d_attention import (
+    FORBIDDEN,
+    MaskedAttention,
+    attached,
+    attend,
+    levels,
+    required,
+    sites,
+)
 
 
 def test_every_layer_is_found_with_its_place(tiny):

@@ -7,7 +7,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from ivgbench.cases import Case, Subject
-from ivgbench.generator import sources
+from ivgbench.generator.backbones import sources
 from ivgbench.generator.cost import Costs
 from ivgbench.generator.metering import FusedAttention, Meter
 from ivgbench.generator.methods.base import resolve

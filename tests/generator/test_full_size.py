@@ -9,8 +9,9 @@ import torch
 from diffusers import UNet3DConditionModel
 
 from ivgbench import boxes
-from ivgbench.generator import attention, lora, sources
-from ivgbench.generator.attention import FORBIDDEN, attached
+from ivgbench.generator.backbones import lora, sources
+from ivgbench.generator.backbones import unet3d_attention as attention
+from ivgbench.generator.backbones.unet3d_attention import FORBIDDEN, attached
 from ivgbench.generator.methods.base import Clip, Setup, resolve
 
 #: Latents of a frame of 320 x 576 pixels, and the maps of the four levels.

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from ivgbench.errors import UserError
+from ivgbench.generator.edits.tau import tau
 from ivgbench.generator.methods.base import Noise
 from ivgbench.generator.methods.intrinsic import _detached, _exact, clean_estimate, guidance, renoise
-from ivgbench.generator.tau import tau
 
 ALPHA = torch.tensor(0.3, dtype=torch.float64)
 

@@ -9,7 +9,8 @@ from diffusers import UNet3DConditionModel
 
 from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
-from ivgbench.generator import attention, rules, tau
+from ivgbench.generator.backbones import unet3d_attention as attention
+from ivgbench.generator.edits import rules, tau
 from ivgbench.generator.methods import intrinsic, peekaboo
 
 READINGS = ("additive", "multiplicative")

@@ -2,8 +2,8 @@
 
 import torch
 
-from ivgbench.generator import rules
-from ivgbench.generator.attention import FORBIDDEN, Level
+from ivgbench.generator.backbones.unet3d_attention import FORBIDDEN, Level
+from ivgbench.generator.edits import rules
 
 GENERATOR = torch.Generator().manual_seed(3)
 

@@ -7,8 +7,9 @@ import torch
 
 from ivgbench.errors import UserError
 from ivgbench.files import write_json
-from ivgbench.generator import Backbone, sources
-from ivgbench.generator.text_states import emptied_after_end
+from ivgbench.generator import Backbone
+from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones.text_states import emptied_after_end
 
 TEXTS = ["", "a red star on a grey background", " ".join(["star"] * 90)]
 

@@ -4,9 +4,9 @@ import torch
 from diffusers.models.attention_processor import Attention
 
 from ivgbench.errors import UserError
-from ivgbench.generator import edits
-from ivgbench.generator.attention import Level, attend
-from ivgbench.generator.edited_attention import SpatialEdit, TemporalEdit
+from ivgbench.generator.backbones.unet3d_attention import Level, attend
+from ivgbench.generator.backbones.unet3d_maps import SpatialEdit, TemporalEdit
+from ivgbench.generator.edits import reweighted as edits
 from ivgbench.generator.methods.base import resolve
 from ivgbench.generator.methods.trailblazer import compose, edited_tokens, phrase_positions
 

@@ -47,7 +47,8 @@ def mutated(mutation: Mutation) -> Iterator[None]:
 
 ONE, TWO, PAPER = "peekaboo, one subject", "peekaboo, two subjects", "peekaboo, paper scope"
 ABSENT, DPM = "peekaboo, phrase not in the prompt", "peekaboo, dpm"
-RULES, BIASES, MASKED = "generator.rules", "generator.rules:Biases", "generator.attention:MaskedAttention.__call__"
+RULES, ATTENTION = "generator.edits.rules", "generator.backbones.unet3d_attention"
+BIASES, MASKED = f"{RULES}:Biases", f"{ATTENTION}:MaskedAttention.__call__"
 RUN = "generator.methods.peekaboo:MaskedRun"
 
 PEEKABOO = (
@@ -76,7 +77,7 @@ PEEKABOO = (
     Mutation("where", "the down blocks as well", f"{RUN}.__init__",
              '("mid", "up") if', '("down", "mid", "up") if', ONE),
     Mutation("where", "transformer_in as well", f"{RUN}.__init__", '("mid", "up") if', '("in", "mid", "up") if', ONE),
-    Mutation("where", "the conditional half only", "generator.attention:_softmax_attention",
+    Mutation("where", "the conditional half only", f"{ATTENTION}:_softmax_attention",
              "attn_mask=bias[:, None]) for part in parts",
              "attn_mask=bias[:, None] * half) for half, part in enumerate(parts)", ONE),
     Mutation("R1", "no mask", f"{BIASES}.spatial_self", "self_allowed(frame)", "self_allowed(frame) | True", ONE),
@@ -120,9 +121,9 @@ PEEKABOO = (
     Mutation("paper scope", "BOS is forbidden", f"{RUN}.__init__", '"bos" not in parts', "False", PAPER),
     Mutation("paper scope", "the mid block as well", f"{RUN}.__init__", 'else ("up",)', 'else ("mid", "up")', PAPER),
     Mutation("paper scope", "temporal attention as well", f"{RUN}.__init__", "_part(site) in parts", "True", PAPER),
-    Mutation("prompts", "all frames take the first one's", "generator.backbone:Backbone.denoise",
+    Mutation("prompts", "all frames take the first one's", "generator.backbones.unet3d:Backbone.denoise",
              "if per_frame else nullcontext()", "if False else nullcontext()", "peekaboo, per-frame prompts"),
-    Mutation("guidance", "the halves are swapped", "generator.backbone:Backbone.denoise",
+    Mutation("guidance", "the halves are swapped", "generator.backbones.unet3d:Backbone.denoise",
              "unconditional, conditional = output", "conditional, unconditional = output", ONE),
     Mutation("dpm", "the last sigma is zero", "generator.schedulers:make", '"sigma_min"', '"zero"', DPM),
     Mutation("dpm", "timesteps are spread over all", "generator.schedulers:make",
@@ -136,7 +137,11 @@ PEEKABOO = (
 
 GIVEN, FOUND, SUBJECTS = "trailblazer, given tokens", "trailblazer, found tokens", "trailblazer, two subjects"
 LEVEL, INPUT, MANY = "trailblazer, gate of a level", "trailblazer, gate of transformer_in", "trailblazer, 25 frames"
-EDITS, PROCESSORS, METHOD = "generator.edits", "generator.edited_attention", "generator.methods.trailblazer"
+EDITS, PROCESSORS, METHOD = (
+    "generator.edits.reweighted",
+    "generator.backbones.unet3d_maps",
+    "generator.methods.trailblazer",
+)
 
 TRAILBLAZER = (
     Mutation("region", "no margin", f"{EDITS}:region",

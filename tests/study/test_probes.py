@@ -11,7 +11,7 @@ from fake_lab import InlineEngine
 from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
 from ivgbench.generator import Backbone, generate
-from ivgbench.generator.attention import sites
+from ivgbench.generator.backbones.unet3d_attention import sites
 from ivgbench.runs.store import Store
 from ivgbench.study import drawn, probes
 from ivgbench.study.watching import watching

@@ -17,7 +17,7 @@ import torch
 
 from ivgbench.errors import UserError
 from ivgbench.files import canonical_json
-from ivgbench.generator.backbone import Backbone
+from ivgbench.generator.backbones.unet3d import Backbone
 from ivgbench.generator.words import Reader
 from ivgbench.plugins import PluginFault, broken
 from ivgbench.registry import METHODS

@@ -12,10 +12,10 @@ from typing import ClassVar, Literal
 import torch
 
 from ivgbench.errors import UserError
+from ivgbench.generator.edits.tau import Grid, tau
 from ivgbench.generator.methods.base import Clip, Noise, Run, Setup, option, standard_normal
 from ivgbench.generator.methods.mask_norm import MaskNorm
 from ivgbench.generator.methods.peekaboo import MaskedRun
-from ivgbench.generator.tau import Grid, tau
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,11 @@ from typing import Any, ClassVar, Literal
 import torch
 
 from ivgbench.errors import UserError
-from ivgbench.generator import attention, rules, words
-from ivgbench.generator.backbone import Backbone
-from ivgbench.generator.efdm import match_exactly
+from ivgbench.generator import words
+from ivgbench.generator.backbones import unet3d_attention as attention
+from ivgbench.generator.backbones.unet3d import Backbone
+from ivgbench.generator.edits import rules
+from ivgbench.generator.edits.efdm import match_exactly
 from ivgbench.generator.methods.base import Clip, Method, Run, Setup, option
 from ivgbench.generator.words import Binding, Reader
 

@@ -9,10 +9,11 @@ from typing import Any, ClassVar, Literal
 import torch
 
 from ivgbench.errors import UserError
-from ivgbench.generator import attention, words
-from ivgbench.generator.backbone import Backbone
-from ivgbench.generator.edited_attention import Gate, SpatialEdit, TemporalEdit
-from ivgbench.generator.edits import compose, spatial_edit, temporal_edit
+from ivgbench.generator import words
+from ivgbench.generator.backbones import unet3d_attention as attention
+from ivgbench.generator.backbones.unet3d import Backbone
+from ivgbench.generator.backbones.unet3d_maps import Gate, SpatialEdit, TemporalEdit
+from ivgbench.generator.edits.reweighted import compose, spatial_edit, temporal_edit
 from ivgbench.generator.methods.base import Clip, Method, Run, Setup, option
 from ivgbench.generator.words import Binding, Reader
 

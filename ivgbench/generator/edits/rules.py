@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ivgbench.generator.attention import FORBIDDEN, Level
+from ivgbench.generator.backbones.unet3d_attention import FORBIDDEN, Level
 
 
 def level_masks(masks: torch.Tensor, level: Level) -> torch.Tensor:

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from diffusers.models.attention_processor import Attention
 
 from ivgbench.errors import UserError
-from ivgbench.generator.attention import Level, heads_apart, heads_together, project_out
-from ivgbench.generator.edits import spatial_edit, temporal_edit
+from ivgbench.generator.backbones.unet3d_attention import Level, heads_apart, heads_together, project_out
+from ivgbench.generator.edits.reweighted import spatial_edit, temporal_edit
 
 #: The release edits a temporal map only if its first dimension, 2 x heads x cells, is this number.
 OFFICIAL_GATE = 65536

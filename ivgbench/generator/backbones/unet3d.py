@@ -15,10 +15,11 @@ from transformers import CLIPTextModel
 from transformers.utils import logging as transformers_logging
 
 from ivgbench.errors import UserError
-from ivgbench.generator import lora as adapters
-from ivgbench.generator import schedulers, sources
+from ivgbench.generator import schedulers
 from ivgbench.generator.allocator import keep_freed_memory
-from ivgbench.generator.text_states import emptied_after_end
+from ivgbench.generator.backbones import lora as adapters
+from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones.text_states import emptied_after_end
 from ivgbench.generator.words import Reader
 from ivgbench.texts import short
 

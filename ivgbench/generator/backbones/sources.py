@@ -33,7 +33,7 @@ OPTIONAL = ("tokenizer/tokenizer_config.json", "tokenizer/special_tokens_map.jso
 SHIPPED_ARCHITECTURE = Path(__file__).parent / "architectures" / "text-to-video-1.7b.json"
 #: Says how text states are prepared. The pocket lab's training writes it beside its weights; it is never fetched.
 TEXT_STATES = "text_states.json"
-POCKET_FOLDER = Path(__file__).parent.parent / "pocket" / "weights" / "text-to-video"
+POCKET_FOLDER = Path(__file__).parents[2] / "pocket" / "weights" / "text-to-video"
 
 
 @dataclass(frozen=True)
