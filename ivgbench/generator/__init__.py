@@ -13,7 +13,7 @@ from typing import Any
 from ivgbench.extras import told
 
 _HOMES = {
-    "Backbone": "ivgbench.generator.backbones.unet3d",
+    "Backbone": "ivgbench.generator.backbones.base",
     "GeneratedClip": "ivgbench.generator.sampler",
     "generate": "ivgbench.generator.sampler",
     "generate_batch": "ivgbench.generator.sampler",

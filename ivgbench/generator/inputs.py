@@ -14,7 +14,7 @@ from ivgbench import boxes as tracks
 from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
 from ivgbench.files import digest
-from ivgbench.generator.backbones.unet3d import Backbone
+from ivgbench.generator.backbones.base import Backbone
 from ivgbench.generator.methods.base import Clip
 from ivgbench.texts import check_unicode, short
 
@@ -101,7 +101,7 @@ def check_finite(values: torch.Tensor, what: str) -> None:
 
 def check_embeds(embeds: torch.Tensor, bb: Backbone, clips: int, frames: int) -> None:
     """Refuses text states that are not finite, or not [2N,L,C] or [2NF,L,C] for the backbone's L and C."""
-    length, width = bb.reader.length, bb.unet.config.cross_attention_dim
+    length, width = bb.reader.length, bb.text_width
     if embeds.ndim != 3 or tuple(embeds.shape[1:]) != (length, width):
         raise UserError(f"prompt_embeds must be [rows,{length},{width}], got shape {list(embeds.shape)}")
     if len(embeds) not in (2 * clips, 2 * clips * frames):
@@ -144,7 +144,9 @@ def geometry(
     return bb.latent_channels, frames, *grid
 
 
-def clip_of(case: Case, seed: int, suffix: str, shape: tuple[int, int, int, int], masks: torch.Tensor | None) -> Clip:
+def clip_of(
+    bb: Backbone, case: Case, seed: int, suffix: str, shape: tuple[int, int, int, int], masks: torch.Tensor | None
+) -> Clip:
     """A case as methods see it: its subjects' cells and boxes at shape (C,F,h,w), and its noise.
 
     Raises:

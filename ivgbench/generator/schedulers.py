@@ -12,7 +12,7 @@ from typing import Any
 
 import diffusers
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
 from ivgbench.errors import UserError
@@ -70,6 +70,27 @@ def _from_known_keys(cls: type[SchedulerMixin], config: dict[str, Any]) -> Sched
     return cls.from_config({key: value for key, value in config.items() if key in known})
 
 
+def is_flow(scheduler: SchedulerMixin) -> bool:
+    """Whether a scheduler's latents are on the straight path x = (1 - sigma) z0 + sigma n, as flow matching has it."""
+    config = scheduler.config
+    return (
+        isinstance(scheduler, FlowMatchEulerDiscreteScheduler)
+        or bool(config.get("use_flow_sigmas"))
+        or config.get("prediction_type") == "flow_prediction"
+    )
+
+
+def initial_scale(scheduler: SchedulerMixin) -> Any:
+    """What the initial noise is multiplied by."""
+    return getattr(scheduler, "init_noise_sigma", 1.0)
+
+
+def shown(scheduler: SchedulerMixin, latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+    """The latents as the network sees them."""
+    scale = getattr(scheduler, "scale_model_input", None)
+    return latents if scale is None else scale(latents, timestep)
+
+
 def check(scheduler: SchedulerMixin, steps: int) -> None:
     """Refuses a number of steps that a scheduler cannot make, by making them once with a few random numbers.
 
@@ -98,12 +119,13 @@ def _first_fault(scheduler: SchedulerMixin, steps: int) -> str | None:
     draw = torch.Generator().manual_seed(0)
     scheduler.set_timesteps(steps, device="cpu")
     arguments = step_arguments(scheduler, [draw])
-    latents = torch.randn(1, 4, 1, 2, 2, generator=draw) * scheduler.init_noise_sigma
+    latents = torch.randn(1, 4, 1, 2, 2, generator=draw) * initial_scale(scheduler)
     for at in scheduler.timesteps:
         if hasattr(scheduler, "alphas_cumprod") and not 0 <= at < len(scheduler.alphas_cumprod):
             return f"it asks for noise level {float(at):g} of 0 to {len(scheduler.alphas_cumprod) - 1}"
-        shown = scheduler.scale_model_input(latents, at)
-        latents = step(scheduler, torch.randn(shown.shape, generator=draw), at, latents, **arguments)
+        latents = step(
+            scheduler, torch.randn(shown(scheduler, latents, at).shape, generator=draw), at, latents, **arguments
+        )
         if not torch.isfinite(latents).all():
             return f"latents are not finite at noise level {float(at):g}"
     return None

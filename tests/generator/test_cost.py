@@ -31,10 +31,9 @@ def costs():
 @pytest.fixture(scope="module")
 def small(tiny):
     """The test model's denoiser, in place of a whole backbone, on latents of 8 x 12 cells."""
-    made = Costs(sources.architecture("pocket"), sources.PRESETS["pocket"], torch.float32)
-    with torch.device("meta"):
-        made.unet = type(tiny.unet).from_config(tiny.unet.config).eval().requires_grad_(False)
-    made.cells = (8, 12)
+    own = {"unet": tiny.unet.config, "text_encoder": tiny.text_encoder.config.to_dict()}
+    made = Costs(sources.architecture("pocket") | own, sources.PRESETS["pocket"], torch.float32)
+    made.backbone.latent_height, made.backbone.latent_width = 8, 12
     return made
 
 
@@ -52,7 +51,7 @@ def test_operations_are_those_of_a_real_run(small, make, case, method):
     # Spelled out, attention is two products of matrices: not every version of torch counts its fused kernel on a CPU.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         make(case, method, steps=2, prompt_embeds=embeds)
-    counted = small.of(resolve(method), case, 2, 4.0).flops - small._decoding(case.frames)[0]
+    counted = small.of(resolve(method), case, 2, 4.0).flops - small._decoding((4, case.frames, 8, 12))[0]
     assert counted == counter.get_total_flops()
 
 
@@ -115,7 +114,8 @@ def test_a_real_run_on_the_pocket_agrees_with_its_parameters(costs):
     assert costs.weights == tuple(
         sum(p.numel() * p.element_size() for p in part.parameters()) for part in (bb.text_encoder, bb.unet, bb.vae)
     )
-    assert costs.cells == (bb.latent_height, bb.latent_width) == (12, 20)
+    hollow = costs.backbone
+    assert (hollow.latent_height, hollow.latent_width) == (bb.latent_height, bb.latent_width) == (12, 20)
 
 
 def test_going_back_through_the_network_costs_more(small, case):

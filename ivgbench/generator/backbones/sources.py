@@ -13,6 +13,8 @@ from ivgbench.errors import UserError
 from ivgbench.files import digest, file_sha256
 from ivgbench.texts import read_json, short
 
+#: The pipeline's class that a model_index.json names -> the family of its parts.
+FAMILIES = {"TextToVideoSDPipeline": "unet3d"}
 #: Part of a backbone -> the files it needs besides weights.
 CONFIGS = {
     "tokenizer": ("vocab.json", "merges.txt"),
@@ -129,6 +131,27 @@ def locate(source: str | Path) -> Path:
     if missing := _missing(folder, with_vae=bool(remedy) or (folder / "vae").is_dir()):
         raise UserError(f"backbone {text!r}: missing in {folder}: {', '.join(missing)} (weights may be .bin){remedy}")
     return folder
+
+
+def family(folder: Path) -> str:
+    """Which family a backbone is of, by the class that its model_index.json names; without that file the UNets'.
+
+    Raises:
+        UserError: no family of this package.
+    """
+    file = folder / "model_index.json"
+    if not file.is_file():  # the pocket lab's training writes none
+        return "unet3d"
+    name = read_config(file).get("_class_name")
+    if not isinstance(name, str) or name not in FAMILIES:
+        known = ", ".join(FAMILIES)
+        raise UserError(f"{file}: {short(name)} is no pipeline that can be loaded here; those that can: {known}")
+    return FAMILIES[name]
+
+
+def family_of_parts(parts: Mapping[str, Any]) -> str:
+    """The same of a backbone's configs, by the denoiser's part."""
+    return "unet3d" if "unet" in parts else "wan"
 
 
 def read_config(file: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Who may attend to whom: the mask rules as pure functions of boolean masks, and a cache of their biases per level.
+"""Who may attend to whom: the mask rules as pure functions of boolean masks, and as a table of groups for one clip.
 
 Source: the released Peekaboo (Jain et al. 2024, arXiv 2312.07509; commit 0aa5a86), rules R1 to R4, and section 2.1 of
 the Test-Time Domain Adaptation paper for the "paper" scope. For one subject the rules for several reduce to theirs.
@@ -6,17 +6,11 @@ the Test-Time Domain Adaptation paper for the "paper" scope. For one subject the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 
-from ivgbench.generator.backbones.unet3d_attention import FORBIDDEN, Level
-
-
-def level_masks(masks: torch.Tensor, level: Level) -> torch.Tensor:
-    """Masks [...,H,W] at a level's resolution: every stride-th cell from the top left, no average."""
-    return masks[..., :: level.stride, :: level.stride][..., : level.height, : level.width]
+from ivgbench.generator.edits.masked import Rule
 
 
 def self_allowed(masks: torch.Tensor) -> torch.Tensor:
@@ -81,80 +75,41 @@ def placed_tokens(length: int, places: Sequence[range]) -> torch.Tensor:
     return words
 
 
-@dataclass(frozen=True, eq=False)
-class ClipMasks:
-    """One clip's part: masks bool [K,F,H,W] on latent cells, words bool [K,L]; no words at all: `wordless`."""
+def signatures(masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cells grouped by the subjects that cover them: (group of each cell [...], who covers a group [K,G]).
 
-    masks: torch.Tensor
-    words: torch.Tensor
-    wordless: bool
-
-
-class Biases:
-    """The rules for a batch of clips as biases of the logits, made once per level and kept for the run.
-
-    Each is for one guidance half, rows (clip, frame) or (clip, cell): the other half has the same. multiply: as factors
-    of the logits, 1 or 0, instead of what is added to them.
+    Args:
+        masks: bool [K,...]. The rules do not tell cells of one group apart.
     """
+    found, labels = torch.unique(masks.flatten(1).T, dim=0, return_inverse=True)
+    return labels.view(masks.shape[1:]), found.T
 
-    def __init__(
-        self,
-        clips: Sequence[ClipMasks],
-        levels: dict[int, Level],
-        device: torch.device,
-        dtype: torch.dtype,
-        bos: bool,
-        own_words: bool,
-        multiply: bool = False,
-    ):
-        self.clips, self.levels, self.device, self.dtype = list(clips), levels, device, dtype
-        self.bos, self.own_words, self.multiply = bos, own_words, multiply
-        self._made: dict[tuple[str, int], torch.Tensor | None] = {}
 
-    def _once(
-        self, kind: str, cells: int, make: Callable[[ClipMasks, torch.Tensor], list[torch.Tensor]]
-    ) -> torch.Tensor:
-        if (kind, cells) not in self._made:
-            level = self.levels[cells]
-            rows = [row for clip in self.clips for row in make(clip, level_masks(clip.masks, level).flatten(2))]
-            self._made[kind, cells] = torch.stack(rows).to(self.device)
-        return self._made[kind, cells]
+def self_rule(masks: torch.Tensor) -> Rule:
+    """R1 for cells [K,F,h,w]."""
+    labels, covered = signatures(masks)
+    return Rule(labels, sees=self_allowed(covered))
 
-    def _bias(self, allowed: torch.Tensor) -> torch.Tensor:
-        if self.multiply:
-            return allowed.to(self.dtype)
-        # Where a row has every pair forbidden (a subject whose words are not in the prompt), the release shifts all
-        # its logits alike, which is ordinary attention. Here without the rounding of the shift: 2^-10 in float32.
-        some = allowed.any(-1, keepdim=True)
-        return torch.zeros(allowed.shape, dtype=self.dtype).masked_fill_(~allowed & some, FORBIDDEN)
 
-    def spatial_self(self, cells: int) -> torch.Tensor:
-        """R1: [NF,hw,hw]."""
-        return self._once("R1", cells, lambda _, m: [self._bias(self_allowed(frame)) for frame in m.unbind(1)])
+def text_rule(masks: torch.Tensor, words: torch.Tensor | None, bos: bool, own_words: bool) -> Rule:
+    """R2 for cells [K,F,h,w] and words [K,L]; R2' without words: subjects' cells get no text."""
+    labels, covered = signatures(masks)
+    if words is None:
+        return Rule(labels, updated=~covered.any(0))
+    # Token 0 is a group of its own: the rule knows it by its place.
+    groups, said = signatures(words[:, 1:])
+    said = torch.cat([words[:, :1], said], dim=1)
+    groups = torch.cat([groups.new_zeros(1), groups + 1])
+    return Rule(labels, keys=groups, sees=cross_allowed(covered, said, bos, own_words))
 
-    def spatial_cross(self, cells: int) -> torch.Tensor | None:
-        """R2: [NF,hw,L]; None if no clip has words. A clip without words is blanked instead (`cross_keep`)."""
-        if all(clip.wordless for clip in self.clips):
-            return None
 
-        def rows(clip: ClipMasks, masks: torch.Tensor) -> list[torch.Tensor]:
-            if clip.wordless:
-                free = torch.full((masks.shape[2], clip.words.shape[1]), float(self.multiply), dtype=self.dtype)
-                return [free] * masks.shape[1]
-            return [self._bias(cross_allowed(frame, clip.words, self.bos, self.own_words)) for frame in masks.unbind(1)]
+def temporal_rule(masks: torch.Tensor) -> Rule:
+    """R3 for cells [K,F,h,w], between the frames of each."""
+    labels, covered = signatures(masks)
+    return Rule(labels, sees=temporal_allowed(covered[:, :, None])[0])
 
-        return self._once("R2", cells, rows)
 
-    def cross_keep(self, cells: int) -> torch.Tensor | None:
-        """R2': bool [NF,hw], false on subjects' cells of clips without words, which get no text; None if all have."""
-        if not any(clip.wordless for clip in self.clips):
-            return None
-        return self._once("R2'", cells, lambda clip, m: list((~(m.any(0) & clip.wordless)).unbind(0)))
-
-    def temporal_self(self, cells: int) -> torch.Tensor:
-        """R3: [N hw,F,F]."""
-        return self._once("R3", cells, lambda _, m: list(self._bias(temporal_allowed(m)).unbind(0)))
-
-    def temporal_keep(self, cells: int) -> torch.Tensor:
-        """R4: bool [N hw,F], the frames in which the last subject covers the cell."""
-        return self._once("R4", cells, lambda _, m: list(m[-1].T.unbind(0)))
+def presence_rule(masks: torch.Tensor) -> Rule:
+    """R4: only the frames in which the last subject covers the cell are updated."""
+    labels, covered = signatures(masks)
+    return Rule(labels, updated=covered[-1])
