@@ -155,14 +155,14 @@ def test_half_precision_makes_nearly_the_same_latents():
 def test_offloaded_parts_are_on_the_device_only_while_they_work(complete, case, monkeypatch):
     bb = Backbone.from_pretrained(complete, offload=True)
     moves = []
-    for name, part in bb._parts().items():
+    for name, part in bb.modules().items():
         monkeypatch.setattr(part, "to", lambda place, name=name: moves.append((name, str(place))), raising=False)
     bb.device = "there"
     for wanted in ("text_encoder", "unet", "vae"):
         moves.clear()
-        bb._bring(wanted)
+        bb.bring(wanted)
         assert moves[-1] == (wanted, "there")
-        assert sorted(moves[:-1]) == sorted((name, "cpu") for name in bb._parts() if name != wanted)
+        assert sorted(moves[:-1]) == sorted((name, "cpu") for name in bb.modules() if name != wanted)
 
 
 def test_offloading_changes_no_pixel(complete, case):

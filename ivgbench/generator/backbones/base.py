@@ -77,12 +77,14 @@ class Backbone(ABC):
         default_steps, default_guidance: used where `generate` is told nothing.
         masked_bands: where the released Peekaboo masks, in this family's terms.
         frame_prompts: whether each frame may have text states of its own.
+        flow: whether the network was trained on flow matching's straight path, else on a variance-preserving one.
     """
 
     #: Names of the parts that hold weights, in the order in which they work.
     parts: ClassVar[tuple[str, ...]]
     masked_bands: ClassVar[frozenset[Band]]
     frame_prompts: ClassVar[bool]
+    flow: ClassVar[bool]
 
     name: str
     reader: Reader
@@ -223,8 +225,29 @@ class Backbone(ABC):
         """Pixels [F,3,H,W] in -1..1, float32, of one slice."""
 
     def scheduler(self, which: str | SchedulerMixin | None = None) -> SchedulerMixin:
-        """A fresh scheduler; see `schedulers.make`."""
-        return schedulers.make(self.scheduler_config, which)
+        """A fresh scheduler; see `scheduler_of`."""
+        return self.scheduler_of(self.scheduler_config, which)
+
+    @classmethod
+    def scheduler_of(cls, config: Mapping[str, Any], which: str | SchedulerMixin | None = None) -> SchedulerMixin:
+        """A fresh scheduler from a checkpoint's config; see `schedulers.make`.
+
+        Raises:
+            UserError: there is none of that name, or its noise path is not the one that the network was trained on.
+        """
+        made = schedulers.make(config, which)
+        if schedulers.is_flow(made) != cls.flow:
+            paths = ("is variance-preserving", "is of the straight path of flow matching")
+            raise UserError(
+                f"the scheduler {type(made).__name__} {paths[not cls.flow]}, and the backbone's network is not; "
+                f"leave the scheduler out for the checkpoint's own"
+            )
+        return made
+
+    @classmethod
+    @abstractmethod
+    def reader_of(cls, folder: Path) -> Reader:
+        """What the text encoder of a folder reads of a text; loads no weights."""
 
 
 #: Family -> where its class is. Loaded on first use: one family's library classes are no other's business.

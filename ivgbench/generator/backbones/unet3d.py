@@ -32,6 +32,7 @@ class UNet3D(Backbone):
     parts: ClassVar[tuple[str, ...]] = ("text_encoder", "unet", "vae")
     masked_bands: ClassVar[frozenset[Band]] = frozenset({"middle", "late"})
     frame_prompts: ClassVar[bool] = True
+    flow: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -44,7 +45,7 @@ class UNet3D(Backbone):
         lora: Path | None = None,
     ):
         super().__init__(name, preset, device, dtype, offload)
-        self.reader = Reader(folder)
+        self.reader = self.reader_of(folder)
         self.tokenizer = self.reader.tokenizer
         self.empty_padding = sources.empty_padding(folder, preset)
         self.text_encoder = text_encoder(CLIPTextModel, folder, dtype)
@@ -79,6 +80,10 @@ class UNet3D(Backbone):
         self.latent_channels = self.unet.config.in_channels
         self.latent_height = self.height // self.vae_scale_factor
         self.latent_width = self.width // self.vae_scale_factor
+
+    @classmethod
+    def reader_of(cls, folder: Path) -> Reader:
+        return Reader(folder)
 
     @property
     def denoiser(self) -> torch.nn.Module:
