@@ -21,7 +21,7 @@ from diffusers.models.attention_processor import Attention
 from ivgbench.generator.backbones.base import Site
 from ivgbench.generator.edits.efdm import match_exactly
 from ivgbench.generator.edits.maps import Maps
-from ivgbench.generator.edits.masked import Mask, softmax_attention
+from ivgbench.generator.edits.masked import Mask
 
 BANDS = {"in": "input", "down": "early", "mid": "middle", "up": "late"}
 
@@ -133,17 +133,16 @@ class MaskedAttention:
         attention_mask: torch.Tensor | None = None,
         temb: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        bias = self.mask.bias(self.site, hidden_states.device, hidden_states.dtype)
         keep = self.mask.updated(self.site, hidden_states.device)
         if keep is not None:
             keep = keep.repeat(len(hidden_states) // len(keep), 1)[:, :, None]
             # Rows that are not kept enter as the bias of the layer norm, which is what it makes of a zeroed row.
             hidden_states = torch.where(keep, hidden_states, self.site.block.norm2.bias)
         query, key, value = projected(attn, hidden_states, encoder_hidden_states)
-        result = heads_together(softmax_attention(query, key, value, bias, self.mask.multiply))
-        if self.match is not None and bias is not None:
+        result = heads_together(self.mask.attend(self.site, query, key, value))
+        if self.match is not None and self.mask.acts:
             with torch.no_grad():
-                unmasked = heads_together(softmax_attention(query, key, value, None))
+                unmasked = heads_together(F.scaled_dot_product_attention(query, key, value))
             result = self.match(result, unmasked)
         result = project_out(attn, result)
         return result if keep is None else result * keep
