@@ -27,7 +27,7 @@ def generate(
     seed: Annotated[int, typer.Option(help="Seed of the noise.", min=0)] = 0,
     steps: Steps = None,
     guidance_scale: Guidance = None,
-    scheduler: Annotated[Literal["ddim", "dpm", "checkpoint"], typer.Option(help="The sampler.")] = "ddim",
+    scheduler: Annotated[Literal["ddim", "dpm", "flow", "checkpoint"], typer.Option(help="The sampler.")] = "ddim",
     dtype: Dtype = None,
     lora: Lora = None,
     device: Device = "auto",

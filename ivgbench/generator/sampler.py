@@ -207,7 +207,8 @@ def _loop(
     timesteps, guidance, context = scheduler.timesteps, sampling.guidance_scale, context.to(bb.device, bb.dtype)
     levels = noise_levels(scheduler, bb.device, bb.dtype)
     drawn = schedulers.step_arguments(scheduler, [clip.stream("scheduler") for clip in clips])
-    run = config.start(Setup(bb, clips, tuple(initial.shape[2:]), len(timesteps), guidance, levels, solo))
+    kept = schedulers.steps_from_given(scheduler, len(timesteps))
+    run = config.start(Setup(bb, clips, tuple(initial.shape[2:]), len(timesteps), guidance, levels, solo, kept))
     latents = initial.to(bb.device, bb.dtype) * schedulers.initial_scale(scheduler)
     trajectory, nfe, backward = [], run.extra_evaluations(), 0
 

@@ -12,7 +12,13 @@ from typing import Any
 
 import diffusers
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    SASolverScheduler,
+    UniPCMultistepScheduler,
+)
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
 from ivgbench.errors import UserError
@@ -33,13 +39,24 @@ class ReleasedDpm(DPMSolverMultistepScheduler):
         return self.alpha_t[found[0, 0]], self.sigma_t[found[0, 0]]
 
 
+class FlowEuler(FlowMatchEulerDiscreteScheduler):
+    """Euler's method on the straight path, with the noise levels of Wan's and FLUX's references.
+
+    The library's own levels, asked for by their number alone, are shifted twice (huggingface/diffusers issue 13243).
+    """
+
+    def set_timesteps(self, steps: int, device: Any = None) -> None:
+        super().set_timesteps(sigmas=[1 - step * (1 - 1 / 1000) / steps for step in range(steps)], device=device)
+
+
 def make(config: Mapping[str, Any], which: str | SchedulerMixin | None = None) -> SchedulerMixin:
     """A fresh scheduler.
 
     Args:
         config: the checkpoint's scheduler_config.json.
         which: None (the checkpoint's class), "ddim", "dpm" (`ReleasedDpm`, ending at the smallest training sigma as
-            TrailBlazer's release does), or an instance, which is copied.
+            TrailBlazer's release does), "flow" (`FlowEuler` with the checkpoint's shift), or an instance, which is
+            copied.
     Raises:
         UserError: an unknown one.
     """
@@ -51,9 +68,11 @@ def make(config: Mapping[str, Any], which: str | SchedulerMixin | None = None) -
         return _from_known_keys(DDIMScheduler, own)
     if which == "dpm":
         return _from_known_keys(ReleasedDpm, {**own, "final_sigmas_type": "sigma_min"})
+    if which == "flow":
+        return FlowEuler(shift=float(own.get("flow_shift") or own.get("shift") or 1.0))
     if which is None:
         return _from_known_keys(_published(config.get("_class_name")), own)
-    raise UserError(f"unknown scheduler {which!r}; use 'ddim', 'dpm', or leave it out for the checkpoint's own")
+    raise UserError(f"unknown scheduler {which!r}; use 'ddim', 'dpm', 'flow', or leave it out for the checkpoint's own")
 
 
 def _published(name: Any) -> type[SchedulerMixin]:
@@ -78,6 +97,14 @@ def is_flow(scheduler: SchedulerMixin) -> bool:
         or bool(config.get("use_flow_sigmas"))
         or config.get("prediction_type") == "flow_prediction"
     )
+
+
+def steps_from_given(scheduler: SchedulerMixin, steps: int) -> bool:
+    """Whether a scheduler's step starts from the latents it is given. A corrector goes back to those of the step
+    before, so that a method's hand on the latents would be lost."""
+    if isinstance(scheduler, UniPCMultistepScheduler):
+        return set(range(1, steps)) <= set(scheduler.config.disable_corrector)
+    return not isinstance(scheduler, SASolverScheduler)
 
 
 def initial_scale(scheduler: SchedulerMixin) -> Any:
@@ -145,6 +172,9 @@ def step(
     float64 what that loses is added back; other dtypes are the library's step alone.
     """
     moved = scheduler.step(prediction, timestep, latents, return_dict=False, **arguments)[0]
+    if latents.dtype == torch.float64 and isinstance(scheduler, FlowEuler):
+        before, after = scheduler.sigmas[scheduler.step_index - 1 : scheduler.step_index + 1].double()
+        return latents + (after - before) * prediction
     if (
         latents.dtype != torch.float64
         or not isinstance(scheduler, DPMSolverMultistepScheduler)

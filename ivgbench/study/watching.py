@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from ivgbench.generator.backbones.base import Backbone, Site
-from ivgbench.generator.backbones.unet3d_attention import heads_apart
+from ivgbench.generator.backbones.processors import heads_apart
 from ivgbench.generator.levels import of as noise_levels
 
 

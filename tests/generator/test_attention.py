@@ -4,7 +4,8 @@ from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 
 from ivgbench.generator.backbones import unet3d_attention as attention
 from ivgbench.generator.backbones.base import Site
-from ivgbench.generator.backbones.unet3d_attention import MaskedAttention, attached, sites
+from ivgbench.generator.backbones.processors import attached, heads_together, project_out
+from ivgbench.generator.backbones.unet3d_attention import MaskedAttention, sites
 from ivgbench.generator.edits.masked import FORBIDDEN, Mask, Rule, softmax_attention
 
 
@@ -61,7 +62,7 @@ def layer():
 def attend(attn, hidden, context, bias=None, multiply=False):
     """The layer's attention, as processors put it together."""
     parts = attention.projected(attn, hidden, context)
-    return attention.project_out(attn, attention.heads_together(softmax_attention(*parts, bias, multiply)))
+    return project_out(attn, heads_together(softmax_attention(*parts, bias, multiply)))
 
 
 def test_a_factor_multiplies_the_logits_as_the_formula_is_written(layer):

@@ -11,7 +11,7 @@ from diffusers import UNet3DConditionModel
 from ivgbench import boxes
 from ivgbench.generator.backbones import lora, sources
 from ivgbench.generator.backbones import unet3d_attention as attention
-from ivgbench.generator.backbones.unet3d_attention import attached
+from ivgbench.generator.backbones.processors import attached
 from ivgbench.generator.edits.masked import FORBIDDEN
 from ivgbench.generator.methods.base import Clip, Setup, resolve
 
@@ -39,7 +39,7 @@ def unet(architecture):
 def hollow(unet, tiny):
     """What a method asks of a backbone: the real denoiser and a real tokenizer of 77 tokens."""
     return SimpleNamespace(
-        sites=lambda shape: attention.sites(unet, *shape[1:]), masked_bands=tiny.masked_bands,
+        sites=lambda shape: attention.sites(unet, *shape[1:]), masked_bands=tiny.masked_bands, start=1,
         token_ids=tiny.token_ids, phrase_ids=tiny.phrase_ids,
     )  # fmt: skip
 

@@ -65,7 +65,7 @@ PEEKABOO = (
              "[:, :height, :width].flatten(1)", "[:, :height, :width].transpose(1, 2).flatten(1)", ONE),
     Mutation("words", "the phrase's end of text counts as a word", f"{RULES}:word_tokens",
              "phrase_ids[:-1]", "phrase_ids", ONE),
-    Mutation("words", "BOS is a word of the subject", f"{RULES}:word_tokens", "words[0] = False", "pass", ONE),
+    Mutation("words", "BOS is a word of the subject", f"{RULES}:word_tokens", "words[:start] = False", "pass", ONE),
     Mutation("words", "only a token's first occurrence counts", f"{RULES}:word_tokens",
              "[token in wanted for token in prompt_ids]",
              "[t in wanted and t not in prompt_ids[:at] for at, t in enumerate(prompt_ids)]",

@@ -73,6 +73,7 @@ class Backbone(ABC):
         weights_hash: identity of the files it was loaded from.
         frames, height, width: default clip, in frames and pixels; other sizes work where the case gives them.
         latent_channels, latent_height, latent_width, vae_scale_factor: latents are [1,C,f,height/factor,width/factor].
+        time_factor: pixel frames that a latent frame after the first stands for.
         text_width: of the text states.
         default_steps, default_guidance: used where `generate` is told nothing.
         masked_bands: where the released Peekaboo masks, in this family's terms.
@@ -91,6 +92,7 @@ class Backbone(ABC):
     text_width: int
     latent_channels: int
     vae_scale_factor: int
+    time_factor: int = 1
 
     def __init__(self, name: str, preset: sources.Preset, device: str, dtype: torch.dtype, offload: bool):
         self.name, self.device, self.dtype, self.offload = name, torch.device(device), dtype, offload
@@ -151,6 +153,30 @@ class Backbone(ABC):
         """The network that `denoise` evaluates."""
 
     @property
+    def cell(self) -> int:
+        """Rows, and columns, of latents that are one cell to a method: what the network makes a token of."""
+        return 1
+
+    def latent_frames(self, frames: int) -> int:
+        """Latent frames of so many pixel frames. UserError where the VAE has none for their number."""
+        latent, rest = divmod(frames - 1, self.time_factor)
+        if rest:
+            raise UserError(
+                f"backbone {self.name!r} makes clips of {self.time_factor}k+1 frames, not of {frames}: use "
+                f"{frames - rest} or {frames - rest + self.time_factor}"
+            )
+        return latent + 1
+
+    def latent_boxes(self, track: np.ndarray) -> np.ndarray:
+        """A box for each latent frame [f,4] from those of the pixel frames [F,4].
+
+        The first latent frame is the first frame; each other one stands for `time_factor` frames, and has their mean
+        box.
+        """
+        later = track[1:].reshape(-1, self.time_factor, 4).mean(axis=1)
+        return np.concatenate([track[:1], later])
+
+    @property
     def has_vae(self) -> bool:
         return getattr(self, "vae", None) is not None
 
@@ -166,6 +192,11 @@ class Backbone(ABC):
                 if name != wanted:
                     part.to("cpu")
             self.modules()[wanted].to(self.device)
+
+    @property
+    def start(self) -> int:
+        """How many tokens stand before the words of a text; see `Reader`."""
+        return self.reader.start
 
     def token_ids(self, text: str) -> list[int]:
         """Token ids of a prompt, padded or cut to the length that the text encoder reads."""
@@ -235,13 +266,12 @@ class Backbone(ABC):
         Raises:
             UserError: there is none of that name, or its noise path is not the one that the network was trained on.
         """
+        named = {"ddim": False, "dpm": False, "flow": True}
+        if isinstance(which, str) and named.get(which, cls.flow) != cls.flow:
+            raise UserError(_of_another_path(which, cls.flow))
         made = schedulers.make(config, which)
         if schedulers.is_flow(made) != cls.flow:
-            paths = ("is variance-preserving", "is of the straight path of flow matching")
-            raise UserError(
-                f"the scheduler {type(made).__name__} {paths[not cls.flow]}, and the backbone's network is not; "
-                f"leave the scheduler out for the checkpoint's own"
-            )
+            raise UserError(_of_another_path(type(made).__name__, cls.flow))
         return made
 
     @classmethod
@@ -250,8 +280,16 @@ class Backbone(ABC):
         """What the text encoder of a folder reads of a text; loads no weights."""
 
 
+def _of_another_path(scheduler: str, flow: bool) -> str:
+    paths = ("variance-preserving", "of the straight path of flow matching")
+    return (
+        f"the scheduler {scheduler} is {paths[not flow]}, and the backbone's network is {paths[flow]}; use "
+        f"{'flow' if flow else 'ddim'!r}, or the checkpoint's own"
+    )
+
+
 #: Family -> where its class is. Loaded on first use: one family's library classes are no other's business.
-FAMILIES = {"unet3d": "unet3d:UNet3D"}
+FAMILIES = {"unet3d": "unet3d:UNet3D", "wan": "wan:Wan"}
 
 
 def family(name: str) -> type[Backbone]:

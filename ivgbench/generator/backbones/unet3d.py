@@ -15,8 +15,9 @@ from ivgbench.generator.backbones import lora as adapters
 from ivgbench.generator.backbones import sources
 from ivgbench.generator.backbones.base import Backbone, Band
 from ivgbench.generator.backbones.loading import diffusion_part, text_encoder
+from ivgbench.generator.backbones.processors import attached
 from ivgbench.generator.backbones.text_states import emptied_after_end
-from ivgbench.generator.backbones.unet3d_attention import UNetSite, attached, compiled, sites
+from ivgbench.generator.backbones.unet3d_attention import UNetSite, compiled, sites
 from ivgbench.generator.words import Reader, WordReader
 
 #: Frames decoded at a time: bounds the VAE's memory.

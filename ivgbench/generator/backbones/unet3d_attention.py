@@ -7,8 +7,7 @@ unconditional one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.attention_processor import Attention
 
 from ivgbench.generator.backbones.base import Site
+from ivgbench.generator.backbones.processors import heads_apart, heads_together, project_out
 from ivgbench.generator.edits.efdm import match_exactly
 from ivgbench.generator.edits.maps import Maps
 from ivgbench.generator.edits.masked import Mask
@@ -64,23 +64,6 @@ def sites(unet: UNet3DConditionModel, height: int, width: int) -> list[UNetSite]
     return found
 
 
-@contextmanager
-def attached(unet: UNet3DConditionModel, processors: dict[str, Any]) -> Iterator[None]:
-    """While open, the named layers run the given processors; afterwards the model's own are back, whatever happened."""
-    if not processors:
-        yield
-        return
-    before = dict(unet.attn_processors)
-    if unknown := processors.keys() - before.keys():
-        raise KeyError(f"no attention layer named {sorted(unknown)[0]}")
-    try:
-        # set_attn_processor empties the dict it is given: always hand it a copy.
-        unet.set_attn_processor({**before, **processors})
-        yield
-    finally:
-        unet.set_attn_processor(dict(before))
-
-
 def compiled(edits: Mapping[UNetSite, Any], clips: int) -> dict[str, Any]:
     """The processors of edits, by layer name."""
     kinds = {Mask: MaskedAttention, Maps: EditedMaps}
@@ -88,21 +71,6 @@ def compiled(edits: Mapping[UNetSite, Any], clips: int) -> dict[str, Any]:
         site.name: next(made for kind, made in kinds.items() if isinstance(edit, kind))(site, edit, clips)
         for site, edit in edits.items()
     }
-
-
-def heads_apart(attn: Attention, tensor: torch.Tensor) -> torch.Tensor:
-    """[B,N,heads*d] -> [B,heads,N,d]."""
-    return tensor.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
-
-
-def heads_together(tensor: torch.Tensor) -> torch.Tensor:
-    """[B,heads,N,d] -> [B,N,heads*d]."""
-    return tensor.transpose(1, 2).flatten(2)
-
-
-def project_out(attn: Attention, tensor: torch.Tensor) -> torch.Tensor:
-    """The layer's output projection (and its dropout, idle in eval mode)."""
-    return attn.to_out[1](attn.to_out[0](tensor))
 
 
 def projected(

@@ -24,7 +24,7 @@ def self_allowed(masks: torch.Tensor) -> torch.Tensor:
     return shared | (background[:, None] & background[None, :])
 
 
-def cross_allowed(masks: torch.Tensor, words: torch.Tensor, bos: bool, own_words: bool) -> torch.Tensor:
+def cross_allowed(masks: torch.Tensor, words: torch.Tensor, bos: bool | None, own_words: bool) -> torch.Tensor:
     """R2, cells [K,N] and words [K,L] -> bool [N,L]: subjects see their words, the background sees the rest.
 
     With one subject this is M_cross = m y^T + (1-m)(1-y)^T.
@@ -32,13 +32,15 @@ def cross_allowed(masks: torch.Tensor, words: torch.Tensor, bos: bool, own_words
     Args:
         words: which tokens are each subject's, without BOS.
         bos: whether the background may see token 0 (the paper's formula); the released code forbids it to everybody.
+            None: it is a word as any other.
         own_words: a subject's cells see its own words only; else all subjects' words, as in the released code.
     """
     covered = masks.any(0)
     own = (masks[:, :, None] & words[:, None, :]).any(0)
     seen = own if own_words else covered[:, None] & words.any(0)[None, :]
     others = ~words.any(0)
-    others[0] = bos
+    if bos is not None:
+        others[0] = bos
     return seen | (~covered[:, None] & others[None, :])
 
 
@@ -54,15 +56,16 @@ def temporal_allowed(masks: torch.Tensor) -> torch.Tensor:
     return absent | (present[:, :, None] & present[:, None, :])
 
 
-def word_tokens(prompt_ids: Sequence[int], phrase_ids: Sequence[int] | None) -> torch.Tensor:
-    """Which tokens of a prompt are a phrase's: bool [L], by token id, so every occurrence counts; never BOS.
+def word_tokens(prompt_ids: Sequence[int], phrase_ids: Sequence[int] | None, start: int = 1) -> torch.Tensor:
+    """Which tokens of a prompt are a phrase's: bool [L], by token id, so every occurrence counts; never the `start`
+    tokens before the words.
 
     Args:
         phrase_ids: ids of the phrase alone with BOS and EOS around it; None for a subject without words.
     """
     wanted = set() if phrase_ids is None else set(phrase_ids[:-1])
     words = torch.tensor([token in wanted for token in prompt_ids])
-    words[0] = False
+    words[:start] = False
     return words
 
 
@@ -91,7 +94,7 @@ def self_rule(masks: torch.Tensor) -> Rule:
     return Rule(labels, sees=self_allowed(covered))
 
 
-def text_rule(masks: torch.Tensor, words: torch.Tensor | None, bos: bool, own_words: bool) -> Rule:
+def text_rule(masks: torch.Tensor, words: torch.Tensor | None, bos: bool | None, own_words: bool) -> Rule:
     """R2 for cells [K,F,h,w] and words [K,L]; R2' without words: subjects' cells get no text."""
     labels, covered = signatures(masks)
     if words is None:

@@ -33,8 +33,8 @@ class Clip:
     """What a method knows of one clip of the batch.
 
     prompt, suffix: the case's prompt and what is appended to it before encoding;
-    phrases: K subject phrases, or None; masks: bool [K,F,h,w] on latent cells (CPU);
-    boxes: float64 [K,F,4] xyxy in 0..1, an empty box as zeros; stream: label -> the clip's own random generator.
+    phrases: K subject phrases, or None; masks: bool [K,f,h,w] on the backbone's cells, a latent frame each (CPU);
+    boxes: float64 [K,f,4] xyxy in 0..1, an empty box as zeros; stream: label -> the clip's own random generator.
     """
 
     prompt: str
@@ -50,7 +50,8 @@ class Setup:
     """A run's surroundings.
 
     shape: (f,h,w) of the latents. levels: the noise level of each step, or None where the scheduler keeps its latents
-    on another scale.
+    on another scale. keeps_hand: whether the scheduler steps from latents that a method has changed
+    (`schedulers.steps_from_given`).
     solo: (clip, its prompt, config, stream label) -> trajectory [steps,C,f,h,w] of one more clip, made alone; None in
     such a run itself.
     """
@@ -62,6 +63,7 @@ class Setup:
     guidance: float
     levels: list[Level] | None
     solo: Callable[[Clip, str, Method, str], torch.Tensor] | None
+    keeps_hand: bool = True
 
 
 class Network:

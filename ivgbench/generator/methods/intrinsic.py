@@ -83,6 +83,11 @@ class IntrinsicRun(MaskedRun):
             raise UserError(
                 f"{config.name} needs a variance-preserving scheduler with alphas_cumprod: use 'ddim' or 'dpm'"
             )
+        if self.acts and not setup.keeps_hand:
+            raise UserError(
+                f"{config.name} moves the latents, and the scheduler's corrector would undo it: use another one "
+                f"('ddim' or 'dpm'; 'flow' where the backbone is of flow matching), or turn its corrector off"
+            )
 
     @property
     def acts(self) -> bool:

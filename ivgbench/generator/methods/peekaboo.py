@@ -124,7 +124,8 @@ def _mask(part: str, second: bool, setup: Setup, config: Masking, norm_self: boo
         return Mask([rules.self_rule(one) for one in cells], multiply, norm_self)
     if part == "temporal":
         return Mask([(rules.presence_rule if second else rules.temporal_rule)(one) for one in cells], multiply)
-    bos, own_words = "bos" not in config.parts(), config.bind == "own-words"
+    own_words = config.bind == "own-words"
+    bos = "bos" not in config.parts() if setup.backbone.start else None
     words = [_words(setup.backbone, clip, config.words) for clip in setup.clips]
     found = [
         rules.text_rule(one, None if wordless else said, bos, own_words)
@@ -144,4 +145,4 @@ def _tokens(reader: Backbone | Reader, text: str, phrase: str | None, binding: B
     ids = reader.token_ids(text)
     if phrase is not None and binding == "place":
         return rules.placed_tokens(len(ids), reader.places(text, phrase))
-    return rules.word_tokens(ids, None if phrase is None else reader.phrase_ids(phrase))
+    return rules.word_tokens(ids, None if phrase is None else reader.phrase_ids(phrase), reader.start)

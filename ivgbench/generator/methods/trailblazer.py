@@ -72,6 +72,11 @@ class TrailBlazer(Method):
     def start(self, setup: Setup) -> Run:
         if setup.guidance <= 1:
             raise UserError(f"trailblazer edits one guidance half: it needs guidance_scale > 1, got {setup.guidance:g}")
+        if not any(site.over == "cell" for site in setup.backbone.sites(setup.shape)):
+            raise UserError(
+                "trailblazer edits attention within frames and between them, each by itself; this backbone attends "
+                "over the whole clip at once, so that it has no meaning here"
+            )
         counts = {len(clip.phrases) for clip in setup.clips}
         if 0 in counts:
             raise UserError("trailblazer: the case has no subject; give a phrase and boxes, or use method 'plain'")
@@ -144,8 +149,8 @@ def phrase_positions(
         return set()
     if binding == "place":
         return set().union(*backbone.places(prompt, phrase))
-    ids, wanted = backbone.token_ids(prompt), backbone.phrase_ids(phrase)[1:-1]
-    starts = [at for at in range(1, len(ids)) if wanted and ids[at : at + len(wanted)] == wanted]
+    ids, wanted = backbone.token_ids(prompt), backbone.phrase_ids(phrase)[backbone.start : -1]
+    starts = [at for at in range(backbone.start, len(ids)) if wanted and ids[at : at + len(wanted)] == wanted]
     return {start + offset for start in starts for offset in range(len(wanted))}
 
 
@@ -160,6 +165,10 @@ class CompositionRun(Run):
         if config.token_indices is not None:
             raise UserError(
                 "trailblazer: leave token_indices out for several subjects: tokens are found from the phrases"
+            )
+        if config.integration_steps and not setup.keeps_hand:
+            raise UserError(
+                "trailblazer blends latents, and the scheduler's corrector would undo it: use 'ddim' or 'dpm'"
             )
         self._alone: list[list[torch.Tensor]] = []
         for clip in setup.clips:
