@@ -15,7 +15,7 @@ from ivgbench.runs.identity import GROUND_TRUTH, Entry, Job
 from ivgbench.runs.judging import with_judges
 from ivgbench.runs.lab import Facts, ground_truth_job
 from ivgbench.runs.spec import MethodSpec, RunSpec
-from ivgbench.suites import load_suite, stand_in
+from ivgbench.suites import load_suite, spread, stand_in
 
 
 class Plan(NamedTuple):
@@ -51,12 +51,18 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
     """
     suites: dict[str, Suite] = {}
     notes = []
-    backbone = sources.preset(spec.backbone)[0]
+    backbone, preset = sources.preset(spec.backbone)
     for name in spec.suites:
         substitute = stand_in(name, backbone) if dry else None
         if substitute:
             notes.append(f"{name} is not on this machine (`ivgbench fetch imc`): counted with {substitute}, as large")
         suite = load_suite(substitute or name, backbone)
+        if (suite.frames - 1) % preset.time_factor:
+            notes.append(
+                f"{suite.name}: the boxes of its {suite.frames} frames are spread over {preset.frames}: the "
+                f"backbone makes {preset.time_factor}k+1"
+            )
+            suite = spread(suite, preset.frames)
         if not suite.cases:
             raise UserError(f"run {spec.name!r}: the suite {suite.name!r} has no cases")
         if suites.setdefault(suite.name, suite) is not suite:

@@ -124,3 +124,19 @@ def test_going_back_through_the_network_costs_more(small, case):
     )
     assert exact.evaluations == detached.evaluations and (exact.backward, detached.backward) == (2, 0)
     assert exact.flops > 1.3 * detached.flops and exact.working[0] > 3 * detached.working[0]
+
+
+def test_the_published_wan_costs_what_its_formula_says():
+    """B blocks of width C: T tokens of the clip, L of the text; a multiplication and an addition count two."""
+    wan = Costs(sources.architecture("wan-1.3b"), sources.PRESETS["wan-1.3b"], torch.bfloat16)
+    text, transformer, vae = (sum(p.numel() for p in part.parameters()) for part in wan.backbone.modules().values())
+    assert (text, transformer, vae) == (5_680_910_336, 1_418_996_800, 126_892_531)
+    case = Case("x", "a zebra", (Subject("zebra", np.tile([0.1, 0.2, 0.5, 0.7], (5, 1))),))
+    tokens, texts, width, inner = 2 * 30 * 52, 512, 1536, 8960
+    per_block = 2 * tokens * (6 * width**2 + 2 * width * inner) + 4 * texts * width**2
+    per_block += 4 * tokens**2 * width + 4 * tokens * texts * width
+    wan._decoding = lambda shape: (0, 0)
+    plain, masked = (wan.of(resolve(method), case, 1, 5.0) for method in ("plain", "peekaboo"))
+    assert plain.flops == pytest.approx(2 * 30 * per_block, rel=0.01)
+    # No forbidden pair is computed.
+    assert 0.6 * plain.flops < masked.flops < plain.flops

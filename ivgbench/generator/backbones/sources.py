@@ -77,6 +77,7 @@ class Preset:
     """What a backbone is best run with. Sizes in pixels; `height` and `width` None: the denoiser's own sample size.
 
     revision: the commit of the hub repository that is fetched and loaded.
+    time_factor: frames that a latent frame after the first stands for: clips have a multiple of it and one more.
     """
 
     frames: int = 24
@@ -87,6 +88,7 @@ class Preset:
     hub_id: str | None = None
     revision: str | None = None
     family: str = "unet3d"
+    time_factor: int = 1
 
 
 #: Named backbones. Sizes as in the published demos (Peekaboo's app: 40 steps, guidance 9); the pocket's are tuned.
@@ -115,6 +117,7 @@ PRESETS = {
         hub_id="Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
         revision="0fad780a534b6463e45facd96134c9f345acfa5b",
         family="wan",
+        time_factor=4,
     ),
 }
 
