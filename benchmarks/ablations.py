@@ -2,7 +2,7 @@
 
     ivgbench run --spec benchmarks/ablations.toml && python benchmarks/ablations.py
 
-Writes results/tables/ablations.csv and .md. Differences of mIoU (over all clips) are against the bare masks of the
+Writes results/own/tables/ablations.csv and .md. Differences of mIoU (over all clips) are against the bare masks of the
 paper's scope, paired by case, with 95 % bootstrap intervals.
 """
 
@@ -18,7 +18,7 @@ from ivgbench.metrics import stats
 from ivgbench.report import clips, paper, tables
 
 RUN, BASE = "ablations", "masks: self, cross"
-OUT = Path("results/tables")
+OUT = Path("results/own/tables")
 
 
 def ablations(runs: str | Path = "results/runs", run: str = RUN, base: str = BASE) -> pd.DataFrame:
@@ -39,6 +39,7 @@ def ablations(runs: str | Path = "results/runs", run: str = RUN, base: str = BAS
                 {
                     "split": split,
                     "setting": label,
+                    "settings": measured["settings"],
                     **{name: measured[name] for name in ("miou_all", "miou_all_low", "miou_all_high")},
                     "difference": 100 * moved.value,
                     "difference_low": 100 * moved.low,
@@ -56,12 +57,13 @@ def markdown(frame: pd.DataFrame) -> str:
     for split, lines in frame.groupby("split", sort=False):
         table = [
             f"## {str(split).capitalize()} boxes, {lines['cases'].min()} cases",
-            "| Setting | mIoU all % | Against the bare masks | CoV % | CLIP-SIM | NFE | Backward | s |\n"
-            "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+            "| Row | Settings | mIoU all % | Against the bare masks | CoV % | CLIP-SIM | NFE | Backward | s |\n"
+            "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         ]
         for line in lines.itertuples():
             table[-1] += (
-                f"\n| {line.setting} | {line.miou_all:.1f} [{line.miou_all_low:.1f}, {line.miou_all_high:.1f}] "
+                f"\n| {line.setting} | {line.settings} "
+                f"| {line.miou_all:.1f} [{line.miou_all_low:.1f}, {line.miou_all_high:.1f}] "
                 f"| {line.difference:+.1f} [{line.difference_low:+.1f}, {line.difference_high:+.1f}] "
                 f"| {line.coverage:.0f} | {line.clip_sim:.2f} | {line.nfe:.0f} | {line.backward:.0f} "
                 f"| {line.seconds:.2f} |"

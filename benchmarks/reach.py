@@ -1,15 +1,17 @@
-"""Would another setting have made a claim about control hold? Read off the search's table, results/tables/search.csv.
+"""Would another setting have made a claim about control hold? Read off the search's results/own/tables/search.csv.
 
     python benchmarks/search.py && python benchmarks/reach.py
 
 For every claim on mIoU or CLIP-SIM: how many of the settings that were tried for its method are beyond the margin, on
-all of its splits and against all rivals as the claims' run has them, on the tuning suites. These are few cases and no
-verdict: a claim that no setting meets here is one that tuning does not save. Writes results/tables/reach.csv and .md.
+all of its splits and against all rivals as the claims' run has them in the search's own variant, on the tuning suites.
+These are few cases and no verdict: a claim that no setting meets here is one that tuning does not save. Writes
+reach.csv and .md beside it.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,13 +19,18 @@ import pandas as pd
 from ivgbench.cli import in_one_line
 from ivgbench.errors import UserError
 from ivgbench.files import write_text
+from ivgbench.generator import settings
 from ivgbench.generator.methods.base import resolve
 from ivgbench.report import paper
 from ivgbench.report.claims import METRICS, Claim
 from ivgbench.report.claims_file import load_claims
-from ivgbench.runs.spec import MethodSpec, load_spec
+from ivgbench.runs import variants
+from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
+from ivgbench.runs.variants import Variant
 
-CLAIMS, TABLES = Path("benchmarks/claims.toml"), Path("results/tables")
+CLAIMS, TABLES = Path("benchmarks/claims.toml"), Path("results/own/tables")
+#: Whose settings the search chose, and how it reads masks.
+SEARCHS_OWN = Variant("tuned", "additive")
 #: Claims' metrics that the search measures -> its columns.
 SEARCHED = {"miou_all": "miou", "clip_sim": "clip_sim"}
 
@@ -34,6 +41,20 @@ def tried(frame: pd.DataFrame, row: MethodSpec) -> pd.Series | None:
     asked = resolve(row.method, row.options)
     same = [resolve(row.method, json.loads(options)) == asked for options in mine["options"]]
     return next((line for _, line in mine[same].iterrows()), None)
+
+
+def spelled_out(run: RunSpec) -> tuple[MethodSpec, ...]:
+    """The rows of a run with the options that their settings' names stand for."""
+    return tuple(
+        replace(one, options=settings.of(run.backbone, one.method, run.settings_of(one)) | one.options)
+        for one in run.methods
+    )
+
+
+def as_searched(methods: tuple[MethodSpec, ...]) -> tuple[MethodSpec, ...]:
+    """The rows of a run that the search's variant has, called as claims call them."""
+    names = variants.rows((one.label or one.method for one in methods), SEARCHS_OWN)
+    return tuple(replace(one, label=names[label]) for one in methods if (label := one.label or one.method) in names)
 
 
 def gaps(frame: pd.DataFrame, claim: Claim, rivals: list[pd.Series]) -> pd.Series:
@@ -49,7 +70,7 @@ def reach(frame: pd.DataFrame, claims: tuple[Claim, ...], rows: tuple[MethodSpec
     """One row per claim that the search can speak of: settings tried and meeting it, the best setting and its gap.
 
     Args:
-        frame: the search's table; rows: those of the claims' run.
+        frame: the search's table; rows: those of the claims' run, with all their options.
     """
     known = {one.label or one.method: tried(frame, one) for one in rows}
     lines = []
@@ -102,7 +123,7 @@ def main() -> None:
     if not (TABLES / "search.csv").is_file():
         raise UserError(f"{TABLES / 'search.csv'} is not there; run benchmarks/search.py first")
     asked = load_claims(CLAIMS)
-    found = reach(pd.read_csv(TABLES / "search.csv"), asked.claims, load_spec(asked.run).methods)
+    found = reach(pd.read_csv(TABLES / "search.csv"), asked.claims, as_searched(spelled_out(load_spec(asked.run))))
     write_text(TABLES / "reach.csv", found.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
     write_text(TABLES / "reach.md", markdown(found))
     print(markdown(found))

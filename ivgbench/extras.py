@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib import metadata
 from importlib.util import find_spec
 
@@ -18,9 +19,26 @@ class MissingPackage(UserError, ImportError):
     """A package that is not installed. The message names the extra that brings it."""
 
 
+#: The extra that whatever is at work is of: named where it brings a package that others bring as well.
+_at_work: ContextVar[str] = ContextVar("extra at work", default="")
+
+
+@contextmanager
+def at_work(extra: str) -> Iterator[None]:
+    """While open, what is missing is what this extra is to bring."""
+    before = _at_work.set(extra)
+    try:
+        yield
+    except ImportError as fault:  # where it is told, this is closed again
+        raise missing(fault) or fault from None
+    finally:
+        _at_work.reset(before)
+
+
 def extra_of(module: str) -> str:
-    """The first extra of pyproject.toml that brings a module; "all" where that is not known."""
-    wanted = _plain(PACKAGES.get(module, module))
+    """The extra of pyproject.toml that brings a module: that of what is `at_work`, or the first; "all" where that is
+    not known."""
+    wanted, found = _plain(PACKAGES.get(module, module)), []
     try:
         needs = metadata.requires("ivgbench") or []
     except metadata.PackageNotFoundError:  # a checkout that was never installed
@@ -28,8 +46,8 @@ def extra_of(module: str) -> str:
     for need in needs:
         name, extra = re.match(r"[\w.-]+", need), re.search(r"extra == ['\"]([\w-]+)['\"]", need)
         if name and extra and _plain(name[0]) == wanted:
-            return extra[1]
-    return "all"
+            found.append(extra[1])
+    return _at_work.get() if _at_work.get() in found else next(iter(found), "all")
 
 
 def is_there(module: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ivgbench import plugins
 from ivgbench.errors import UserError
-from ivgbench.extras import told
+from ivgbench.extras import at_work
 from ivgbench.texts import short
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class Registry:
         if name not in self._builtin:
             return plugins.load(self.kind, self._offered().usable[name])
         module, _, attribute = self._builtin[name].partition(":")
-        with told():
+        with at_work("metrics" if module.startswith("ivgbench.metrics.") else "gen"):
             return getattr(import_module(module), attribute)
 
     def called(self, name: str) -> str:

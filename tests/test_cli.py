@@ -91,7 +91,7 @@ def test_a_run_then_its_table(shell, tmp_path):
     assert code == 0 and "0 clips made now" in out and "nothing to do: all 6 jobs are done" in err
     code, out, err = shell("table", 1)
     assert code == 0 and run in out
-    with (tmp_path / "results/tables/table1.csv").open() as handle:
+    with (tmp_path / "results/own/tables/table1.csv").open() as handle:
         assert {row["split"] for row in csv.DictReader(handle)} == {"static", "dynamic"}
     assert Store("results/runs").runs() == [run]
 
@@ -167,7 +167,7 @@ def test_a_plan_estimates_for_a_named_gpu(shell):
     _, out, _ = shell("plan", "--method", "plain", "--suite", "static", "--cases", 3, "--gpu", "v100")
     row = next(line for line in out.splitlines() if " plain " in line).split()
     # 3 clips of 1e12 operations in float32, at 35 % of 15.7 TFLOP/s; 3 GiB of weights and 2 at work.
-    assert row[1:] == ["3", "0", "9", "3", f"{3 / (0.35 * 15.7) / 3600:.2f}", "5.4", "3.2"]
+    assert row[1:] == ["3", "0", "9", "3", f"{3 / (0.35 * 15.7) / 3600:.2f}", "5.4", "3.2", "defaults"]
     assert "An estimate for one NVIDIA V100" in out and "Assumed" in out
     assert "unknown GPU 'v10'; known: t4, v100" in refused(shell("plan", "--method", "plain", "--gpu", "v10"))
 
@@ -291,7 +291,7 @@ GENERATE = ["generate", PROMPT, "--subject", "red star", "--box", "0:0.1,0.1,0.4
         (["suites", "make"], "give a suite's name, or --all"),
         (["suites", "make", "nothing"], "no recipe for a suite 'nothing'"),
         (["suites", "show", "nothing"], "unknown suite 'nothing'"),
-        ([*GENERATE[:-1], "c.gif"], "c.gif: a clip is written as .mp4"),
+        ([*GENERATE[:-1], "c.avi"], "c.avi: a clip is written as .mp4, .gif or .webp"),
         ([*GENERATE[:-1], "a-file/c.mp4"], "cannot use a-file"),
         (["run", "--method", "plain", "--cases", "1", "--runs", "a-file/runs"], "cannot use a-file/runs"),
         ([*GENERATE, "--method", "tidd"], "unknown method 'tidd'"),
@@ -383,7 +383,8 @@ bar = true
 
 
 def test_a_calibration_then_the_claims_that_rest_on_it(shell, tmp_path):
-    run = 'name = "calibration"\nsuites = ["static", "dynamic"]\ncases = 2\n[[methods]]\nmethod = "plain"\n'
+    # Two cases would be too few for a verdict, however far apart the rows are.
+    run = 'name = "calibration"\nsuites = ["static", "dynamic"]\ncases = 8\n[[methods]]\nmethod = "plain"\n'
     run += '[[methods]]\nmethod = "mask-norm"\noptions = { shift = SHIFT }\n'
     (tmp_path / "run.toml").write_text(run.replace("SHIFT", "0.2"))
     (tmp_path / "facts.toml").write_text(FACTS)
@@ -405,11 +406,39 @@ def test_a_calibration_then_the_claims_that_rest_on_it(shell, tmp_path):
     (tmp_path / "results/calibration.json").write_text(json.dumps(record))
     code, out, err = shell("claims", "--spec", "claims.toml", "--workers", 1)
     assert code == 0 and out.startswith("not testable here  a shifted box is off  (fact 4 fails here: ")
-    assert "**not testable here**" in (tmp_path / "results/CLAIMS.md").read_text()
+    assert "**not testable here**" in (tmp_path / "results/own/CLAIMS.md").read_text()
     record["weights"] = "w2"
     (tmp_path / "results/calibration.json").write_text(json.dumps(record))
     code, out, err = shell("claims", "--spec", "claims.toml", "--workers", 1)
     assert code == 0 and out.startswith("holds") and "is of other weights (w2, not w1): no claim rests on it" in err
+
+
+def test_claims_are_judged_in_every_variant_of_the_run(shell, tmp_path):
+    run = 'name = "claims"\nsuites = ["static", "dynamic"]\ncases = 2\nseeds = [0, 1]\n[[methods]]\nmethod = "plain"\n'
+    for shift, variant in enumerate(("tuned+additive", "tuned+multiplicative", "paper+additive")):
+        run += f'[[methods]]\nmethod = "mask-norm"\nlabel = "mask-norm@{variant}"\n'
+        run += f"options = {{ shift = {0.2 * (shift != 1)} }}\n"
+    (tmp_path / "run.toml").write_text(run)
+    claims = (
+        FACTS.replace("facts", "claims")
+        .replace("number = 4\n", "")
+        .replace("source", "paper")
+        .replace("bar = true", "")
+    )
+    (tmp_path / "claims.toml").write_text(claims)
+    code, out, err = shell("claims", "--spec", "claims.toml", "--workers", 1)
+    # 2 cases are too few for any verdict after the correction, and the last variant has no such row.
+    assert code == 0 and out == "open  | open  | open  | open   a shifted box is off  (no row 'mask-norm')\n"
+    page = (tmp_path / "results/own/CLAIMS.md").read_text()
+    assert "| Claim | tuned, additive | p | tuned, multiplicative | p | paper, additive | p | paper, mult" in page
+    assert "| static | Plain | mIoU -" in page and "corrected over all 4 verdicts" in page
+    assert "2 cases a split, 2 seeds a case, in each variant" in page
+    # The clips of equal rows are made once: plain, shifted and not.
+    assert "run claims: 24 clips in all" in err and Store("results/runs").runs() == ["claims"]
+    code, _, err = shell("claims", "--spec", "claims.toml", "--workers", 1, "--quick")
+    assert code == 0 and "run claims-quick: 12 clips in all" in err and (tmp_path / "results/quick/CLAIMS.md").is_file()
+    (tmp_path / "run.toml").write_text(run.replace("@paper+additive", "@paper+aditive"))
+    assert "did you mean 'additive'" in refused(shell("claims", "--spec", "claims.toml", "--workers", 1))
 
 
 def test_only_pocket_models_are_calibrated(shell, tmp_path):

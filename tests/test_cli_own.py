@@ -59,7 +59,7 @@ def test_two_systems_scored_by_prompt_and_by_manifest_stand_in_one_table(shell, 
     assert code == 0 and "a " in out and "theirs" in out and f"{first} + {second}" in out
     frame = table(1, run=[first, second])
     assert frame["label"].tolist() == ["a", "theirs"] and frame["miou_all"][0] > 85 > frame["miou_all"][1]
-    assert "Runs: " in (tmp_path / "results/tables/table1.md").read_text(encoding="utf-8")
+    assert "Runs: " in (tmp_path / "results/own/tables/table1.md").read_text(encoding="utf-8")
 
 
 def test_samples_are_seeds(shell, tmp_path, few):  # noqa: F811

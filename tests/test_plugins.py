@@ -133,9 +133,27 @@ def test_a_method_that_cannot_be_counted_costs_the_plan_nothing_else(install, ca
     install(f"{HEAD}class Lamp(Method):\n    name, version = 'lamp', 1\n    def start(self, setup):\n"
             "        if setup.clips[0].masks.any(): pass\n        return Run()")  # fmt: skip
     status, told = said(capsys, monkeypatch, "plan", "--method", "lamp", "--method", "plain", "--cases", "1")
-    assert status == 0 and "lamp 2 0 ? ?" in told and "plain 2 0 40 0" in told and "total 4 0 40 0" in told
-    assert "note: lamp is not counted: the method 'lamp' of the package lamp 1.2" in told
+    assert status == 0 and "plain 2 0 40 0" in told and "total 4 0 40 0 leaves out lamp" in told
+    assert "lamp 2 0 ? ? cannot be estimated: the method 'lamp' of the package lamp 1.2 (lamp:Lamp) does not" in told
     assert "? ? ?" in said(capsys, monkeypatch, "plan", "--method", "lamp", "--cases", "1", "--gpu", "t4")[1]
+
+
+@pytest.mark.parametrize(
+    ("raised", "words"),
+    [
+        ("ZeroDivisionError('no\\nwidth')", "ZeroDivisionError: no width"),
+        ("UserError('two subjects are needed')", "UserError: two subjects are needed"),
+        ("SystemExit(3)", "SystemExit: 3"),
+        ("NotImplementedError()", "NotImplementedError"),
+    ],
+)
+def test_whatever_it_raises_is_a_row_that_says_so(install, capsys, monkeypatch, tmp_path, raised, words):
+    monkeypatch.chdir(tmp_path)
+    install(f"{HEAD}from ivgbench.errors import UserError\n@dataclass(frozen=True)\nclass Lamp(Method):\n"
+            f"    name, version = 'lamp', 1\n    def start(self, setup): raise {raised}")  # fmt: skip
+    status, told = said(capsys, monkeypatch, "plan", "--method", "lamp", "--cases", "1")
+    assert status == 0 and "cannot be estimated: the method 'lamp' of the package lamp 1.2" in told and words in told
+    assert "total 2 0 0 0 leaves out lamp" in told
 
 
 def test_a_fault_of_ours_is_not_laid_on_a_plugin(lamp, monkeypatch):

@@ -13,10 +13,11 @@ from typing import Annotated
 import typer
 
 from ivgbench import __version__
-from ivgbench.cli import catalogue, claims, clip, fetch, runs, snapshot, study
+from ivgbench.cli import catalogue, claims, clip, compare, fetch, results, runs, snapshot, study
+from ivgbench.cli.placing import Placing
 from ivgbench.cli.streams import steady
 from ivgbench.errors import UserError
-from ivgbench.extras import missing
+from ivgbench.extras import at_work, missing
 from ivgbench.texts import check_arguments
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="""
@@ -24,13 +25,21 @@ Benchmarks training-free, box-controlled video generation: makes the clips, meas
 """)  # fmt: skip
 
 
+#: Commands that need one extra alone, where several bring what they lack.
+EXTRAS = {"score": "metrics"}
 #: What typer raises for wrong usage. It has a copy of click of its own, or uses the one that is installed.
 UsageFault = next(one for one in typer.BadParameter.__mro__ if one.__name__ == "ClickException")
 
 
 def main() -> None:
     """Entry point."""
-    in_one_line(lambda: sys.exit(app(standalone_mode=False)))
+    command = next((one for one in sys.argv[1:] if not one.startswith("-")), "")
+
+    def work() -> None:
+        with at_work(EXTRAS.get(command, "")):
+            sys.exit(app(standalone_mode=False))
+
+    in_one_line(work)
 
 
 def in_one_line(task: Callable[[], object]) -> None:
@@ -101,11 +110,12 @@ def _common(
 app.command("run")(runs.run)
 app.command("plan")(runs.plan_command)
 app.command("score")(runs.score)
-app.command("table")(runs.table)
-app.command("figure")(runs.figure)
-app.command("report")(runs.report)
+app.command("table")(results.table)
+app.command("figure")(results.figure)
+app.command("report")(results.report)
 app.command("claims")(claims.claims)
-app.command("generate")(clip.generate)
+app.command("generate", cls=Placing)(clip.generate)
+app.command("compare", cls=Placing)(compare.compare)
 app.add_typer(catalogue.suites_app, name="suites")
 app.add_typer(snapshot.snapshot_app, name="snapshot")
 app.add_typer(study.study_app, name="study")

@@ -16,6 +16,11 @@ from ivgbench.extras import missing
 from ivgbench.plugins import PluginFault
 from ivgbench.registry import DETECTORS, METHODS
 
+#: Any backbone that has no settings of its own.
+OTHERS = "other backbones"
+#: How many rows of a run `list runs` names.
+MOST_METHODS = 8
+
 suites_app = typer.Typer(no_args_is_help=True, help="Suites: lists of prompts with boxes.")
 
 
@@ -142,18 +147,30 @@ def spell(suite: Suite) -> str:
 
 
 def list_command(
-    what: Annotated[Literal["methods", "backbones", "metrics", "detectors"], typer.Argument()],
-    options: Annotated[bool, typer.Option("--options", help="With methods: their options and defaults.")] = False,
+    what: Annotated[Literal["methods", "backbones", "metrics", "detectors", "runs"], typer.Argument()],
+    options: Annotated[
+        bool, typer.Option("--options", help="With methods: their options, with the values of all settings.")
+    ] = False,
+    runs: Runs = DEFAULT_RUNS,
 ) -> None:
-    """The methods, backbones, metrics or detectors there are."""
+    """The methods, backbones, metrics or detectors there are, or the runs that are stored."""
     if what == "methods":
+        from ivgbench.generator import settings
+
         short = {name: alias for alias, name in METHODS.aliases().items()}
-        defaults = _method_options() if options else []
-        print_table(["method", "alias"], [[name, short.get(name, "")] for name in METHODS.names()])
-        if options:
-            print_table(["option", "default"], defaults)
+        table = _method_options() if options else None
+        places = [*settings.backbones(), OTHERS]
+        rows = []
+        for name in METHODS.names():
+            rows.append([name, short.get(name, ""), *(", ".join(settings.known(place, name)) for place in places)])
+        print_table(["method", "alias", *(f"settings: {place}" for place in places)], rows)
+        print("The first settings are what runs when nothing is said; others: --settings NAME, and --option on top.")
+        if table is not None:
+            print_table(*table)
     elif what == "detectors":
         print_table(["detector"], [[name] for name in DETECTORS.names()])
+    elif what == "runs":
+        _list_runs(runs)
     elif what == "metrics":
         from ivgbench.runs import scoring, sets
 
@@ -168,18 +185,55 @@ def list_command(
         print_table(["backbone", "frames", "steps", "guidance", "here"], rows)
 
 
-def _method_options() -> list[list[str]]:
-    from dataclasses import asdict
-
-    from ivgbench.generator.methods.base import resolve
+def _list_runs(runs: Path) -> None:
+    """The newest first. Of many rows the first are named."""
+    from ivgbench.runs.listing import listed
+    from ivgbench.runs.store import Store
 
     rows = []
-    for name in METHODS.names():
+    for one in listed(Store(runs)):
+        methods = [
+            *one.methods[:MOST_METHODS],
+            *([f"{len(one.methods) - MOST_METHODS} more"] * (len(one.methods) > MOST_METHODS)),
+        ]
+        counts = [str(one.done), str(one.expected), str(one.failed)]
+        about = [one.backbone, ", ".join(one.suites), ", ".join(methods)]
+        if one.fault:
+            counts, about = ["?"] * 3, ["", "", f"failed: {one.fault}"]
+        rows.append([one.name, f"{one.when:%Y-%m-%d %H:%M}", *about, *counts])
+    print_table(["run", "when", "backbone", "suites", "methods", "done", "expected", "failed"], rows)
+    if not rows:
+        print(f"ivgbench: there is no run in {runs} yet; `ivgbench run` makes one", file=sys.stderr)
+
+
+def _method_options() -> tuple[list[str], list[list[str]]]:
+    """Header, and a row per option: its default, and its value in each of the settings that the method has."""
+    from dataclasses import asdict
+
+    from ivgbench.generator import settings
+    from ivgbench.generator.methods.base import resolve
+
+    # What is the same on all backbones stands there once.
+    places = {name: OTHERS for method in METHODS.names() for name in settings.known(OTHERS, method)}
+    columns = [(OTHERS, name) for name in places]
+    for place in settings.backbones():
+        own = dict.fromkeys(name for method in METHODS.names() for name in settings.known(place, method))
+        columns += [(place, name) for name in own if name not in places]
+    rows = []
+    for method in METHODS.names():
         try:
-            rows += [[f"{name}.{key}", repr(value)] for key, value in asdict(resolve(name)).items()]
+            found = [
+                asdict(resolve(method, settings.of(place, method, name)))
+                if name in settings.known(place, method)
+                else {}
+                for place, name in columns
+            ]
         except PluginFault as fault:  # one that is broken hides no other
-            rows.append([name, str(fault)])
-    return rows
+            rows.append([method, str(fault)])
+            continue
+        for option in found[0]:
+            rows.append([f"{method}.{option}", *(repr(one[option]) if one else "" for one in found)])
+    return ["option", *(name if place == OTHERS else f"{name} ({place})" for place, name in columns)], rows
 
 
 def _is_here(backbone: str) -> str:

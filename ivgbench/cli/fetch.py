@@ -9,6 +9,7 @@ import typer
 from ivgbench import hub
 from ivgbench import suites as suite_files
 from ivgbench.cli.catalogue import spell
+from ivgbench.extras import at_work
 
 
 def fetch(
@@ -22,9 +23,10 @@ def fetch(
             print(f"{path}: {spell(suite_files.load_suite(path))}")
         return
     if what.partition(":")[0] == "owlvit":
-        from ivgbench.metrics import owlvit
+        with at_work("metrics"):
+            from ivgbench.metrics import owlvit
 
-        print(hub.fetch_repository(what.partition(":")[2] or owlvit.DEFAULT, None, owlvit.to_fetch))
+            print(hub.fetch_repository(what.partition(":")[2] or owlvit.DEFAULT, None, owlvit.to_fetch))
         return
     from ivgbench.generator.backbones import sources
 

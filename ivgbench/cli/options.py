@@ -52,9 +52,20 @@ def _check_way(asked: Path, place: Path) -> Path:
 
 
 DEFAULT_RUNS = Path("results/runs")
+#: Where tables, figures and pages go unless told otherwise: git ignores it. `make publish` writes the committed ones.
+OWN = Path("results/own")
 Runs = Annotated[Path, typer.Option("--runs", help="The folder of runs.", callback=folder)]
+RunName = Annotated[str | None, typer.Option("--name", help="The run's name. (default: the spec's, or made up)")]
 Methods = Annotated[list[str] | None, typer.Option("--method", help="A method; repeat for several.")]
 Options = Annotated[list[str] | None, typer.Option("--option", help="METHOD.FIELD=VALUE, e.g. tid.gamma=0.1; repeat.")]
+Settings = Annotated[
+    str | None,
+    typer.Option(
+        "--settings",
+        help="tuned, paper, released or defaults (`ivgbench list methods` says who has which); --option goes on top. "
+        "(default: tuned where the backbone has it, else defaults)",
+    ),
+]
 SpecFile = Annotated[Path | None, typer.Option("--spec", help="A TOML file that says all this.")]
 Backbone = Annotated[str | None, typer.Option(help="pocket, zeroscope, modelscope, or a folder (default: pocket).")]
 SuiteNames = Annotated[
@@ -70,7 +81,9 @@ Guidance = Annotated[float | None, typer.Option("--guidance-scale", help="(defau
 Scheduler = Annotated[str | None, typer.Option(help="ddim, dpm, flow or checkpoint (default: ddim).")]
 Dtype = Annotated[str | None, typer.Option(help="float32, float16 or bfloat16 (default: float32).")]
 Lora = Annotated[Path | None, typer.Option(help="Adapters for the backbone's denoiser (.safetensors, .pt).")]
-GroundTruth = Annotated[bool, typer.Option("--ground-truth", help="Add the reference row (pocket only).")]
+GroundTruth = Annotated[
+    bool, typer.Option("--ground-truth", help="Add the row Ground truth: the asked scene, drawn (pocket only).")
+]
 References = Annotated[
     list[str] | None,
     typer.Option(
@@ -92,8 +105,10 @@ class Request:
     """What a run is to be, as said on the command line: None, False or empty where nothing was said."""
 
     spec: SpecFile = None
+    name: RunName = None
     method: Methods = None
     option: Options = None
+    settings: Settings = None
     backbone: Backbone = None
     suite: SuiteNames = None
     cases: Cases = None
@@ -142,15 +157,16 @@ def print_table(header: list[str], rows: list[list[str]]) -> None:
     """Plain columns on stdout; the heavy part of rich is imported here."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
     console = Console()
-    if not console.is_terminal:
-        console.width = 160
     made = Table(box=SIMPLE_HEAD, padding=(0, 1))
     for name in header:
         made.add_column(name)
     for row in rows:
         made.add_row(*(Text(cell) for cell in row))
+    if not console.is_terminal:  # what reads it may look for lines: nothing is folded
+        console.width = max(160, Measurement.get(console, console.options.update(max_width=100_000), made).maximum)
     console.print(made)

@@ -18,7 +18,8 @@ MAX_SEEDS = 10_000
 
 
 def spec_of(request: Request) -> RunSpec:
-    """The spec of a request. One that is overridden gets a name of its own: "table1" stays table1."""
+    """The spec of a request, under the name that it gives. Without one, "table1" that is overridden stays table1: what
+    is asked then gets a name of its own."""
     from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
 
     if request.spec is not None and request.method:
@@ -26,6 +27,7 @@ def spec_of(request: Request) -> RunSpec:
     if request.seeds is not None and not 1 <= request.seeds <= MAX_SEEDS:
         raise UserError(f"--seeds must be at least 1 and at most {MAX_SEEDS}, got {short(request.seeds)}")
     said = {
+        "settings": request.settings,
         "backbone": request.backbone,
         "suites": tuple(request.suite) if request.suite else None,
         "cases": request.cases,
@@ -43,9 +45,12 @@ def spec_of(request: Request) -> RunSpec:
     said = {name: value for name, value in said.items() if value is not None}
     if request.spec is not None:
         asked = replace(with_options(load_spec(request.spec), request.option), **said)
-        return asked.named_by_content(asked.name) if said or request.option else asked
+        if request.name is None:
+            return asked.named_by_content(asked.name) if said or request.option else asked
+        return replace(asked, name=request.name)
     methods = tuple(MethodSpec(METHODS.canonical(name)) for name in request.method or ())
-    return with_options(RunSpec("run", methods, **said), request.option).named_by_content("run")
+    asked = with_options(RunSpec("run", methods, **said), request.option)
+    return asked.named_by_content("run") if request.name is None else replace(asked, name=request.name)
 
 
 def with_options(spec: RunSpec, option: list[str] | None) -> RunSpec:

@@ -1,9 +1,8 @@
-"""Commands over runs: run, plan, score, table, figure."""
+"""Commands that work on runs: run, plan, score. `results` shows what came of them."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,11 +15,10 @@ from ivgbench.cli.options import (
     Offload,
     References,
     Request,
+    RunName,
     Runs,
     Strict,
     Workers,
-    file,
-    folder,
     print_table,
     takes_request,
 )
@@ -52,6 +50,7 @@ def run(
     # Of all that may be missing the weights come first: a mistyped backbone must not read as a missing suite.
     sources.locate(spec.backbone)
     plan = make_plan(spec, lab)
+    _claim_name(plan, runs, request.name)
     _work(plan, runs, lab, _engine(engine, workers, lab), shard_of(plan.jobs, shard), batch_size)
 
 
@@ -63,10 +62,11 @@ def plan_command(
 ) -> None:
     """What `run` with the same options would do: jobs, network evaluations, time and memory. Runs nothing."""
     from ivgbench.generator.backbones import sources
-    from ivgbench.runs import estimates
-    from ivgbench.runs.identity import GROUND_TRUTH
+    from ivgbench.runs import estimates, naming
+    from ivgbench.runs.identity import GROUND_TRUTH, row_name
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.planning import make_plan
+    from ivgbench.runs.progress import late_progress
     from ivgbench.runs.store import Store
 
     # The pocket lab is for CPUs: what it would take on a GPU is told when asked for.
@@ -74,16 +74,33 @@ def plan_command(
     on_cpu = sources.preset(spec.backbone)[0] == "pocket"
     chosen = gpu if gpu is not None else (None if on_cpu else "a100-80gb")
     device = None if chosen is None else estimates.gpu(chosen)
-    plan = make_plan(spec, lab, dry=True)
-    store = Store(runs)
-    done = {job.id for job in plan.jobs if store.intact(job.id)}
-    rows = estimates.rows(plan, done, lab.costs(spec), device)
-    header, lines = ["method", "jobs", "done", "evaluations", "backward"], []
-    for row in [*rows, estimates.total(rows)]:
-        lines.append([row.label, *estimates.counts(row), *(estimates.spelled(row, device) if device else [])])
-    print_table([*header, *(["hours", "GB", "GB with --offload"] if device else [])], lines)
+    with late_progress() as stage:
+        planned = stage("plan", 1)
+        plan = make_plan(spec, lab, dry=True)
+        planned()
+        store, done, looked = Store(runs), set(), stage("stored clips", len(plan.jobs))
+        for job in plan.jobs:
+            if store.intact(job.id):
+                done.add(job.id)
+            looked()
+        counted = stage("costs", len(estimates.labels(plan)))
+        rows = estimates.rows(plan, done, lab.costs(spec), device, counted)
+    beside = estimates.remarks(rows)
+    told = {entry.label: (entry.settings, entry.about) for entry in plan.entries}
+    header = ["method", "jobs", "done", "evaluations", "backward"]
+    header += [*(["hours", "GB", "GB with --offload"] if device else []), *([""] if any(beside) else []), "settings"]
+    lines = []
+    for row, remark in zip([*rows, estimates.total(rows)], beside, strict=True):
+        cells = [row_name(row.label), *estimates.counts(row), *(estimates.spelled(row, device) if device else [])]
+        settings = told[row.label][0] if row.label in told else ""
+        lines.append([*cells, *([remark] if any(beside) else []), settings])
+    print_table(header, lines)
     print(f"run {spec.name}: {spec.backbone}, suites {', '.join(spec.suites)}")
-    for note in [*plan.notes, *(f"{row.label} is not counted: {row.uncounted}" for row in rows if row.uncounted)]:
+    for label, (name, about) in told.items():
+        if about:
+            print(f"{row_name(label)}: {name}: {about}")
+    taken = naming.taken(plan, store)
+    for note in [*plan.notes, *([f"a stored run has this name, and is another one: {taken}"] if taken else [])]:
         print(f"note: {note}")
     if device:
         print(estimates.caveat(device, {job.dtype for job in plan.jobs if job.method != GROUND_TRUTH}))
@@ -99,6 +116,7 @@ def score(
         Path | None,
         typer.Option(help="For files called otherwise: CSV or JSONL of case, file, sample; paths are relative to it."),
     ] = None,
+    name: RunName = None,
     label: Annotated[str | None, typer.Option(help="The row's name (default: the folder's).")] = None,
     detector: Annotated[str | None, typer.Option(help="`ivgbench list detectors`. (default: by the suite)")] = None,
     clip: Annotated[str | None, typer.Option(help="pocket, or MODEL/WEIGHTS of open_clip. (default: by suite)")] = None,
@@ -133,97 +151,11 @@ def score(
     judges |= {"references": tuple(reference or ()), "frame_encoders": tuple(frame_encoder) if frame_encoder else None}
     asked, source = suite_files.load_suite(suite), videos or manifest
     label = label or ("" if source is None else source.resolve().stem if source == manifest else source.resolve().name)
-    plan = import_videos(videos, asked, label, Store(runs), manifest, **judges)
+    plan = import_videos(videos, asked, label, Store(runs), manifest, name, **judges)
     for note in plan.notes:
         print(f"ivgbench: {note}", file=sys.stderr)
+    _claim_name(plan, runs, name)
     _work(plan, runs, lab, engine, plan.jobs)
-
-
-def table(
-    number: Annotated[int, typer.Argument(help="1 or 2, as in the paper.")],
-    run: Annotated[
-        list[str] | None,
-        typer.Option("--run", help="Repeat for one table of several. (default: table1 or table2, or the only one)"),
-    ] = None,
-    allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Even with failed or missing jobs.")] = False,
-    out: Annotated[Path, typer.Option(help="Where the csv, Markdown and LaTeX files go.", callback=folder)] = Path(
-        "results/tables"
-    ),
-    runs: Runs = DEFAULT_RUNS,
-) -> None:
-    """Print a table of the paper, computed from stored results, and write its files."""
-    from ivgbench.report import render, tables
-
-    built = tables.build(number, runs, run or None, allow_partial)
-    written = render.write(built, out)
-    render.show(built)
-    print(f"ivgbench: written: {', '.join(map(str, written))}", file=sys.stderr)
-
-
-def report(
-    run: Annotated[str | None, typer.Option("--run", help="(default: table1, or the only one)")] = None,
-    allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Even with failed or missing jobs.")] = False,
-    out: Annotated[Path, typer.Option(help="The page.", callback=file)] = Path("results/report.html"),
-    runs: Runs = DEFAULT_RUNS,
-) -> None:
-    """Write a run as one HTML page to send around: its tables, and clips of every method side by side."""
-    from ivgbench.report import html
-
-    print(html.report(runs, run, out, allow_partial))
-
-
-def figure(
-    number: Annotated[
-        int,
-        typer.Argument(
-            help="1: the plain model and the full method, a few frames. 2: activation variance per step. "
-            "3: distributions of a masked layer's output. 4: every method, frame by frame."
-        ),
-    ],
-    run: Annotated[str | None, typer.Option("--run", help="1, 4: (default: table1, or the only one)")] = None,
-    case: Annotated[str | None, typer.Option("--case", help="1, 4: its id. (default: the first of each split)")] = None,
-    backbone: Annotated[str, typer.Option(help="2, 3: whose activations.")] = "pocket",
-    spec: Annotated[
-        Path | None, typer.Option("--spec", help="2, 3: the run whose cases to record, instead of static and dynamic.")
-    ] = None,
-    cases: Annotated[int | None, typer.Option(help="2, 3: how many of each suite. (default: 8, or the spec's)")] = None,
-    block: Annotated[
-        int | None, typer.Option(help="2, 3: the decoder block to record. (default: the first with attention)")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Where the PNG, SVG and CSV files go.", callback=folder)] = Path(
-        "results/figures"
-    ),
-    workers: Workers = None,
-    device: Device = "auto",
-    runs: Runs = DEFAULT_RUNS,
-) -> None:
-    """Draw a figure of the paper: 1 and 4 from a run's clips; 2 and 3 record what is not recorded yet."""
-    from ivgbench.report import activations, qualitative
-
-    if number in (1, 4):
-        draw = {1: qualitative.figure1, 4: qualitative.figure4}[number]
-        written = draw(runs, run, out, case)
-    elif number in (2, 3):
-        from ivgbench.generator.backbones import sources
-        from ivgbench.runs import recording
-        from ivgbench.runs.engines import LocalEngine
-        from ivgbench.runs.lab import Lab
-        from ivgbench.runs.planning import make_plan
-        from ivgbench.runs.spec import RunSpec, load_spec
-        from ivgbench.runs.store import Store
-
-        lab = Lab(device)
-        engine = LocalEngine(lab.default_workers() if workers is None else workers)
-        asked = RunSpec("activations", recording.ROWS, backbone, cases=8) if spec is None else load_spec(spec)
-        sources.locate(asked.backbone)
-        plan = make_plan(asked if cases is None else replace(asked, cases=cases), lab)
-        seen = recording.record(plan, Store(runs), engine, device, block)
-        title = f"{plan.facts.backbone}, mean of {len(seen.cases)} cases"
-        written = {2: activations.figure2, 3: activations.figure3}[number](seen, out, title)
-    else:
-        raise UserError(f"there is no figure {number}; known: 1, 2, 3, 4")
-    for path in written:
-        print(path)
 
 
 def _engine(name: str, workers: int | None, lab: Any) -> Any:
@@ -234,6 +166,15 @@ def _engine(name: str, workers: int | None, lab: Any) -> Any:
     from ivgbench.runs.engines import LocalEngine
 
     return LocalEngine(lab.default_workers() if workers is None else workers)
+
+
+def _claim_name(plan: Plan, runs: Path, given: str | None) -> None:
+    """Refuses a name from the command line that another run has; the same run goes on where it was."""
+    from ivgbench.runs import naming
+    from ivgbench.runs.store import Store
+
+    if given is not None and (why := naming.taken(plan, Store(runs))):
+        raise UserError(f"--name {given}: {runs} has another run of this name ({why}); give another --name")
 
 
 def _work(plan: Plan, runs: Path, lab: Any, engine: Any, jobs: tuple[Any, ...], batch_size: int = 1) -> None:
@@ -265,9 +206,10 @@ def _summary(plan: Plan, runs: Path, outcome: Outcome) -> None:
     else:
         for _, line in built.frame.iterrows():
             numbers = [number(line[key], digits) for key, digits in (("clip_sim", 2), ("coverage", 0), ("miou", 1))]
-            rows.append([line["split"], line["label"], *numbers, f"{line['n_scored']}/{line['n_expected']}"])
+            counted = f"{line['n_scored']}/{line['n_expected']}"
+            rows.append([line["split"], line["label"], *numbers, counted, line["settings"]])
     if rows:
-        print_table(["split", "method", "CLIP-SIM", "CoV %", "mIoU %", "scored"], rows)
+        print_table(["split", "method", "CLIP-SIM", "CoV %", "mIoU %", "scored", "settings"], rows)
     failed = f", {outcome.failed} failed" if outcome.failed else ""
     missing = f", {outcome.missing} missing" if outcome.missing else ""
     print(f"run {outcome.run}: {outcome.total} jobs, {outcome.made} clips made now{failed}{missing}")

@@ -59,6 +59,19 @@ def whole(value: Any, what: str) -> int:
     return number
 
 
+def flag(value: Any, what: str) -> bool:
+    """True or false, of Python's or numpy's. UserError for what merely counts as one of them."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise UserError(f"{what} must be True or False, got {short(value)}")
+    return bool(value)
+
+
+def function(value: Any, what: str) -> None:
+    """Refuses what can not be called; None is no function, and is no mistake."""
+    if value is not None and not callable(value):
+        raise UserError(f"{what} must be a function, got {short(value)}")
+
+
 def finite(value: Any, what: str) -> float:
     """A number of the user's as a float; UserError for NaN, for what is infinite, and for what is no number."""
     try:

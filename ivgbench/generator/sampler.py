@@ -13,9 +13,10 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from ivgbench.cases import Case
 from ivgbench.errors import UserError
 from ivgbench.generator import inputs, schedulers
+from ivgbench.generator import settings as named_settings
 from ivgbench.generator.backbones.base import Backbone
 from ivgbench.generator.levels import of as noise_levels
-from ivgbench.generator.methods.base import Clip, Method, Network, Setup, resolve, standard_normal
+from ivgbench.generator.methods.base import Clip, Method, Network, Setup, standard_normal
 from ivgbench.generator.sampling import Sampling
 from ivgbench.texts import short
 
@@ -53,17 +54,21 @@ def generate(
     output: Literal["video", "latent"] = "video",
     return_trajectory: bool = False,
     callback: Callable[[int, int], None] | None = None,
+    settings: str | None = None,
 ) -> GeneratedClip:
     """Makes one clip.
 
     Args:
         case: prompt and subjects; a phrase may be None or absent from the prompt (research use; see `rules`).
-        method, method_options: a registered method and its config's fields.
+        method, method_options: a registered method and its config's fields, on top of its settings.
+        settings: named settings that the method has on the backbone (`generator.settings`); None for the backbone's
+            default.
         steps, guidance_scale: None for the backbone's defaults.
         scheduler: None (the checkpoint's), "ddim", "dpm", or a diffusers scheduler.
         prompt_suffix: appended to the prompt before encoding.
         latents: initial noise [1,C,F,h,w] instead of the seed's.
-        masks: bool [K,F,h,w] on latent cells instead of the subjects' boxes, which may then be None.
+        masks: [K,F,h,w] on latent cells, bool or finite numbers (0 is outside), instead of the subjects' boxes, which
+            may then be None.
         prompt_embeds: [2,L,C], or [2F,L,C] for per-frame prompts: unconditional rows first.
         callback: called with (steps done, steps) after each step.
     Raises:
@@ -72,7 +77,7 @@ def generate(
     """
     return generate_batch(
         bb, [case], method, method_options, steps, guidance_scale, [seed], scheduler, negative_prompt, prompt_suffix,
-        latents, None if masks is None else [masks], prompt_embeds, output, return_trajectory, callback,
+        latents, None if masks is None else [masks], prompt_embeds, output, return_trajectory, callback, settings,
     )[0]  # fmt: skip
 
 
@@ -93,16 +98,23 @@ def generate_batch(
     output: Literal["video", "latent"] = "video",
     return_trajectory: bool = False,
     callback: Callable[[int, int], None] | None = None,
+    settings: str | None = None,
 ) -> list[GeneratedClip]:
     """Makes N clips in one batch: as `generate`, with a case, a seed, masks and a row of latents [N,C,F,h,w] for each.
 
     All clips have the same number of frames and cells. Matrix kernels block larger batches differently: latents agree
     with those of `generate` to about 1e-5 relative, not bit for bit; methods that do not batch are run clip by clip.
     """
-    config = resolve(method, method_options)
+    if not isinstance(bb, Backbone):
+        raise UserError(f"bb must be a backbone that is loaded, as Backbone.from_pretrained gives it, got {short(bb)}")
+    config = named_settings.resolve(bb.name, method, settings, method_options)
     cases = inputs.listed(cases, "cases")
     seeds = [inputs.whole(seed, "a seed") for seed in inputs.listed(seeds, "seeds")]
     masks = None if masks is None else [inputs.tensor(one, "masks") for one in inputs.listed(masks, "masks")]
+    for one in masks or ():
+        inputs.check_finite(one, "masks")
+    return_trajectory = inputs.flag(return_trajectory, "return_trajectory")
+    inputs.function(callback, "callback")
     if len(cases) == 0 or len(seeds) != len(cases) or (masks is not None and len(masks) != len(cases)):
         raise UserError(f"a batch needs one seed (and set of masks) per case: {len(cases)} cases, {len(seeds)} seeds")
     inputs.check_texts(cases, negative_prompt=negative_prompt, prompt_suffix=prompt_suffix)

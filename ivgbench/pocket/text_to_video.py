@@ -1,9 +1,10 @@
 """The pocket text-to-video model: CLIPTextModel + UNet3DConditionModel, trained from scratch.
 
 First together: single frames, then clips. Frames teach colour, shape and place at an eighth of the cost, clips add
-time. Then the denoiser goes on alone, the text encoder frozen and its padding empty (`generator.text_states`), on pairs
-of frames and again on clips: real text-to-video models read a frozen encoder and find nothing in padding. The end
-token's state has the whole caption in it; in the last stretch half of the captions go without, so that words suffice.
+time. Then the denoiser goes on alone, the text encoder frozen, on pairs of frames and again on clips: real
+text-to-video models read a frozen encoder and find nothing in padding. At first it may still read the end token, whose
+state has the whole caption in it; in the last stretch words alone, each of which then means itself (`own_words`,
+`text_states`).
 Epsilon prediction on ZeroScope's noise schedule, min-SNR loss weights (Hang et al. 2023, gamma 5). In the second part
 they lean towards high noise, where layout, motion and which colour goes with which shape are decided: halfway, as a
 geometric mean, to the weights of velocity prediction. Under them every noise level has about the same loss.
@@ -27,8 +28,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from ivgbench.files import write_json
 from ivgbench.generator.backbones.sources import TEXT_STATES, weights_hash
-from ivgbench.generator.backbones.text_states import emptied_after_end
-from ivgbench.pocket import world
+from ivgbench.generator.backbones.text_states import emptied_after_words
+from ivgbench.pocket import own_words, world
 from ivgbench.pocket.bank import load_bank
 from ivgbench.pocket.loop import Schedule, fit, half_precision
 from ivgbench.pocket.tokenizer import BOS, EOS, save_tokenizer, vocabulary
@@ -38,14 +39,14 @@ class Phase(NamedTuple):
     """A stretch of the training: its schedule, batch and frames a clip.
 
     onward: the text encoder is frozen, its padding empty, and the loss leans towards high noise.
-    endless: share of the captions whose end token has an empty state, too.
+    words: nothing but words is read: the end token's state is empty, too, and the encoder's words mean themselves.
     """
 
     schedule: Schedule
     batch: int
     frames: int
     onward: bool = False
-    endless: float = 0.0
+    words: bool = False
 
 
 PHASES = {
@@ -57,7 +58,7 @@ ONWARD = {
     "pairs": Phase(Schedule(steps=700, learning_rate=8e-4, matrix_rate=2.5e-3, warmup=20, ema=0.995), 12, 2, True),
     "onward": Phase(Schedule(steps=1000, learning_rate=6e-4, matrix_rate=2e-3, warmup=50), 12, world.FRAMES, True),
     "words": Phase(
-        Schedule(steps=1200, learning_rate=5e-4, matrix_rate=1.6e-3, warmup=20), 12, world.FRAMES, True, 0.5
+        Schedule(steps=1500, learning_rate=6e-4, matrix_rate=2e-3, warmup=20, ema=0.995), 12, world.FRAMES, True, True
     ),
 }
 CAPTION_DROPOUT = 0.1
@@ -138,7 +139,8 @@ class TextToVideo(torch.nn.Module):
     """The two trained halves as one module, so that one optimiser, one average and one checkpoint hold both.
 
     Attributes:
-        frozen_text: the text encoder is not trained, and its states after the end token are zero.
+        frozen_text: the text encoder is not trained, and the states of its padding are zero.
+        words_only: the end token's state is zero, too.
     """
 
     def __init__(self, tokenizer: CLIPTokenizer):
@@ -161,33 +163,22 @@ class TextToVideo(torch.nn.Module):
         )
         self.unet = UNet3DConditionModel(**UNET_CONFIG)
         self.tokenizer = tokenizer
-        self.frozen_text = False
+        self.frozen_text = self.words_only = False
 
-    def freeze_text(self, frozen: bool) -> None:
-        self.frozen_text = frozen
+    def freeze_text(self, frozen: bool, words_only: bool = False) -> None:
+        self.frozen_text, self.words_only = frozen, words_only
         self.text_encoder.requires_grad_(not frozen)
 
-    def forward(
-        self,
-        latents: torch.Tensor,
-        timesteps: torch.Tensor,
-        captions: list[str],
-        endless: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """Noise prediction for latents [B,4,F,h,w]. endless: bool [B], whose end token's state is empty, too."""
+    def forward(self, latents: torch.Tensor, timesteps: torch.Tensor, captions: list[str]) -> torch.Tensor:
+        """Noise prediction for latents [B,4,F,h,w]."""
         unique = list(dict.fromkeys(captions))
         ids = self.tokenizer(
             unique, padding="max_length", max_length=77, truncation=True, return_tensors="pt"
         ).input_ids.to(latents.device)
         text = self.text_encoder(ids).last_hidden_state
         if self.frozen_text:
-            text = emptied_after_end(text, ids, self.tokenizer.eos_token_id)
-        rows = [unique.index(c) for c in captions]
-        text = text[rows]
-        if endless is not None:
-            ends = ids[rows] == self.tokenizer.eos_token_id
-            text = text.masked_fill((ends & endless[:, None].to(ids.device))[..., None], 0.0)
-        return self.unet(latents, timesteps, text).sample
+            text = emptied_after_words(text, ids, self.tokenizer.eos_token_id, keep_end=not self.words_only)
+        return self.unet(latents, timesteps, text[[unique.index(c) for c in captions]]).sample
 
 
 def loss_function(
@@ -198,7 +189,7 @@ def loss_function(
     frames: int,
     seed: int,
     lean: bool = False,
-    endless: float = 0.0,
+    words: bool = False,
 ):
     """step -> min-SNR weighted noise error on `batch` clips of the bank, or on some random frames of each, in order."""
     device = next(model.parameters()).device
@@ -210,7 +201,7 @@ def loss_function(
     latents, captions = bank
 
     # Stretches on as many frames draw other batches.
-    stream = [1 + (endless > 0)] if lean else []
+    stream = [1 + words] if lean else []
 
     def loss_of(step: int) -> torch.Tensor:
         rng = np.random.default_rng([seed, frames, step, *stream])
@@ -222,7 +213,7 @@ def loss_function(
             kept = np.sort(rng.permuted(np.tile(np.arange(world.FRAMES), (batch, 1)), axis=1)[:, :frames])
             shown = shown[torch.arange(batch)[:, None], kept]
         clean = shown.to(device).float().transpose(1, 2)
-        words = ["" if rng.random() < CAPTION_DROPOUT else captions[pick] for pick in picks]
+        prompts = ["" if rng.random() < CAPTION_DROPOUT else captions[pick] for pick in picks]
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         noise = torch.randn(clean.shape, generator=generator).to(device)
         # Stratified timesteps: every batch sees the whole noise range.
@@ -232,8 +223,7 @@ def loss_function(
         half = contextlib.nullcontext() if frames == 2 else half_precision(device.type)
         with half:
             noisy = scheduler.add_noise(clean, noise, timesteps)
-            without = torch.from_numpy(rng.random(batch) < endless) if endless else None
-            predicted = model(noisy, timesteps, words, without)
+            predicted = model(noisy, timesteps, prompts)
         error = (predicted.float() - noise).square().mean((1, 2, 3, 4))
         return (weights[timesteps] * error).mean()
 
@@ -268,11 +258,15 @@ def train(
         model.text_encoder.load_state_dict(load_file(start / "text_encoder" / "model.safetensors"))
         phases = {f"{name}-{weights_hash(start)[:8]}": phase for name, phase in ONWARD.items()}
     weights = model.state_dict()
-    for name, (schedule, batch, frames, onward, endless) in phases.items():
+    for name, (schedule, batch, frames, onward, words) in phases.items():
         if steps is not None:
             schedule = replace(schedule, steps=steps)
-        model.freeze_text(onward)
-        loss_of = loss_function(model, bank, scheduler, batch, frames, seed, lean=onward, endless=endless)
+        if words:
+            model.load_state_dict(weights)
+            own_words.train(model.text_encoder, model.tokenizer, steps, seed)
+            weights = model.state_dict()
+        model.freeze_text(onward, words)
+        loss_of = loss_function(model, bank, scheduler, batch, frames, seed, lean=onward, words=words)
         with spatial_only(model.unet) if frames == 1 else contextlib.nullcontext():
             weights = fit(f"text-to-video-{name}", model, loss_of, schedule, work, start_from=weights)
     model.load_state_dict(weights)
@@ -286,4 +280,4 @@ def save(model: TextToVideo, vae: AutoencoderKL, folder: Path) -> None:
     vae.half().save_pretrained(folder / "vae")
     DDIMScheduler(**SCHEDULER_CONFIG).save_pretrained(folder / "scheduler")
     save_tokenizer(folder / "tokenizer")
-    write_json(folder / TEXT_STATES, {"empty_padding": model.frozen_text})
+    write_json(folder / TEXT_STATES, {"empty_padding": model.words_only})

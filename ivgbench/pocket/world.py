@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-#: Raised when a pixel of a scene changes; a test pins hashes of drawn clips. Reference rows are named by it.
+#: Raised when a pixel of a scene changes; a test pins hashes of drawn clips. Ground truth is named by it.
 WORLD_VERSION = 1
 FRAMES, HEIGHT, WIDTH = 8, 48, 80
 

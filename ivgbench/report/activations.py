@@ -13,6 +13,7 @@ from ivgbench.files import write_text
 from ivgbench.metrics import stats
 from ivgbench.report.figures import save
 from ivgbench.runs.recording import BASELINE, LEVELS, MASKED, NORMALISED, OUTPUTS, Activations
+from ivgbench.runs.variants import Variant
 
 #: Inches: the width of a column of a two-column page.
 COLUMN = 3.3
@@ -35,8 +36,8 @@ OUTPUT_STYLES = {
 def variance_table(seen: Activations) -> pd.DataFrame:
     """A line per tensor, row and step: mean over cases of the variance and of |variance - baseline's|, 95 % ranges.
 
-    Columns: tensor, row, step (from 1), masked (whether the masks are on), variance, variance_low, variance_high,
-    error, error_low, error_high, cases. Seeds of a case are averaged first.
+    Columns: tensor, row, settings, step (from 1), masked (whether the masks are on), variance, variance_low,
+    variance_high, error, error_low, error_high, cases. Seeds of a case are averaged first.
     """
     keys = pd.MultiIndex.from_tuples([key[:3] for key in seen.cases])
     lines = []
@@ -44,7 +45,8 @@ def variance_table(seen: Activations) -> pd.DataFrame:
         variance = seen.variance[row][:, place]
         error = np.abs(variance - seen.variance[BASELINE][:, place])
         for step in range(variance.shape[1]):
-            line: dict[str, Any] = {"tensor": tensor, "row": row, "step": step + 1, "masked": step < seen.frozen_steps}
+            line: dict[str, Any] = {"tensor": tensor, "row": row, "settings": seen.settings.get(row, "")}
+            line |= {"step": step + 1, "masked": step < seen.frozen_steps}
             for name, values in (("variance", variance), ("error", error)):
                 found = stats.mean(pd.Series(values[:, step]).groupby(keys).mean().to_numpy())
                 line |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high, "cases": found.n}
@@ -60,6 +62,11 @@ def distribution_table(seen: Activations) -> pd.DataFrame:
         for at, layer in enumerate(LAYER_NAMES)
     ]
     return pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True).dropna(ignore_index=True)
+
+
+def title(backbone: str, variant: Variant, seen: Activations) -> str:
+    """What a figure is of."""
+    return f"{backbone}{f' ({variant})' if variant else ''}, mean of {len(seen.cases)} clips"
 
 
 def figure2(seen: Activations, out: str | Path, title: str) -> list[Path]:

@@ -2,22 +2,22 @@
 
 A claim compares one row with rivals on some metrics' scale and splits. It holds if every difference is beyond the
 margin in the claimed direction, fails if one is beyond it the other way, each after Holm's correction over all claims
-of the file; anything else is open.
+of the file in all variants of its run; anything else is open.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ivgbench.calibration import FAILS
-from ivgbench.errors import UserError
 from ivgbench.metrics import stats
+from ivgbench.runs.variants import ALL, Variant
 
 
 class Metric(NamedTuple):
@@ -59,7 +59,7 @@ class Claim:
     for FID and KID, which take both splits together, the frame encoders. direction: whether the row is to be "higher"
     or "lower"; margin: by more than so much, in the metric's unit (negative: at most so much worse).
     rests_on: what of `benchmarks/calibration.toml` must be so on a backbone for the claim to be tested there: numbers
-    of facts, or ids of single comparisons.
+    of facts, or ids of single comparisons; ID@READING of one that the claim rests on in this reading alone.
     """
 
     id: str
@@ -90,37 +90,28 @@ class ClaimsSpec:
     level: float = 0.05
     contradictions: tuple[str, ...] = ()
 
-    def about(self, labels: set[str]) -> ClaimsSpec:
-        """The claims that are about these rows alone. UserError when there are none."""
-        claims = tuple(one for one in self.claims if {one.row, *filter(_is_row, one.than)} <= labels)
-        if not claims:
-            raise UserError(f"{self.run} has the rows of no claim; it has {', '.join(sorted(labels))}")
-        return replace(self, claims=claims)
-
 
 class Sample(NamedTuple):
     """One metric on one split: rows' values, the same in every resample of the cases [R], and the number of cases.
 
-    centred: whether resamples are shifted against the value (FID rises when cases repeat), so that only their
-    spread counts.
+    Only the spread of the resamples counts: where cases repeat, FID rises.
     """
 
     values: Mapping[str, float]
     draws: Mapping[str, np.ndarray]
     cases: int
-    centred: bool = False
 
-    def difference(self, row: str, rival: str | float) -> tuple[float, np.ndarray]:
-        """Value and resamples [R] of row - rival; a number as rival does not vary."""
+    def difference(self, row: str, rival: str | float) -> tuple[float, float]:
+        """row - rival, and its standard error; a number as rival does not vary."""
         constant = not _is_row(rival)
         value = self.values[row] - (rival if constant else self.values[rival])
         draws = self.draws[row] - (rival if constant else self.draws[rival])
-        return float(value), draws - draws.mean() + value if self.centred else draws
+        return float(value), stats.standard_error(draws, self.cases)
 
 
 class Comparison(NamedTuple):
-    """A claim's row against one rival on one split: difference row - rival with its 95 % interval, and one-sided
-    p-values for the claim and against it. `missing`: why there is none."""
+    """A claim's row against one rival on one split: difference row - rival with its own 95 % interval, and one-sided
+    p-values for the claim and against it, none of them corrected. `missing`: why there is none."""
 
     split: str
     rival: str | float
@@ -175,16 +166,24 @@ class Judged(NamedTuple):
 
 
 def judge(spec: ClaimsSpec, samples: Mapping[tuple[str, str], Sample]) -> list[Judged]:
-    """Verdicts on all claims.
+    """Verdicts on all claims. samples: (metric, split) -> Sample."""
+    return judge_variants(spec, {ALL: samples})[ALL]
+
+
+def judge_variants(
+    spec: ClaimsSpec, samples: Mapping[Variant, Mapping[tuple[str, str], Sample]]
+) -> dict[Variant, list[Judged]]:
+    """Verdicts on all claims in every variant, all of them in one family.
 
     Args:
-        samples: (metric, split) -> Sample.
+        samples: variant -> (metric, split) -> Sample, with the rows as claims call them.
 
     All rivals and splits of a claim must be beaten, so its evidence is the weakest comparison's, with no correction
     (intersection-union test); against it speaks the strongest, with Bonferroni's. Claims that cannot be tested stay
     in the family that Holm corrects for.
     """
-    compared = [tuple(_compare(claim, samples, spec.cases)) for claim in spec.claims]
+    family = [(variant, claim) for variant in samples for claim in spec.claims]
+    compared = [tuple(_compare(claim, samples[variant], spec.cases)) for variant, claim in family]
     raw, favoured = [], []
     for comparisons in compared:
         p_for = max(one.p_for for one in comparisons)
@@ -192,10 +191,11 @@ def judge(spec: ClaimsSpec, samples: Mapping[tuple[str, str], Sample]) -> list[J
         testable = not any(one.missing for one in comparisons)
         raw.append(min(1.0, 2 * min(p_for, p_against)) if testable else 1.0)
         favoured.append(p_for < p_against)
-    judged = []
-    for claim, comparisons, p, favour in zip(spec.claims, compared, stats.holm(np.array(raw)), favoured, strict=True):
+    judged: dict[Variant, list[Judged]] = {variant: [] for variant in samples}
+    corrected = stats.holm(np.array(raw))
+    for (variant, claim), comparisons, p, favour in zip(family, compared, corrected, favoured, strict=True):
         verdict = "open" if p > spec.level else ("holds" if favour else "fails")
-        judged.append(Judged(claim, verdict, float(p), comparisons))
+        judged[variant].append(Judged(claim, verdict, float(p), comparisons))
     return judged
 
 
@@ -211,10 +211,9 @@ def _compare(claim: Claim, samples: Mapping[tuple[str, str], Sample], enough: in
             if lacking := [one for one in (claim.row, rival) if _is_row(one) and one not in sample.values]:
                 found.append(Comparison(split, rival, missing=f"no row {lacking[0]!r}"))
                 continue
-            value, draws = sample.difference(claim.row, rival)
-            low, high = np.percentile(draws, [2.5, 97.5])
-            p_for, p_against = stats.tails(sign * draws, claim.margin)
+            value, error = sample.difference(claim.row, rival)
+            low, high = stats.interval(value, error, sample.cases)
+            p_for, p_against = stats.tails(sign * value, error, sample.cases, claim.margin)
             few = f"{sample.cases} cases on {split}, {enough} are needed" if sample.cases < enough else ""
-            made = Comparison(split, rival, value, float(low), float(high), sample.cases, p_for, p_against, few)
-            found.append(made)
+            found.append(Comparison(split, rival, value, low, high, sample.cases, p_for, p_against, few))
     return found

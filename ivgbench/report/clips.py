@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ivgbench.errors import UserError
+from ivgbench.runs.identity import row_name
 from ivgbench.runs.sets import clips_digest
 from ivgbench.runs.store import Store
 
@@ -70,7 +71,7 @@ def scored(
             continue
         why = reasons.get(key) or (f"no {lacking[0]!r} in its scores" if key in metrics else "missing")
         label, _, _, case, seed, _ = key
-        (failed if why.startswith("failed") else missing).append(f"{label}, case {case}, seed {seed}: {why}")
+        (failed if why.startswith("failed") else missing).append(f"{row_name(label)}, case {case}, seed {seed}: {why}")
     partial = None
     if failed or missing:
         counts = [f"{len(group)} {word}" for group, word in ((failed, "failed"), (missing, "missing")) if group]

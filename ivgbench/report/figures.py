@@ -18,6 +18,8 @@ FRAME_WIDTH = 160
 GAP, LABEL_WIDTH, TITLE_HEIGHT = 6, 150, 34
 #: A longer label takes several lines, or it would run into the first frame.
 LABEL_CHARACTERS = 18
+#: In pixels, of the text in a row that has no frames.
+CHARACTER_WIDTH, LINE_HEIGHT = 9, 17
 DPI = 100
 #: One colour per subject.
 BOX_COLOURS = ("#00e5ff", "#ff3df2", "#ffe600", "#7cff3d")
@@ -26,24 +28,29 @@ BOX_COLOURS = ("#00e5ff", "#ff3df2", "#ffe600", "#7cff3d")
 def contact_sheet(
     clips: Sequence[tuple[str, np.ndarray, Sequence[np.ndarray]]], path: str | Path, title: str = ""
 ) -> Path:
-    """Writes a PNG, and an SVG beside it, with a row per clip and a column per frame.
+    """Writes `sheet` as a PNG, and an SVG beside it; returns the PNG's path. The same input gives the same bytes."""
+    return save(sheet(clips, title), Path(path).with_suffix(""), DPI)[0]
 
-    Pixels are enlarged by a whole number and never smoothed, so what is seen is what was generated. The same input
-    gives the same bytes.
+
+def sheet(clips: Sequence[tuple[str, np.ndarray | str, Sequence[np.ndarray]]], title: str = "") -> Any:
+    """A matplotlib figure with a row per clip and a column per frame.
+
+    Pixels are enlarged by a whole number and never smoothed, so what is seen is what was generated.
 
     Args:
         clips: (label, video uint8 [F,H,W,3], boxes of its subjects: [F,4] each, xyxy fractions; NaN: not drawn).
-            All videos of one shape.
+            All videos of one shape. Instead of a video: why there is none.
         title: the prompt.
-    Returns:
-        The PNG's path.
     Raises:
         UserError: no clip, videos of different shapes, boxes for another number of frames.
     """
-    if not clips:
+    videos = [video for _, video, _ in clips if not isinstance(video, str)]
+    if not videos:
         raise UserError("a contact sheet needs at least one clip")
-    shape = clips[0][1].shape
+    shape = videos[0].shape
     for label, video, tracks in clips:
+        if isinstance(video, str):
+            continue
         if video.dtype != np.uint8 or video.ndim != 4 or video.shape[3] != 3 or video.shape != shape:
             raise UserError(
                 f"contact sheet: {label}: need uint8 videos of one shape [F,H,W,3], got {list(video.shape)}"
@@ -67,32 +74,38 @@ def contact_sheet(
         middle = (bottom + high / 2) / total_high
         lines = _literal("\n".join(textwrap.wrap(label, LABEL_CHARACTERS)))
         figure.text(GAP / total_wide, middle, lines, va="center", fontsize=10, zorder=-1)  # under the frames
+        if isinstance(video, str):
+            room = max((total_wide - LABEL_WIDTH) // CHARACTER_WIDTH, LABEL_CHARACTERS)
+            lines = textwrap.wrap(video, room, max_lines=max(high // LINE_HEIGHT, 1), placeholder="...")
+            figure.text(LABEL_WIDTH / total_wide, middle, _literal("\n".join(lines)), va="center", fontsize=10)
+            continue
         for frame in range(frames):
             left = LABEL_WIDTH + frame * (wide + GAP)
             place = (left / total_wide, bottom / total_high, wide / total_wide, high / total_high)
             _draw(figure.add_axes(place), video[frame], [track[frame] for track in tracks])
-    return save(figure, Path(path).with_suffix(""), DPI)[0]
+    return figure
 
 
 def save(figure: Any, stem: Path, dpi: int) -> list[Path]:
     """Writes STEM.png and STEM.svg of a matplotlib figure. The same figure gives the same bytes."""
+    written = []
+    for suffix in (".png", ".svg"):
+        written.append(stem.parent / f"{stem.name}{suffix}")
+        write(figure, written[-1], suffix[1:], dpi)
+    return written
+
+
+def write(figure: Any, path: Path, kind: str, dpi: int) -> None:
+    """Writes a matplotlib figure as one file, "png" or "svg" whatever the path's ending."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     # No pyplot: no window, no state shared with the caller.
     FigureCanvasAgg(figure)
-    written = []
     # Metadata would hold matplotlib's version and the date; SVG's ids are random without a salt.
-    for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Creator": None, "Date": None})):
-        written.append(stem.parent / f"{stem.name}{suffix}")
-        with rc_context({"svg.hashsalt": "ivgbench"}):
-            write_atomic(
-                written[-1],
-                lambda handle, kind=suffix[1:], about=metadata: figure.savefig(
-                    handle, format=kind, dpi=dpi, metadata=about
-                ),
-            )
-    return written
+    about = {"png": {"Software": None}, "svg": {"Creator": None, "Date": None}}[kind]
+    with rc_context({"svg.hashsalt": "ivgbench"}):
+        write_atomic(path, lambda handle: figure.savefig(handle, format=kind, dpi=dpi, metadata=about))
 
 
 def _draw(axes: object, frame: np.ndarray, tracks: Sequence[np.ndarray]) -> None:

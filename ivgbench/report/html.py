@@ -15,9 +15,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ivgbench import boxes
 from ivgbench.files import write_text
-from ivgbench.report import layout, tables
+from ivgbench.report import layout, notes, settings_notes, tables
 from ivgbench.report.figures import BOX_COLOURS
 from ivgbench.runs import video as videos
+from ivgbench.runs.identity import row_name
 from ivgbench.runs.store import Store
 
 #: Cases of each suite and split whose clips are shown: the first ones, not the best ones.
@@ -50,7 +51,7 @@ def report(runs: str | Path, run: str | None, out: Path, allow_partial: bool = F
     )  # fmt: skip
     page = environment.get_template("report.html").render(
         run=run,
-        pocket=tables.is_pocket(manifest),
+        pocket=notes.is_pocket(manifest),
         tables=[(table, layout.blocks(table)) for table in built],
         scenes=_scenes(store, manifest["jobs"], rows, cases),
         failures=_failures(rows),
@@ -66,13 +67,15 @@ def _scenes(
     """The first cases of each suite's splits, each with the clips of its methods; a clip that is not there says so."""
     scores = {(row["label"], *map(row.get, SCENE), row["metric"]): row["value"] for row in rows}
     found: dict[tuple, dict[str, Any]] = {}
+    told = settings_notes.by_label(jobs)
     for job in jobs:
         key = tuple(map(job.get, SCENE))
         if key not in found:
             if sum(scene[:2] == key[:2] for scene in found) == cases:
                 continue
             found[key] = {**dict(zip(SCENE, key, strict=True)), "prompt": "", "clips": []}
-        clip: dict[str, Any] = {"label": tables.print_label(job["method"], job["label"]), "video": None, "scores": ""}
+        label = settings_notes.beside(tables.print_label(job["method"], job["label"]), told[job["label"]])
+        clip: dict[str, Any] = {"label": label, "video": None, "scores": ""}
         if (facts := store.intact(job["job"])) is not None:
             asked = facts["spec"]["case"]
             found[key]["prompt"] = asked["prompt"]
@@ -110,7 +113,7 @@ def outlines(track: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _failures(rows: Sequence[dict[str, Any]]) -> list[str]:
     return [
-        f"{row['label']}, suite {row['suite']}, case {row['case']}, seed {row['seed']}: {row['status']}"
+        f"{row_name(row['label'])}, suite {row['suite']}, case {row['case']}, seed {row['seed']}: {row['status']}"
         for row in rows
         if row["metric"] in ("failed", "missing")
     ]
@@ -118,7 +121,7 @@ def _failures(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 def _facts(manifest: dict[str, Any]) -> list[tuple[str, str]]:
     """What the run was made with, a line each."""
-    named = [(name, tables.spell(manifest[name])) for name in ("backbone", "detector", "clip")]
+    named = [(name, notes.spell(manifest[name])) for name in ("backbone", "detector", "clip")]
     suites = [(f"suite {name}", sha256[:12]) for name, sha256 in manifest["suites"].items()]
     made = [(name, str(value)) for name, value in manifest["environment"].items() if value is not None]
     return [*named, *suites, *made]

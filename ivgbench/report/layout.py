@@ -8,7 +8,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from ivgbench.report import paper
-from ivgbench.report.tables import COLUMNS, CUT, Table, ranks
+from ivgbench.report.notes import CUT
+from ivgbench.report.ranking import few_videos, places, ranks
+from ivgbench.report.tables import COLUMNS, Table
 
 FLOOR_LABEL = "Other captions"
 UNDEFINED = "–"
@@ -27,11 +29,15 @@ class Cell(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A split ready for any output: header, and rows of cells; the first cell of a row is its label."""
+    """A split ready for any output: header, and rows of cells; the first cell of a row is its label.
+
+    lead: how many columns at the start say what a row is; the others are numbers.
+    """
 
     title: str
     header: list[str]
     rows: list[list[Cell]]
+    lead: int = 1
 
 
 def blocks(table: Table, seconds: bool = True) -> list[Block]:
@@ -44,8 +50,9 @@ def splits(table: Table, seconds: bool) -> list[Block]:
     arrows = {1: "↑", -1: "↓"}
     header = ["Method", *(f"{column.title} {arrows[column.better]}" for column in COLUMNS)]
     header.insert(2, "Attained")
+    header.insert(1, "Settings")
     header += ["n", "NFE", *(["s"] if seconds else [])]
-    places = {column.key: ranks(table.frame, column.key, column.better) for column in COLUMNS}
+    ranked = {column.key: ranks(table.frame, column.key, column.better, column.decimals) for column in COLUMNS}
     made = []
     for split, lines in table.frame.groupby("split", sort=False):
         rows = []
@@ -59,15 +66,16 @@ def splits(table: Table, seconds: bool) -> list[Block]:
                     text = f"{text} {CUT}"
                 low, high = (number(line[f"{column.key}_{end}"], column.decimals) for end in ("low", "high"))
                 row.append(
-                    Cell(text, None if UNDEFINED in (low, high) else (low, high), int(places[column.key][index]))
+                    Cell(text, None if UNDEFINED in (low, high) else (low, high), int(ranked[column.key][index]))
                 )
             row.insert(2, Cell(number(line["clip_sim_attained"], 2)))
+            row.insert(1, Cell(line["settings"]))
             row += [Cell(f"{line['n_scored']}/{line['n_expected']}"), Cell(number(line["nfe"], 0))]
             rows.append(row + ([Cell(number(line["seconds"], 2))] if seconds else []))
         if split in table.floors:
-            floor = [Cell(FLOOR_LABEL), Cell(number(table.floors[split], 2)), Cell(number(0.0, 2))]
+            floor = [Cell(FLOOR_LABEL), Cell(""), Cell(number(table.floors[split], 2)), Cell(number(0.0, 2))]
             rows.append(floor + [Cell("")] * (len(header) - len(floor)))
-        made.append(Block(f"{str(split).capitalize()} boxes", header, rows))
+        made.append(Block(f"{str(split).capitalize()} boxes", header, rows, lead=2))
     return made
 
 
@@ -79,13 +87,17 @@ VIDEO_COLUMNS_V2 = (("jedi_v2", "JEDi v2", 2, False), ("jedi_v2_unbiased", "JEDi
 
 
 def references(table: Table) -> list[Block]:
-    """Table 2: a block per reference, frame encoders side by side."""
+    """Table 2: a block per reference, frame encoders side by side; of few videos no row is marked."""
     video_columns = VIDEO_COLUMNS_V2 if "jedi_v2" in table.frame else VIDEO_COLUMNS
     video_columns = video_columns if video_columns[0][0] in table.frame else ()
-    keys = [key for key, *_ in (*SET_COLUMNS, *video_columns)]
-    places = {key: ranks(table.frame, key, -1, ("reference", "encoder")) for key in keys}
+    ranked = {
+        key: ranks(table.frame, key, -1, decimals, ("reference", "encoder"))
+        for key, _, decimals, _ in (*SET_COLUMNS, *video_columns)
+    }
+    if few_videos(table.frame):
+        ranked = {key: marks * 0 for key, marks in ranked.items()}
     encoders = list(dict.fromkeys(table.frame["encoder"]))
-    header = ["Method", *(f"{title} {encoder} ↓" for encoder in encoders for _, title, *_ in SET_COLUMNS)]
+    header = ["Method", "Settings", *(f"{title} {encoder} ↓" for encoder in encoders for _, title, *_ in SET_COLUMNS)]
     header += [*(f"{title} ↓" for _, title, *_ in video_columns), "videos"]
     made = []
     for reference, here in table.frame.groupby("reference", sort=False):
@@ -93,12 +105,12 @@ def references(table: Table) -> list[Block]:
         # The methods stand in one order under every encoder; their labels need not differ in print.
         for lines in zip(*(here[here["encoder"] == encoder].iterrows() for encoder in encoders), strict=True):
             index, last = lines[-1]
-            row = [Cell(last["label"])]
+            row = [Cell(last["label"]), Cell(last["settings"])]
             for place, line in lines:
-                row += [_set_cell(line, *column, int(places[column[0]][place])) for column in SET_COLUMNS]
-            row += [_set_cell(last, *column, int(places[column[0]][index])) for column in video_columns]
+                row += [_set_cell(line, *column, int(ranked[column[0]][place])) for column in SET_COLUMNS]
+            row += [_set_cell(last, *column, int(ranked[column[0]][index])) for column in video_columns]
             rows.append([*row, Cell(f"{last['n_videos']}/{last['n_expected']}")])
-        made.append(Block(f"Against {reference}", header, rows))
+        made.append(Block(f"Against {reference}", header, rows, lead=2))
     return made
 
 
@@ -136,10 +148,10 @@ def paper_table2() -> Block:
 def _ranked(block: Block, better: int) -> Block:
     """The block with the best and second best of each column marked."""
     for column in range(1, len(block.header)):
-        values = [float(row[column].text.split()[0]) for row in block.rows]
-        best = sorted(set(values), reverse=better > 0)
-        for row, value in zip(block.rows, values, strict=True):
-            row[column] = row[column]._replace(rank=best.index(value) + 1 if value in best[:2] else 0)
+        texts = [row[column].text.split()[0] for row in block.rows]
+        decimals = len(texts[0].partition(".")[2])
+        for row, place in zip(block.rows, places([float(text) for text in texts], better, decimals), strict=True):
+            row[column] = row[column]._replace(rank=place)
     return block
 
 

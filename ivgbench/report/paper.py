@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ivgbench.runs.identity import FLOOR as FLOOR
+from ivgbench.runs.identity import GROUND_TRUTH as GROUND_TRUTH
+from ivgbench.runs.identity import ROW_NAMES
+
 #: Rows of the tables, in the paper's order after the unguided model: canonical name -> name in print.
 LABELS: dict[str, str] = {
     "plain": "Plain",
@@ -19,17 +23,11 @@ LABELS: dict[str, str] = {
 }
 #: Rows of the claims' run beside the paper's: what the masks do in the paper's scope, and where Mask Norm acts.
 BESIDE: dict[str, str] = {"peekaboo-paper-scope": "Peekaboo, paper's scope", "masks-alone": "Mask Norm's masks alone"}
-#: The reference row: the asked boxes, rendered by the pocket world.
-GROUND_TRUTH = "ground-truth"
-GROUND_TRUTH_LABEL = "Ground truth"
-#: The floor of Table 2: other videos of the reference's own source, in the place of a method's.
-FLOOR = "floor"
-FLOOR_LABEL = "Reference again"
 
 
 def print_name(label: str) -> str:
     """A row's name in print: that of a known row, else the label that the run gave it."""
-    return {**LABELS, **BESIDE, GROUND_TRUTH: GROUND_TRUTH_LABEL, FLOOR: FLOOR_LABEL}.get(label, label)
+    return {**LABELS, **BESIDE, **ROW_NAMES}.get(label, label)
 
 
 SOURCE = "The paper, on ZeroScope (not comparable in absolute value)"

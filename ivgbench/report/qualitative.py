@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from ivgbench.errors import UserError
-from ivgbench.report import paper
+from ivgbench.report import paper, settings_notes
 from ivgbench.report.figures import contact_sheet
+from ivgbench.runs.identity import row_name
 from ivgbench.runs.store import Store
 
 #: What tells scenes apart, within a split.
@@ -47,7 +48,7 @@ def _sheets(
         jobs = [job for job in jobs if job["label"] in methods]
         if lacking := set(methods) - {job["label"] for job in jobs}:
             raise UserError(f"figure {number}: run {run!r} has no row {sorted(lacking)[0]!r}; choose another --run")
-    written = []
+    written, told = [], settings_notes.by_label(jobs)
     for split in dict.fromkeys(job["split"] for job in jobs):
         mine = [job for job in jobs if job["split"] == split and case in (None, job["case"])]
         if not mine:
@@ -62,7 +63,7 @@ def _sheets(
                 what = (
                     "run it again first" if failed is None else f"failed: {failed}; another case is shown by --case ID"
                 )
-                raise UserError(f"no clip of {job['label']}, case {job['case']}, in run {run!r}; {what}")
+                raise UserError(f"no clip of {row_name(job['label'])}, case {job['case']}, in run {run!r}; {what}")
             asked = facts["spec"]["case"]
             prompt = asked["prompt"]
             video = store.clip(job["job"])
@@ -72,7 +73,8 @@ def _sheets(
             tracks = [np.array(subject["boxes"]) for subject in asked["subjects"]]
             # Another system's clip may have another length than the case, and has failed for that: no boxes fit it.
             tracks = [track[shown] for track in tracks if len(track) == len(video)]
-            clips.append((paper.print_name(job["label"]), video[shown], tracks))
+            label = settings_notes.beside(paper.print_name(job["label"]), told[job["label"]])
+            clips.append((label, video[shown], tracks))
         title = f"{prompt}   ({split}, case {mine[0]['case']}, seed {mine[0]['seed']})"
         written.append(contact_sheet(clips, Path(out) / f"figure{number}-{split}.png", title))
     if not written:

@@ -18,7 +18,7 @@ from ivgbench.report.tables import Table
 PLAIN_WIDTH = 120
 
 
-def write(table: Table, folder: str | Path = "results/tables") -> list[Path]:
+def write(table: Table, folder: str | Path = "results/own/tables") -> list[Path]:
     """Writes tableN.csv, tableN.md and tableN.tex into a folder; returns their paths."""
     stem = Path(folder) / f"table{table.number}"
     written = []
@@ -29,8 +29,10 @@ def write(table: Table, folder: str | Path = "results/tables") -> list[Path]:
 
 
 def csv(table: Table) -> str:
-    """Every column of the frame, six decimals; an empty field is undefined. A partial run says so in a last column."""
-    frame = table.frame if table.partial is None else table.frame.assign(partial=table.partial)
+    """Every column of the frame and the run, six decimals; an empty field is undefined. A partial run says so at the
+    end of each line."""
+    frame = table.frame.assign(run=table.run)
+    frame = frame if table.partial is None else frame.assign(partial=table.partial)
     return frame.to_csv(index=False, float_format="%.6f", lineterminator="\n")
 
 
@@ -38,7 +40,7 @@ def markdown(table: Table) -> str:
     """Readable as text and rendered: best bold, second best underlined."""
     parts = [f"# {table.title}: run `{table.run}`", *_warning(table)]
     for block in blocks(table):
-        lines = [_row(block.header), _row(["---"] + ["---:"] * (len(block.header) - 1))]
+        lines = [_row(block.header), _row(["---"] * block.lead + ["---:"] * (len(block.header) - block.lead))]
         lines += [_row([_markdown_cell(cell) for cell in row]) for row in block.rows]
         parts += [f"## {block.title}", "\n".join(lines)]
     return "\n\n".join([*parts, "\n".join(f"- {note}" for note in table.notes)]) + "\n"
@@ -80,7 +82,7 @@ def tex(table: Table) -> str:
     if table.partial is not None:
         parts.append(f"\\textbf{{PARTIAL RUN}}: {tex_text(table.partial)}\n")
     for block in blocks(table, seconds=False):
-        lines = [f"\\begin{{tabular}}{{l{'r' * (len(block.header) - 1)}}}", "\\toprule"]
+        lines = [f"\\begin{{tabular}}{{{'l' * block.lead}{'r' * (len(block.header) - block.lead)}}}", "\\toprule"]
         span = f"\\multicolumn{{{len(block.header)}}}{{l}}{{\\textit{{{tex_text(block.title)}}}}}"
         body = [[span], [tex_text(name) for name in block.header], *([_tex_cell(c) for c in row] for row in block.rows)]
         written = [f"{' & '.join(row)} \\\\" for row in body]
@@ -118,7 +120,9 @@ def _rich(block: Block, coloured: bool) -> RichTable:
     grid = RichTable(box=SIMPLE_HEAD, pad_edge=False)
     grid.padding = (0, 1, 0, 0)
     for position, name in enumerate(block.header):
-        grid.add_column(name, justify="right" if position else "left", overflow="fold", no_wrap=not position)
+        grid.add_column(
+            name, justify="left" if position < block.lead else "right", overflow="fold", no_wrap=not position
+        )
     for row in block.rows:
         grid.add_row(*(_rich_cell(cell, coloured) for cell in row))
     return grid

@@ -8,7 +8,9 @@ from pathlib import Path
 from ivgbench import calibration
 from ivgbench.calibration import FAILS, Calibration
 from ivgbench.errors import UserError
-from ivgbench.report.claims import Judged, Rest
+from ivgbench.report.claims import Claim, Judged, Rest
+from ivgbench.runs import variants
+from ivgbench.runs.variants import Variant
 
 #: The verdict on a claim that rests on a fact that fails.
 NOT_TESTABLE = "not testable here"
@@ -24,18 +26,24 @@ def of_weights(path: Path, weights: str) -> tuple[Calibration | None, str]:
     return None, f"{path} is of other weights ({found.weights[:12]}, not {weights[:12]}): no claim rests on it"
 
 
-def rested(judged: Sequence[Judged], found: Calibration) -> list[Judged]:
-    """The claims with the facts that they rest on. Numbers stay; a verdict gives way where one of the facts fails.
+def rested(judged: Sequence[Judged], found: Calibration, variant: Variant = variants.ALL) -> list[Judged]:
+    """A variant's claims with the facts that they rest on. Numbers stay; a verdict gives way where a fact fails.
 
     Raises:
         UserError: a claim rests on a fact that was not calibrated.
     """
-    return [_rested(one, found) for one in judged]
+    return [_rested(one, found, variant) for one in judged]
 
 
-def _rested(one: Judged, found: Calibration) -> Judged:
+def rests_on(claim: Claim, variant: Variant = variants.ALL) -> list[int | str]:
+    """The facts that a claim rests on in a variant, by number or id."""
+    keys = [(key, variants.ALL) if isinstance(key, int) else variants.split(key) for key in claim.rests_on]
+    return [key for key, bound in keys if variant.has(bound)]
+
+
+def _rested(one: Judged, found: Calibration, variant: Variant) -> Judged:
     try:
-        rests = tuple(Rest(key, found.text(key), found.verdict(key)) for key in one.claim.rests_on)
+        rests = tuple(Rest(key, found.text(key), found.verdict(key)) for key in rests_on(one.claim, variant))
     except UserError as fault:
         raise UserError(f"claim {one.claim.id!r}, rests_on: {fault}") from None
     failed = any(rest.verdict == FAILS for rest in rests)

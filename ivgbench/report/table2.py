@@ -11,14 +11,15 @@ import pandas as pd
 
 from ivgbench.errors import UserError
 from ivgbench.metrics.fid import RESAMPLES
-from ivgbench.report import paper
+from ivgbench.report import paper, settings_notes
 from ivgbench.report.clips import load_sets
-from ivgbench.report.tables import REFERENCES, Table, is_pocket, named, ordered, origins, print_label, spell
+from ivgbench.report.notes import is_pocket, ordered, origins, spell
+from ivgbench.report.ranking import MIN_VIDEOS, REFERENCES, RULE, few_videos
+from ivgbench.report.tables import Table, named, print_label
 from ivgbench.report.together import check, check_sets, joined, runs_of
 from ivgbench.runs.comparing import KID_FRAMES, KID_SUBSETS, jedi_name
+from ivgbench.runs.settings_text import NOTHING
 
-#: Below this many videos the biased values (FID, JEDi, KID over frames) say more about the number than the method.
-MIN_VIDEOS = 100
 #: Printed in percent.
 PERCENT = ("kid", "kid_std", "kid_xvideo", "kid_xvideo_low", "kid_xvideo_high")
 #: What a row has where it is undefined, for every encoder of frames and for the one of videos.
@@ -35,12 +36,12 @@ COUNTS = ("n_videos", "n_frames", "n_expected", "reference_videos", "reference_f
 def build(runs: str | Path, run: str | Sequence[str] | None, allow_partial: bool) -> Table:
     """Table 2 of a run; `frame` has one row per reference, frame encoder and method, references' own rows last.
 
-    Its columns: `reference`, `encoder`, `method`, `label`; `fid` with `_low` and `_high` (95 %, over videos); `kid` and
-    `kid_std` (over random subsets of `kid_subset_size` frames), `kid_xvideo` (without pairs of frames of one video)
-    with `_low` and `_high`, all in percent; `dimension` of the frame features; `jedi` (released definition) and
-    `jedi_unbiased` with `_low` and `_high`, the same for every encoder, and no such columns in a run without an encoder
-    of videos; `n_videos`, `n_frames`, `n_expected`, `reference_videos`, `reference_frames`; `paper_fid`, `paper_kid`,
-    `paper_kid_std`, `paper_jedi`. What is undefined is NaN.
+    Its columns: `reference`, `encoder`, `method`, `label`, `settings`; `fid` with `_low` and `_high` (95 %, over
+    videos); `kid` and `kid_std` (over random subsets of `kid_subset_size` frames), `kid_xvideo` (without pairs of
+    frames of one video) with `_low` and `_high`, all in percent; `dimension` of the frame features; `jedi` (released
+    definition) and `jedi_unbiased` with `_low` and `_high`, the same for every encoder, and no such columns in a run
+    without an encoder of videos; `n_videos`, `n_frames`, `n_expected`, `reference_videos`, `reference_frames`;
+    `paper_fid`, `paper_kid`, `paper_kid_std`, `paper_jedi`. What is undefined is NaN.
 
     Raises:
         UserError: no such metrics, a partial run without allow_partial, or runs that cannot be compared.
@@ -53,17 +54,17 @@ def build(runs: str | Path, run: str | Sequence[str] | None, allow_partial: bool
     methods = ordered([row["method"] for row in rows], [*paper.LABELS])
     methods.sort(key=REFERENCES.__contains__)
     rows = sorted(rows, key=lambda row: methods.index(row["method"]))
-    lines = []
+    lines, told = [], settings_notes.by_label(manifest["jobs"])
     for reference in dict.fromkeys(row["reference"] for row in rows):
         for encoder in ordered([name for row in rows for name in row["metrics"]["frames"]], []):
-            lines += [_line(row, encoder) for row in rows if row["reference"] == reference]
+            lines += [_line(row, encoder, told) for row in rows if row["reference"] == reference]
     frame = pd.DataFrame(lines)
     frame["encoder"] = frame["encoder"].map(_told(list(dict.fromkeys(frame["encoder"]))))
     for column in (*COUNTS, "kid_subset_size", "dimension"):
         if frame[column].isna().any():  # whole numbers stay whole numbers beside what is undefined
             frame[column] = frame[column].astype("Int64")
     title = f"Table 2. Unconditional evaluation{', pocket lab' if is_pocket(manifest) else ''}"
-    return Table(2, title, name, frame, {}, _notes(rows, manifest), partial)
+    return Table(2, title, name, frame, {}, _notes(rows, manifest, few_videos(frame)), partial)
 
 
 def _load(runs: str | Path, names: Sequence[str | None]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -88,11 +89,13 @@ def _told(encoders: Sequence[str]) -> dict[str, str]:
     return {name: text if list(short.values()).count(text) == 1 else name for name, text in short.items()}
 
 
-def _line(row: Mapping[str, Any], encoder: str) -> dict[str, Any]:
-    """A stored row as a line of the frame. What is undefined becomes NaN."""
+def _line(row: Mapping[str, Any], encoder: str, told: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """A stored row as a line of the frame. What is undefined becomes NaN. told: the settings of the run's entries."""
     metrics = row["metrics"]
     line = {"reference": row["reference"], "encoder": encoder, "method": row["method"]}
     line["label"] = print_label(row["method"], row["label"])
+    # The floor is no entry of the run: nobody set it.
+    line["settings"] = told.get(row["label"], (NOTHING, ""))[0]
     blank = [*FRAME_METRICS]
     for name in row["encoders"]:
         of, _, encoder_name = name.partition(" ")
@@ -112,8 +115,8 @@ def _partial(rows: Sequence[Mapping[str, Any]]) -> str | None:
     return f"{short[0]['n_videos']} of {short[0]['n_expected']} cases have a clip of every method" if short else None
 
 
-def _notes(rows: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the numbers are: models, references, numbers of videos, definitions."""
+def _notes(rows: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any], few: Mapping[str, int]) -> tuple[str, ...]:
+    """What the numbers are: models, references, numbers of videos, definitions. few: as `few_videos` says."""
     first = rows[0]
     sets = {row["reference"]: _reference(row) for row in rows}
     frames = [values for row in rows for values in row["metrics"]["frames"].values()]
@@ -126,6 +129,7 @@ def _notes(rows: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any]) -> tu
     notes = [
         f"{pocket}Models: {'; '.join(models)}.",
         *origins(several),
+        *settings_notes.lines(manifest["jobs"]),
         f"Per method {first['n_videos']} videos, {first['n_frames']} frames: the same cases for all, static and "
         f"dynamic together. References: {'; '.join(f'{name}: {text}' for name, text in sets.items())}.",
         f"FID: brackets show how far it moves when the method's videos are drawn again ({RESAMPLES} resamples, their "
@@ -155,13 +159,12 @@ def _notes(rows: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any]) -> tu
         "Ground truth: the asked boxes drawn by the pocket world. Reference again: other videos of the reference's own "
         "source, as many as a method has; no method can be expected to come below. Neither is ranked."
     )
-    counts = {"method": first["n_videos"]}
-    if any(map(_has_videos, rows)):
-        counts["reference"] = min(row["reference_videos"] for row in rows if _has_videos(row))
-    for whose, count in counts.items():
-        if count < MIN_VIDEOS:
-            warning = f"WARNING: {count} videos per {whose}, fewer than {MIN_VIDEOS}: FID, KID and JEDi are biased at "
-            notes.insert(0, f"{warning}such numbers, and differences between rows may be noise (see brackets).")
+    if not few:
+        notes.append(RULE)
+    for whose, count in few.items():
+        warning = f"WARNING: {count} videos per {whose}, fewer than {MIN_VIDEOS}: FID, KID and JEDi are biased at such "
+        warning += "numbers, and differences between rows may be noise (see brackets): none is marked as best."
+        notes.insert(0, warning)
     return tuple(notes)
 
 

@@ -13,9 +13,11 @@ import pandas as pd
 from ivgbench.errors import UserError
 from ivgbench.metrics import stats
 from ivgbench.metrics.clip_sim import attained
-from ivgbench.report import paper
+from ivgbench.report import paper, settings_notes
 from ivgbench.report.clips import load, scored
-from ivgbench.report.together import join, runs_of
+from ivgbench.report.notes import is_pocket, notes, ordered
+from ivgbench.report.ranking import REFERENCES
+from ivgbench.report.together import join
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,6 @@ COLUMNS: tuple[Column, ...] = (
 COSTS = ("nfe", "backward", "seconds")
 #: Row metrics without which a clip is not scored.
 NEEDED = frozenset(name for column in COLUMNS for name in (column.value, *column.weight))
-#: Marks a CLIP-SIM with captions that CLIP reads the beginning of only.
-CUT = "†"
-#: Rows that are no method: they are not ranked.
-REFERENCES = (paper.GROUND_TRUTH, paper.FLOOR)
 _SPLITS = ["static", "dynamic"]
 
 
@@ -88,8 +86,8 @@ def table(
             their rows, if they can be compared (see `together`).
         allow_partial: compute from what is there when clips are missing or failed.
     Returns:
-        Table 1: one row per split and method, the reference row last in its split. `split`, `method`, `label`; per
-        metric `clip_sim` (100 x cosine), `coverage`, `miou`, `miou_all`, `ap50` (percent), `centroid_distance` (frame
+        Table 1: one row per split and method, Ground truth last in its split. `split`, `method`, `label`, `settings`;
+        metrics: `clip_sim` (100 x cosine), `coverage`, `miou`, `miou_all`, `ap50` (percent), `centroid_distance` (in
         diagonals): the estimate, `_low` and `_high` (95 % bootstrap over cases, seeds averaged within a case) and `_n`
         (cases it stands on); `covered_clips`; `clip_sim_squash`, `clip_sim_shuffled` and `clip_sim_attained`; `nfe`,
         `backward`, `seconds` per clip; `captions_cut`: clips with a prompt that CLIP reads the beginning of only;
@@ -121,13 +119,13 @@ def build(
     if entries.empty:
         raise UserError(f"run {name!r} has no jobs; run it again with at least one method")
     clips, partial = scored(name, entries, rows, NEEDED, allow_partial)
-    lines = []
+    lines, told = [], settings_notes.by_label(manifest["jobs"])
     for split in ordered(entries["split"], _SPLITS):
         here, expected = clips[clips["split"] == split], entries[entries["split"] == split]
-        lines += _split_lines(split, here, expected)
+        lines += _split_lines(split, here, expected, told)
     frame = pd.DataFrame(lines)
     title = f"Table 1. Conditional evaluation{', pocket lab' if is_pocket(manifest) else ''}"
-    return Table(number, title, name, frame, _floors(clips), _notes(manifest, clips), partial)
+    return Table(number, title, name, frame, _floors(clips), notes(manifest, clips), partial)
 
 
 def named(run: str | Sequence[str] | None) -> list[str | None]:
@@ -135,13 +133,9 @@ def named(run: str | Sequence[str] | None) -> list[str | None]:
     return [run] if run is None or isinstance(run, str) else list(dict.fromkeys(run))
 
 
-def ordered(values: Sequence[str], first: Sequence[str]) -> list[str]:
-    """Different values: those of `first` in its order, then the others as they appear."""
-    found = list(dict.fromkeys(values))
-    return [one for one in first if one in found] + [one for one in found if one not in first]
-
-
-def _split_lines(split: str, clips: pd.DataFrame, expected: pd.DataFrame) -> list[dict[str, Any]]:
+def _split_lines(
+    split: str, clips: pd.DataFrame, expected: pd.DataFrame, told: Mapping[str, tuple[str, str]]
+) -> list[dict[str, Any]]:
     """The rows of one split: methods in the paper's order, then any others, then the reference."""
     order = expected.drop_duplicates("label").set_index("label")["method"]
     methods = ordered(order, [*paper.LABELS])
@@ -156,6 +150,7 @@ def _split_lines(split: str, clips: pd.DataFrame, expected: pd.DataFrame) -> lis
                     "split": split,
                     "method": method,
                     "label": print_label(method, label),
+                    "settings": told[label][0],
                     **_measures(mine),
                     "n_scored": len(mine),
                     "n_expected": int((expected["label"] == label).sum()),
@@ -211,78 +206,3 @@ def _floors(clips: pd.DataFrame) -> dict[str, float]:
     if "clip_sim_shuffled" not in made:
         return {}
     return {split: float(value) for split, value in made.groupby("split")["clip_sim_shuffled"].mean().items()}
-
-
-def ranks(frame: pd.DataFrame, key: str, better: int, by: Sequence[str] = ("split",)) -> pd.Series:
-    """1 for the best and 2 for the second best method of each split, 0 otherwise; reference rows have no rank.
-
-    Equal values share a rank. Nothing is marked in a split with fewer than two methods.
-
-    Args:
-        key: the column. better: +1 if higher is better, -1 if lower is. by: columns that tell apart what is ranked.
-    """
-    marks = pd.Series(0, index=frame.index)
-    rivals = frame[~frame["method"].isin(REFERENCES) & frame[key].notna()]
-    for _, group in rivals.groupby(list(by)):
-        if len(group) > 1:
-            place = (-better * group[key]).rank(method="dense")
-            marks[place.index] = place.where(place <= 2, 0).astype(int)
-    return marks
-
-
-def _notes(manifest: Mapping[str, Any], clips: pd.DataFrame) -> tuple[str, ...]:
-    """What the numbers are: models, suites, definitions."""
-    several = runs_of(manifest) if len(runs_of(manifest)) > 1 else []
-    names = ("detector", "clip") if several else ("backbone", "detector", "clip")
-    models = [f"{name} {spell(manifest[name])}" for name in names if manifest.get(name)]
-    seeds = sorted(clips["seed"].unique())
-    pocket = "The pocket lab is for relative statements about methods. " if is_pocket(manifest) else ""
-    return (
-        f"{pocket}Models: {'; '.join(models)}. Suites: {', '.join(ordered(clips['suite'], []))}. "
-        f"Seeds: {', '.join(str(seed) for seed in seeds)}.",
-        *origins(several),
-        f"Ranges: 95 % percentile bootstrap over cases, {stats.RESAMPLES} resamples, seeds averaged within a case. "
-        "Best and second best method of a split are marked; the reference is not ranked.",
-        "CoV: clips with the subject detected in more than half of the frames. mIoU: volume IoU over covered clips "
-        "(Peekaboo's number). mIoU all: mean per-frame IoU over all clips, missed frames 0. AP50: detected frames with "
-        "IoU >= 0.5, pooled. CD: centre distance in frame diagonals, detected frames of covered clips.",
-        "Other captions: CLIP-SIM of the methods' clips with the captions of other cases, its floor. Ground truth: the "
-        "asked boxes drawn by the pocket world, its ceiling. Attained: (CLIP-SIM - own floor) / (ceiling - own floor).",
-        "n: clips scored / expected. NFE: guided network evaluations per clip. s: seconds per clip, measured; all "
-        "other columns repeat exactly.",
-        *_cut_captions(clips),
-    )
-
-
-def origins(several: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Of several runs, what each brings: a note, or none."""
-    parts = []
-    for one in several:
-        labels = ", ".join(dict.fromkeys(entry["label"] for entry in one["jobs"]))
-        parts.append(f"{one['run']} (backbone {spell(one.get('backbone'))}): {labels}")
-    return (f"Runs: {'; '.join(parts)}.",) if parts else ()
-
-
-def _cut_captions(clips: pd.DataFrame) -> list[str]:
-    """What the mark means, if there is one."""
-    cut = clips[clips["caption_cut"] == 1] if "caption_cut" in clips else clips[:0]
-    if cut.empty:
-        return []
-    cases = list(dict.fromkeys(cut["case"]))
-    return [
-        f"{CUT} The prompts of {len(cases)} cases ({len(cut)} clips; the first is {cases[0]}) are longer than CLIP "
-        "reads: these CLIP-SIMs judge their beginning only."
-    ]
-
-
-def is_pocket(manifest: Mapping[str, Any]) -> bool:
-    """Whether the pocket lab made the clips, or judged them: its numbers are always labelled."""
-    models = [one.get(name) for one in runs_of(manifest) for name in ("backbone", "detector")]
-    return any(spell(model).startswith("pocket") for model in models)
-
-
-def spell(value: Any) -> str:
-    """A manifest entry on one line: a text as it is; of a backbone, its name and the beginning of its weights' hash."""
-    if not isinstance(value, Mapping):
-        return str(value)
-    return f"{value['name']} {value['weights'][:12]}".strip()

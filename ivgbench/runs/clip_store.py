@@ -61,6 +61,13 @@ class ClipStore:
             raise Damaged(f"{video} does not have the hash it was written with")
         return facts
 
+    def noted(self, job: str) -> dict[str, Any] | None:
+        """The sidecar of a job whose clip is there, taken at its word: the clip is not read. None without either."""
+        try:
+            return read_record(self._sidecar_path(job)) if self.video_path(job).exists() else None
+        except (FileNotFoundError, Damaged):
+            return None
+
     def intact(self, job: str) -> dict[str, Any] | None:
         """The sidecar of a job whose clip is there as it was written; None when it is damaged or there is none."""
         try:

@@ -77,10 +77,24 @@ class Row(NamedTuple):
     uncounted: str = ""
 
 
-def rows(plan: Plan, done: set[str], cost_of: Callable[[Job], Cost], device: Gpu | None) -> list[Row]:
-    """A row per method, in the plan's order. Jobs of equal length and number of subjects cost the same."""
+def labels(plan: Plan) -> list[str]:
+    """Of the rows that a plan is counted in."""
+    return list(dict.fromkeys(entry.label for entry in plan.entries))
+
+
+def rows(
+    plan: Plan,
+    done: set[str],
+    cost_of: Callable[[Job], Cost],
+    device: Gpu | None,
+    advance: Callable[[], None] = lambda: None,
+) -> list[Row]:
+    """A row per method, in the plan's order. Jobs of equal length and number of subjects cost the same.
+
+    advance: called after each row.
+    """
     found, counted = [], set()
-    for label in dict.fromkeys(entry.label for entry in plan.entries):
+    for label in labels(plan):
         # A clip that several rows show is made, and counted, once.
         mine = {entry.job.id: entry.job for entry in plan.entries if entry.label == label}
         mine = [job for job in mine.values() if job.id not in counted]
@@ -104,7 +118,15 @@ def rows(plan: Plan, done: set[str], cost_of: Callable[[Job], Cost], device: Gpu
                 offloaded=max(row.offloaded, cost.peak_offloaded),
             )
         found.append(row)
+        advance()
     return found
+
+
+def remarks(every: list[Row]) -> list[str]:
+    """What stands beside each row and the total: why one is not estimated; all empty where every row is."""
+    unknown = [row.label for row in every if row.uncounted]
+    beside = [f"cannot be estimated: {row.uncounted}" if row.uncounted else "" for row in every]
+    return [*beside, f"leaves out {', '.join(unknown)}" if unknown else ""]
 
 
 def total(every: list[Row]) -> Row:

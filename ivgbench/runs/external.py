@@ -26,6 +26,7 @@ def import_videos(
     label: str,
     store: Store,
     manifest: Path | None = None,
+    name: str | None = None,
     **judges: Any,
 ) -> Plan:
     """Copies videos into the store, and plans their run; `matching` says which video is of which case.
@@ -36,6 +37,7 @@ def import_videos(
 
     Args:
         folder: of videos named after cases; may be None with a manifest. manifest: CSV or JSONL of case and file.
+        name: the run's; by default made of what is scored.
         judges: fields of `RunSpec` (detector, clip, references and their encoders).
     Raises:
         UserError: no such folder, not one video in it that is named after a case, or judges that do not fit the suite.
@@ -43,11 +45,15 @@ def import_videos(
     found = _match(folder, manifest, suite)
     seeds = found.samples()
     row = MethodSpec(EXTERNAL, label=label)
-    asked = with_judges(RunSpec("score", (row,), EXTERNAL, (suite.name,), seeds=tuple(seeds), **judges), [suite])
+    asked = with_judges(
+        RunSpec("score" if name is None else name, (row,), EXTERNAL, (suite.name,), seeds=tuple(seeds), **judges),
+        [suite],
+    )
     reference_sets.check(asked.references)
     entries = tuple(_import(case, seed, found, suite, label, store) for case in suite.cases for seed in seeds)
     made_of = MethodSpec(EXTERNAL, {"videos": [entry.job.weights for entry in entries]}, label)
-    spec = replace(asked, methods=(made_of,)).named_by_content("score")
+    spec = replace(asked, methods=(made_of,))
+    spec = spec.named_by_content("score") if name is None else replace(spec, name=name)
     facts = Facts(EXTERNAL, "", 0, 0.0, suite.frames, None)
     return Plan(spec, facts, {suite.name: suite}, entries, tuple(found.notes()))
 

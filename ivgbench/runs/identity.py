@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,12 +14,25 @@ from ivgbench.files import digest
 IDENTITY_VERSION = 2
 #: Hex digits of an id: 80 bits, short enough for a folder's name.
 ID_DIGITS = 20
-#: The pseudo-method of the reference row: the asked scene itself, drawn by the pocket world instead of generated.
+#: The pseudo-method of the row Ground truth: the asked scene itself, drawn by the pocket world instead of generated.
 GROUND_TRUTH = "ground-truth"
 #: The pseudo-method of the floor of FID, KID and JEDi: other videos of a reference's own source.
 FLOOR = "floor"
+#: What the rows of these two are called wherever they are printed; nobody else's row may be called so.
+ROW_NAMES = {GROUND_TRUTH: "Ground truth", FLOOR: "Reference again"}
 #: The pseudo-method of clips made by another system and only measured here.
 EXTERNAL = "external"
+
+
+def row_name(label: str) -> str:
+    """A row's label as messages have it: the user's own as it is."""
+    return ROW_NAMES.get(label, label)
+
+
+def is_kept(label: str) -> bool:
+    """Whether a label is, or reads like, the name of a row that no method makes."""
+    plain = re.sub(r"[\s_-]+", " ", label).strip().casefold()
+    return plain in {name.replace("-", " ").casefold() for name in (*ROW_NAMES, *ROW_NAMES.values())}
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,14 +98,15 @@ class Job:
 
     def describe(self) -> str:
         """For messages: what a person calls this job."""
-        return f"{self.method}, case {self.case.id}, seed {self.seed} ({self.id})"
+        return f"{row_name(self.method)}, case {self.case.id}, seed {self.seed} ({self.id})"
 
 
 @dataclass(frozen=True, eq=False)
 class Entry:
     """A row of a run: the job that makes its clip, and how the run shows it. Several rows may show one job.
 
-    suite: its name. case: as it stands in that suite. label: the method's name in tables.
+    suite: its name. case: as it stands in that suite. label: the method's name in tables. settings, about: what the
+    job's options are called, and what they are in one line (`settings_text`); neither is part of the job.
     """
 
     job: Job
@@ -99,6 +114,8 @@ class Entry:
     case: Case
     label: str
     split: str
+    settings: str = ""
+    about: str = ""
 
     @property
     def seed(self) -> int:
@@ -106,7 +123,7 @@ class Entry:
 
     def describe(self) -> str:
         """For messages: what a person calls this row."""
-        return f"{self.label}, suite {self.suite}, case {self.case.id}, seed {self.seed} ({self.job.id})"
+        return f"{row_name(self.label)}, suite {self.suite}, case {self.case.id}, seed {self.seed} ({self.job.id})"
 
     def record(self) -> dict[str, Any]:
         """The row as a run's manifest keeps it."""
@@ -115,6 +132,8 @@ class Entry:
             "method": self.job.method,
             "label": self.label,
             "options": self.job.options,
+            "settings": self.settings,
+            "about": self.about,
             "suite": self.suite,
             "split": self.split,
             "case": self.case.id,

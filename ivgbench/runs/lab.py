@@ -9,16 +9,17 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
-from inspect import signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ivgbench.cases import Case
 from ivgbench.errors import UserError
-from ivgbench.plugins import PluginFault, broken
-from ivgbench.registry import DETECTORS, FRAME_ENCODERS, METHODS, VIDEO_ENCODERS, Registry
-from ivgbench.runs import devices
+from ivgbench.files import canonical_json
+from ivgbench.generator.settings import DEFAULTS
+from ivgbench.plugins import broken
+from ivgbench.registry import DETECTORS, FRAME_ENCODERS, METHODS, VIDEO_ENCODERS
+from ivgbench.runs import devices, loading
 from ivgbench.runs.identity import GROUND_TRUTH, Job
 from ivgbench.runs.judging import check_encoders
 from ivgbench.runs.spec import RunSpec
@@ -128,10 +129,10 @@ class Lab:
             config = resolve(job.method, job.options)
             try:
                 return costs[job.dtype].of(config, job.case, job.steps, job.guidance_scale)
-            except Exception as fault:
-                if isinstance(fault, UserError) or job.method not in METHODS.plugins():
+            except (Exception, SystemExit) as fault:
+                if job.method not in METHODS.plugins():
                     raise
-                # It may look at the values of tensors, which have none here.
+                # It may look at the values of tensors, which have none here, or leave.
                 raise broken(METHODS.called(job.method), "does not run on the meta device", fault) from fault
 
         return cost
@@ -153,10 +154,13 @@ class Lab:
         except UserError:
             return
         foresight = Foresight(spec.backbone)
+        configs: dict[str, Any] = {}
         for job in jobs:
             if job.method != GROUND_TRUTH:
-                config = resolve(job.method, job.options)
-                foresight.check(config, job.case, job.steps, job.scheduler, job.prompt_suffix)
+                key = canonical_json([job.method, job.options])
+                if key not in configs:
+                    configs[key] = resolve(job.method, job.options)
+                foresight.check(configs[key], job.case, job.steps, job.scheduler, job.prompt_suffix)
 
     def resolve(self, method: str, options: dict[str, Any]) -> Resolved:
         """Canonical name, every option with its value, algorithm version. UserError for unknown names and options."""
@@ -194,8 +198,8 @@ class Lab:
         )
         return [Made(np.asarray(clip.video), clip.nfe, clip.backward) for clip in clips]
 
-    def ground_truth_hash(self) -> str:
-        """What stands for the weights of the world that draws the reference row: the version of its pixels."""
+    def world_version(self) -> str:
+        """What stands for the weights of the world that draws Ground truth: the version of its pixels."""
         from ivgbench.pocket.world import WORLD_VERSION
 
         return f"world-{WORLD_VERSION}"
@@ -211,7 +215,7 @@ class Lab:
 
         name: a detector's, or NAME:SOURCE for another folder, file or hub id.
         """
-        return self._load(DETECTORS, name, "detect")
+        return loading.load(DETECTORS, name, self.device(), "detect")
 
     def clip(self, name: str) -> Any:
         """An object with `.id`, `.embed_video(video) -> [F,D]` and `.embed_text(texts) -> [N,D]`, of unit length."""
@@ -221,43 +225,11 @@ class Lab:
 
     def frame_encoder(self, name: str, clip: str) -> Any:
         """An object with `.id` and `.embed_video(video) -> [F,D]`; "clip" is the run's own CLIP model."""
-        return self.clip(clip) if name == "clip" else self._load(FRAME_ENCODERS, name, "embed_video")
+        return self.clip(clip) if name == "clip" else loading.load(FRAME_ENCODERS, name, self.device(), "embed_video")
 
     def video_encoder(self, name: str) -> Any:
         """An object with `.id` and `.embed_clip(video) -> [D]`."""
-        return self._load(VIDEO_ENCODERS, name, "embed_clip")
-
-    def _load(self, registry: Registry, name: str, does: str) -> Any:
-        """Loads "NAME", or "NAME:FILE,FILE" for weights in files of the user's. `does`: its method that is called."""
-        kind, _, files = name.partition(":")
-        make, files = registry.get(kind), files.split(",") if files else []
-        if kind in registry.plugins():
-            return _of_plugin(registry.called(kind), make, files, self.device(), does)
-        try:
-            signature(make).bind(*files, device=self.device())
-        except TypeError as fault:
-            raise UserError(
-                f"the {registry.kind} {name!r}: {fault}; write {kind}:{','.join(_files_of(make))}"
-            ) from None
-        return make(*files, device=self.device())
-
-
-def _of_plugin(what: str, make: Any, files: Sequence[str], device: str, does: str) -> Any:
-    """What a stranger's maker makes of its files; PluginFault when it cannot, or when that is no judge."""
-    try:
-        made = make(*files, device=device)
-    except UserError:
-        raise
-    except Exception as fault:  # a stranger's code can raise anything
-        raise broken(what, f"cannot be made of {list(files)} and device={device!r}", fault) from fault
-    if not isinstance(getattr(made, "id", None), str) or not callable(getattr(made, does, None)):
-        raise PluginFault(f"{what} makes a {type(made).__name__}; it must have an `id`, a text, and `{does}`")
-    return made
-
-
-def _files_of(make: Any) -> list[str]:
-    """The files that an encoder is made of, in capitals."""
-    return [name.upper() for name in signature(make).parameters if name not in ("device", "config")]
+        return loading.load(VIDEO_ENCODERS, name, self.device(), "embed_clip")
 
 
 def _settings(job: Job) -> dict[str, Any]:
@@ -265,6 +237,7 @@ def _settings(job: Job) -> dict[str, Any]:
     return {
         "method": job.method,
         "method_options": job.options,
+        "settings": DEFAULTS,  # a job's options are all spelled out
         "steps": job.steps,
         "guidance_scale": job.guidance_scale,
         "scheduler": job.scheduler,
@@ -274,7 +247,5 @@ def _settings(job: Job) -> dict[str, Any]:
 
 
 def ground_truth_job(lab: Any, case: Case, seed: int) -> Job:
-    """The reference row's job of a case. It depends on no sampling setting, so it is shared by all runs."""
-    return Job(
-        case, GROUND_TRUTH, {}, {}, 1, "pocket-world", lab.ground_truth_hash(), None, 0, 0.0, None, seed, "uint8"
-    )
+    """Ground truth's job of a case. It depends on no sampling setting, so it is shared by all runs."""
+    return Job(case, GROUND_TRUTH, {}, {}, 1, "pocket-world", lab.world_version(), None, 0, 0.0, None, seed, "uint8")

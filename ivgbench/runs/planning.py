@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 from ivgbench.cases import Case, Suite
 from ivgbench.errors import UserError
 from ivgbench.files import file_sha256
+from ivgbench.generator import settings
 from ivgbench.generator.backbones import sources
 from ivgbench.runs import references
 from ivgbench.runs.identity import GROUND_TRUTH, Entry, Job
 from ivgbench.runs.judging import with_judges
 from ivgbench.runs.lab import Facts, ground_truth_job
+from ivgbench.runs.settings_text import NOTHING, describe
 from ivgbench.runs.spec import MethodSpec, RunSpec
 from ivgbench.suites import load_suite, spread, stand_in
 
@@ -41,13 +43,14 @@ def split_of(suite: Suite, case: Case) -> str:
     return str(case.metadata.get("split", suite.name))
 
 
-def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
+def make_plan(spec: RunSpec, lab: Any, dry: bool = False, own: Suite | None = None) -> Plan:
     """Resolves every name and default of a spec, and lists its rows. Users' mistakes surface here, before any work.
 
     Case by case, all methods of a case next to each other: a run that is stopped early has compared what it has.
 
     Args:
         dry: only to be counted. Weights may be missing, and suites that can be fetched: others of their size stand in.
+        own: the suite of this name, which is in no file.
     """
     suites: dict[str, Suite] = {}
     notes = []
@@ -56,7 +59,7 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
         substitute = stand_in(name, backbone) if dry else None
         if substitute:
             notes.append(f"{name} is not on this machine (`ivgbench fetch imc`): counted with {substitute}, as large")
-        suite = load_suite(substitute or name, backbone)
+        suite = own if own and own.name == name else load_suite(substitute or name, backbone)
         if (suite.frames - 1) % preset.time_factor:
             notes.append(
                 f"{suite.name}: the boxes of its {suite.frames} frames are spread over {preset.frames}: the "
@@ -70,7 +73,10 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
     spec = with_judges(spec, suites.values())
     if not dry:
         references.check(spec.references)
-    methods = [(one, lab.resolve(one.method, one.options)) for one in spec.methods]
+    methods = []
+    for one in spec.methods:
+        resolved = settings.resolve(backbone, one.method, spec.settings_of(one), one.options, lab.resolve)
+        methods.append((one, resolved, describe(backbone, resolved, lab.resolve)))
     facts = lab.facts(spec, needed=not dry)
     if not facts.weights:
         notes.append(f"the weights of {spec.backbone} are not on this machine (`ivgbench fetch {spec.backbone}`)")
@@ -86,8 +92,8 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
                 split = split_of(suite, case)
                 if spec.ground_truth:
                     job = ground_truth_job(lab, case, seed)
-                    entries.append(Entry(job, suite.name, case, GROUND_TRUTH, split))
-                for one, resolved in methods:
+                    entries.append(Entry(job, suite.name, case, GROUND_TRUTH, split, NOTHING))
+                for one, resolved, told in methods:
                     job = Job(
                         case=case,
                         **resolved._asdict(),
@@ -100,7 +106,7 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False) -> Plan:
                         lora_file=spec.lora,
                         source=spec.backbone,
                     )
-                    entries.append(Entry(job, suite.name, case, one.label or resolved.method, split))
+                    entries.append(Entry(job, suite.name, case, one.label or resolved.method, split, *told))
     plan = Plan(spec, facts, suites, tuple(entries), tuple(notes))
     lab.check(spec, plan.jobs)
     return plan

@@ -6,24 +6,33 @@ clip is stored as well, and a run over the same jobs does not make it again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ivgbench.errors import UserError
-from ivgbench.runs import generating
+from ivgbench.runs import generating, variants
 from ivgbench.runs.environment import environment
 from ivgbench.runs.identity import Entry, Job
 from ivgbench.runs.lab import Lab, Made
 from ivgbench.runs.planning import Plan
-from ivgbench.runs.spec import MethodSpec
+from ivgbench.runs.spec import MethodSpec, RunSpec
 from ivgbench.runs.store import Store
+from ivgbench.runs.variants import Variant
 
 #: Where recordings are cached, with the block; the number is raised when they mean something else.
 KIND = "activations-2"
 #: The rows that are compared; Mask Normalization is the only difference between the second and the third.
 BASELINE, MASKED, NORMALISED = "plain", "masks-alone", "mask-norm"
-ROWS = (MethodSpec(BASELINE), MethodSpec("peekaboo", {"scope": "paper"}, MASKED), MethodSpec(NORMALISED))
+ROWS = (
+    MethodSpec(BASELINE),
+    MethodSpec("peekaboo", {"scope": "paper"}, MASKED, "paper"),
+    MethodSpec(NORMALISED, settings="paper"),
+)
+#: What is recorded where nothing else is asked for.
+DEFAULT = RunSpec("activations", ROWS, cases=8)
 LABELS = frozenset(row.label or row.method for row in ROWS)
 #: Options that rows with masks must share.
 MASKS = ("scope", "without", "bind", "frozen_steps", "mask")
@@ -67,7 +76,7 @@ class Activations(NamedTuple):
     variance: row -> [cases, tensors, steps], of the `TENSORS`; layer: the transformer's name; frozen_steps: how many
     steps the masks are on; cases: (split, suite, case, seed) of each; quantiles: [cases, 2, 3, levels] of Mask
     Normalization's row: the `OUTPUTS` of the `LAYERS` at `LEVELS`, at the last step with masks; NaN for a layer that is
-    not normalised.
+    not normalised; settings: row -> what it was set to, as `settings_text` calls it.
     """
 
     variance: dict[str, np.ndarray]
@@ -75,10 +84,18 @@ class Activations(NamedTuple):
     quantiles: np.ndarray
     frozen_steps: int
     cases: tuple[tuple[str, str, str, int], ...]
+    settings: Mapping[str, str] = MappingProxyType({})
 
     def relative(self, row: str) -> np.ndarray:
         """A row's variance in units of the baseline's on the same case, tensor and step, [cases, tensors, steps]."""
         return self.variance[row] / self.variance[BASELINE]
+
+
+def by_variant(plan: Plan) -> dict[Variant, Plan]:
+    """A plan's rows that are compared, as each variant of theirs has them."""
+    entries = tuple(entry for entry in plan.entries if entry.label.partition("@")[0] in LABELS)
+    mine = plan._replace(entries=entries)
+    return {one: variants.view(mine, one) for one in variants.of_labels(entry.label for entry in entries)}
 
 
 def in_plan(plan: Plan) -> bool:
@@ -126,4 +143,5 @@ def read(entries: list[Entry], store: Store, block: int | None = None) -> Activa
     quantiles = np.stack([found[NORMALISED][key]["quantiles"] for key in keys])
     frozen = next(entry.job.options["frozen_steps"] for entry in entries if entry.label == NORMALISED)
     layer = str(found[BASELINE][keys[0]]["layer"])
-    return Activations(variance, layer, quantiles, frozen, keys)
+    settings = {entry.label: entry.settings for entry in entries}
+    return Activations(variance, layer, quantiles, frozen, keys, settings)

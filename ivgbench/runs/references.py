@@ -122,7 +122,7 @@ def gather(source: str, name: str, floor: int, plan: Plan, store: Store, lab: An
 
 def _drawn(source: str, floor: int, plan: Plan, lab: Any) -> ReferenceSet:
     spec = plan.spec
-    drawn, total, first = lab.ground_truth_hash(), spec.reference_videos + floor, spec.reference_seed * 10**6
+    drawn, total, first = lab.world_version(), spec.reference_videos + floor, spec.reference_seed * 10**6
     cases = [None] if source == "world" else [case for suite in plan.suites.values() for case in suite.cases]
     order = np.random.default_rng(spec.reference_seed).permutation(len(cases))
     made = []

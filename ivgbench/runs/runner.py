@@ -10,6 +10,7 @@ from ivgbench.runs import generating, measuring, scoring, sets
 from ivgbench.runs.clip_store import each_done
 from ivgbench.runs.environment import environment
 from ivgbench.runs.identity import EXTERNAL, Entry, Job
+from ivgbench.runs.naming import measured, taken
 from ivgbench.runs.planning import Plan
 from ivgbench.runs.progress import log
 from ivgbench.runs.scoring import Judges
@@ -52,6 +53,8 @@ def run(
     entries = [entry for entry in plan.entries if entry.job.id in wanted]
     clip = lab.clip(plan.spec.clip)
     judges = Judges(lab.detector(plan.spec.detector).id, clip.id, clip.squashed().id)
+    if why := taken(plan, store):
+        log(f"run {plan.spec.name} takes the place of the one that had this name ({why}); its clips stay")
     write_manifest(plan, judges, store)
     done = each_done(store, ids, log)
     # Another system's clips cannot be made here: they are there or have failed.
@@ -98,6 +101,7 @@ def write_manifest(plan: Plan, judges: Judges, store: Store) -> None:
         "detector": judges.detector,
         "clip": judges.clip,
         "metrics": SCORE_VERSION,
+        "measured": measured(plan.spec),
         "suites": {suite.name: suite.sha256 for suite in plan.suites.values()},
         "environment": environment(),
     }

@@ -15,7 +15,7 @@ from ivgbench.errors import UserError
 from ivgbench.files import digest
 from ivgbench.registry import METHODS
 from ivgbench.runs import spec_paths
-from ivgbench.runs.identity import FLOOR, GROUND_TRUTH
+from ivgbench.runs.identity import ROW_NAMES, is_kept
 from ivgbench.texts import read_toml, short
 
 #: Of weights and latents. Noise is drawn in float32 in any case.
@@ -27,7 +27,8 @@ MAX_STEPS = 1000
 
 @dataclass(frozen=True)
 class MethodSpec:
-    """A method with the options that differ from its defaults. `label` names its row; by default the method's name.
+    """A method with named settings (None: the run's), and options on top of them. `label` names its row; by default the
+    method's name.
 
     The other fields are the run's own unless they are given here: a table compares methods under common settings, but
     a baseline can be run as its authors do.
@@ -36,6 +37,7 @@ class MethodSpec:
     method: str
     options: dict[str, Any] = field(default_factory=dict)
     label: str = ""
+    settings: str | None = None
     steps: int | None = None
     guidance_scale: float | None = None
     scheduler: str | None = None
@@ -71,10 +73,12 @@ def _check_sampling(where: str, one: MethodSpec | RunSpec) -> None:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """A run. None means the backbone's default (steps, guidance_scale), all (cases), or as `runs.judging` says
-    (detector, clip, frame_encoders, video_encoder).
+    """A run. None means the backbone's default (steps, guidance_scale, settings), all (cases), or as `runs.judging`
+    says (detector, clip, frame_encoders, video_encoder).
 
-    cases: the first N of every suite. ground_truth: adds the reference row (pocket world only). scheduler: the common
+    settings: a name that the methods have on the backbone, see `generator.settings`.
+
+    cases: the first N of every suite. ground_truth: adds the row Ground truth (pocket only). scheduler: the common
     sampler, "ddim" or "dpm", or "checkpoint" for what the backbone came with. lora: a file of adapters for the
     backbone's denoiser.
     references: what FID, KID and JEDi compare with: "world", "suite", or folders of videos; none: no such metrics.
@@ -90,6 +94,7 @@ class RunSpec:
     cases: int | None = None
     seeds: tuple[int, ...] = (0,)
     ground_truth: bool = False
+    settings: str | None = None
     steps: int | None = None
     guidance_scale: float | None = None
     scheduler: str = "ddim"
@@ -129,19 +134,28 @@ class RunSpec:
             raise UserError(f"{where}: references need at least one of frame_encoders")
         names = METHODS.aliases()
         labels = [one.label or names.get(one.method, one.method) for one in self.methods]
-        if taken := sorted({GROUND_TRUTH, FLOOR} & set(labels)):
-            raise UserError(f"{where}: the label {taken[0]!r} is kept for the reference's row; choose another one")
+        if taken := sorted(filter(is_kept, labels)):
+            rows = " and ".join(ROW_NAMES.values())
+            raise UserError(f"{where}: the label {taken[0]!r} is kept for the rows {rows}; choose another one")
         if twice := sorted({label for label in labels if labels.count(label) > 1}):
             raise UserError(f"{where}: two methods are labelled {twice[0]!r}; give one of them a label of its own")
+
+    def settings_of(self, one: MethodSpec) -> str | None:
+        """The name of one of the methods' settings: its own, else the run's; None: the backbone's default."""
+        return self.settings if one.settings is None else one.settings
 
     def named_by_content(self, prefix: str) -> RunSpec:
         """The same run, called PREFIX-<hash of what it asks>: equal requests share a name, others never do."""
         content = {name: value for name, value in asdict(self).items() if name != "name"}
+        # Named only where they are asked for: a run that says nothing of them is called what it was before.
+        for one in (content, *content["methods"]):
+            if one["settings"] is None:
+                del one["settings"]
         return replace(self, name=f"{prefix}-{digest(content)[:8]}")
 
 
 _KINDS: dict[str, tuple[type, ...]] = {
-    "name": (str,), "backbone": (str,), "cases": (int,), "ground_truth": (bool,), "steps": (int,),
+    "name": (str,), "backbone": (str,), "settings": (str,), "cases": (int,), "ground_truth": (bool,), "steps": (int,),
     "guidance_scale": (int, float), "scheduler": (str,), "negative_prompt": (str,), "prompt_suffix": (str,),
     "dtype": (str,), "detector": (str,), "clip": (str,), "suites": (list,), "seeds": (list,), "methods": (list,),
     "references": (list,), "reference_videos": (int,), "reference_seed": (int,), "frame_encoders": (list,),

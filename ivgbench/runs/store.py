@@ -108,9 +108,12 @@ class Store(ClipStore):
     # ---- runs
 
     def save_manifest(self, run: str, manifest: Mapping[str, Any]) -> Path:
-        path = self._run_path("manifests", run)
+        path = self.manifest_path(run)
         write_record(path, {**manifest, "run": run})
         return path
+
+    def manifest_path(self, run: str) -> Path:
+        return self._run_path("manifests", run)
 
     def _run_path(self, kind: str, run: str) -> Path:
         if not _is_name(run):
@@ -133,12 +136,14 @@ class Store(ClipStore):
         if not known:
             raise UserError(f"there is no run in {self.root}; make one: ivgbench run --spec benchmarks/pocket.toml")
         if len(known) > 1:
-            raise UserError(f"which run? --run NAME with one of: {', '.join(known)}")
+            raise UserError(
+                f"which run? --run NAME with one of: {', '.join(known)} (`ivgbench list runs` tells them apart)"
+            )
         return known[0]
 
     def manifest(self, run: str) -> dict[str, Any]:
         """What a run is made of. UserError when there is no such run, naming those there are."""
-        path = self._run_path("manifests", run)
+        path = self.manifest_path(run)
         try:
             return read_record(path)
         except FileNotFoundError:

@@ -1,10 +1,11 @@
-"""Clips as files: lossless FFV1 in RGB for the store, H.264 for people, and any readable file in."""
+"""Clips as files: lossless FFV1 in RGB for the store, H.264, GIF or WebP for people, and any readable file in."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import os
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from ivgbench.errors import UserError
 from ivgbench.files import write_atomic
-from ivgbench.runs import containers, decoding
+from ivgbench.runs import animation, containers, decoding
 
 #: Any container that PyAV reads; these are the endings by which a folder's videos are told from its other files.
 SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".gif", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv")
@@ -123,16 +124,27 @@ def decode_own(path: Path) -> np.ndarray:
         raise UserError(f"{path}: cannot read the video: {' '.join(str(fault).split())}") from None
 
 
+#: Ending -> how a clip is written for people.
+WRITTEN: dict[str, Callable[[np.ndarray], bytes]] = {
+    ".mp4": lambda video: encode(video, lossless=False),
+    ".gif": animation.gif,
+    ".webp": animation.webp,
+    ".mkv": encode,
+}
+#: A clip to look at has at least so many pixels a side.
+WATCHABLE = 320
+
+
 def check_suffix(path: Path) -> str:
-    """The ending, .mkv or .mp4; UserError for anything else. For use before the work."""
+    """The ending, one of WRITTEN, in small letters; UserError for anything else. For use before the work."""
     suffix = Path(path).suffix.lower()
-    if suffix not in (".mkv", ".mp4"):
-        raise UserError(f"{path}: a clip is written as .mp4 (to look at) or .mkv (exact pixels)")
+    if suffix not in WRITTEN:
+        raise UserError(f"{path}: a clip is written as .mp4, .gif or .webp (to look at) or .mkv (exact pixels)")
     return suffix
 
 
-def save(path: Path, video: np.ndarray) -> None:
-    """Writes a clip for people: .mkv is exact, .mp4 is H.264, small frames enlarged to at least 320 pixels a side."""
-    lossless = check_suffix(path) == ".mkv"
-    data = encode(video if lossless else enlarged(video, 320), lossless)
+def save(path: Path, video: np.ndarray, enlarge: bool = True) -> None:
+    """Writes a clip for people: .mkv is exact; in all others small frames are enlarged to WATCHABLE pixels a side."""
+    suffix = check_suffix(path)
+    data = WRITTEN[suffix](enlarged(video, WATCHABLE) if enlarge and suffix != ".mkv" else video)
     write_atomic(Path(path), lambda handle: handle.write(data))

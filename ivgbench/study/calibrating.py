@@ -48,7 +48,8 @@ def _on_padding(entry: Entry, lab: Any, tokens: Tokens | None) -> Entry:
         return entry
     end = tokens(entry.case.prompt + entry.job.prompt_suffix) + 1
     options = {**entry.job.changed, "token_indices": tuple(range(end, end + TRAILING)), "trailing_length": 0}
-    return replace(entry, job=replace(entry.job, **lab.resolve(entry.job.method, options)._asdict()))
+    job = replace(entry.job, **lab.resolve(entry.job.method, options)._asdict())
+    return replace(entry, job=job, settings=f"{entry.settings}, token_indices by case")
 
 
 def run_of(asked: RunSpec, weights: str, cases: int | None) -> RunSpec:
@@ -71,10 +72,12 @@ def calibrate(
     # First the recordings, which bring their clips along.
     seen, literal = (_recorded(one, store, lab, engine) for one in (plan, _literal(plan)))
     outcome = runner.run(plan, store, lab, engine)
-    samples = evidence.samples(store.root, outcome.run, seen, {})
+    samples = evidence.samples(store.root, outcome.run, {})
+    if seen is not None:
+        samples |= evidence.activation_samples(seen)
     if literal is not None:
         named = {recording.BASELINE: recording.BASELINE, **{known: label for label, known in LITERAL.items()}}
-        samples = measures.joined(samples, measures.renamed(evidence.activation_samples(literal), named))
+        samples = measures.joined(samples, evidence.renamed(evidence.activation_samples(literal), named))
     samples |= measures.across_splits(samples) | measures.attained_sim(store.root, outcome.run)
     if any(fact.metric in PROBES for fact in spec.used()):
         from ivgbench.study import probes

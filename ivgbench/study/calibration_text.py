@@ -17,8 +17,10 @@ SHOWN = ("miou_all", "coverage", "clip_sim")
 def markdown(spec: FactsSpec, plan: Plan, made: Calibration, samples: Mapping[tuple[str, str], Sample]) -> str:
     """The whole file. samples: what `calibrate` judged the plan's run on."""
     where = made.environment
-    lines = [f"| {name(label)} | {split} | {' | '.join(f'{x:.1f}' for x in values)} |"
+    told = {entry.label: (entry.settings, entry.about) for entry in plan.entries}
+    lines = [f"| {name(label)} | {split} | {' | '.join(f'{x:.1f}' for x in values)} | {told[label][0]} |"
              for label, split, values in rows(plan, samples, SHOWN)]  # fmt: skip
+    about = [f"* {name(label)}: {settings}: {what}" for label, (settings, what) in told.items() if what]
     reasons = [f"* {one.number}, {one.id}: {one.why}" for one in spec.facts if one.why]
     parts = [
         "# Is the pocket lab a fair stand-in?",
@@ -28,16 +30,24 @@ def markdown(spec: FactsSpec, plan: Plan, made: Calibration, samples: Mapping[tu
         summary(made),
         table(made.findings),
         "## The rows behind it",
-        "\n".join(["| Row | Split | mIoU all % | CoV % | CLIP-SIM |", "| --- | --- | ---: | ---: | ---: |", *lines]),
+        "\n".join(
+            [
+                "| Row | Split | mIoU all % | CoV % | CLIP-SIM | Settings |",
+                "| --- | --- | ---: | ---: | ---: | --- |",
+                *lines,
+            ]
+        ),
+        *(["\n".join(about)] if about else []),
         "## Where the margins are from",
         "\n".join(reasons),
         "## How it was measured",
         f"`{made.command}`; run `{made.run}` of `{spec.run.name}`, seed {', '.join(map(str, made.seeds))}; "
         f"{where.get('machine')}, {where.get('cpus')} cores, torch {where.get('torch')}. Differences are paired by "
-        f"case, cases are resampled, and all facts are one family for Holm's correction at {100 * spec.level:g} %, as "
-        f"in `CLAIMS.md`. A fact needs {made.cases} cases; it must be so on all its splits and against all its rivals. "
-        "*Holds* and *fails* are shown at that level, margin included; *open* is neither. A bar is met where what was "
-        "measured reaches the margin on every split: the verdict beside it says whether that may be chance.",
+        f"case, p-values are by Student's t over cases, and all facts are one family for Holm's correction at "
+        f"{100 * spec.level:g} %, as in `CLAIMS.md`. A fact needs {made.cases} cases; it must be so on all its splits "
+        "and against all its rivals. *Holds* and *fails* are shown at that level, margin included; *open* is neither. "
+        "A bar is met where what was measured reaches the margin on every split; the verdict says whether that may be "
+        "chance.",
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -166,15 +166,15 @@ def _measured(fact: Fact, one: Comparison) -> str:
         f"{x + one.rival:.{decimals}f}" if number else f"{x:+.{decimals}f}" for x in (one.value, one.low, one.high)
     )
     against = f" against {name(one.rival)}" if len(fact.than) > 1 and not number else ""
-    return f"{one.split}{against} {value} ({low} to {high})"
+    return f"{one.split}{against} {value} ({f'{low} to {high}' if one.cases > 1 else 'one case'})"
 
 
 def _numbers(one: Comparison) -> dict[str, object]:
     if not one.cases:
         return {"split": one.split, "against": one.rival, "missing": one.missing}
+    low, high = (one.low, one.high) if one.cases > 1 else (None, None)
     return {
-        "split": one.split, "against": one.rival, "difference": one.value, "low": one.low, "high": one.high,
-        "cases": one.cases,
+        "split": one.split, "against": one.rival, "difference": one.value, "low": low, "high": high, "cases": one.cases,
     }  # fmt: skip
 
 

@@ -82,14 +82,6 @@ def of_probes(probes: Sequence[Mapping[str, np.ndarray]]) -> dict[tuple[str, str
     }  # fmt: skip
 
 
-def renamed(samples: Mapping[tuple[str, str], Sample], names: Mapping[str, str]) -> dict[tuple[str, str], Sample]:
-    """Samples with other names for the rows that have one, and without all others."""
-    return {
-        key: Sample(*({new: part[old] for old, new in names.items()} for part in (one.values, one.draws)), one.cases)
-        for key, one in samples.items()
-    }
-
-
 def joined(a: Mapping[tuple[str, str], Sample], b: Mapping[tuple[str, str], Sample]) -> dict[tuple[str, str], Sample]:
     """Samples of both; where they share metric and split, the rows of both over the same cases."""
     found = dict(a) | dict(b)

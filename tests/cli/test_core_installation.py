@@ -48,6 +48,7 @@ NEEDING = [
     ["figure", "2"],
     ["claims", "--spec", f"{ROOT}/benchmarks/claims.toml"],
     ["generate", "a red star", "--subject", "red star", *BOX, "-o", "c.mp4"],
+    ["compare", "a red star", "--subject", "red star", *BOX, "-o", "c.gif"],
     ["snapshot", "check", "--spec", f"{ROOT}/benchmarks/snapshot.toml", "--snapshots", f"{ROOT}/results/snapshots"],
     ["list", "methods", "--options"],
     ["fetch", "zeroscope"],
@@ -91,6 +92,30 @@ def test_what_needs_no_model_works(tmp_path, runs):
         assert code == 0 and out, (command, code, err)
     ((code, out, _),) = called([["doctor"]], tmp_path)
     assert code == 1 and out.count("not installed") == 5 and "pip install" in out
+
+
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [
+        (["score", "--videos", ".", "--suite", "static"], "metrics"),
+        (["score", "--videos", ".", "--suite", "static", "--device", "cuda"], "metrics"),
+        (["run", "--method", "tid"], "gen"),
+        (["generate", "a red star", "--subject", "red star", *BOX, "-o", "c.mp4"], "gen"),
+        (["fetch", "owlvit"], "metrics"),
+        (["fetch", "zeroscope"], "gen"),
+    ],
+)
+def test_the_extra_is_that_of_the_command(tmp_path, command, extra):
+    ((code, _, err),) = called([command], tmp_path)
+    assert code == 2 and f'pip install "ivgbench[{extra}]"' in err, err
+
+
+@pytest.mark.parametrize("name", ["DETECTORS.get('owlvit')", "FRAME_ENCODERS.get('inception')", "METHODS.get('tid')"])
+def test_the_extra_is_that_of_what_was_asked_for(name):
+    code = f"{HIDE}from ivgbench.registry import *; {name}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    extra = "gen" if "METHODS" in name else "metrics"
+    assert f'pip install "ivgbench[{extra}]"' in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

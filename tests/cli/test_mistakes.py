@@ -156,7 +156,7 @@ def test_what_is_undefined_is_a_dash(call, tmp_path):
     assert "nan" not in out.lower() and re.search(r"static +videos +[-\d.]+ +0 +– ", out)
     code, out, _ = call("table", 1, "--allow-partial")
     assert code == 0 and "nan" not in out.lower()
-    for path in (tmp_path / "results" / "tables").iterdir():
+    for path in (tmp_path / "results" / "own" / "tables").iterdir():
         assert "nan" not in path.read_text().lower()
     assert "nan" not in call("plan", "--method", "plain", "--gpu", "h100")[1].lower()
 

@@ -179,6 +179,12 @@ def test_masks_say_the_same_as_the_boxes_they_come_from(case, make, tiny):
         ({"latents": torch.zeros(1, 4, 3, 8, 12, dtype=torch.complex64)}, "latents must be an array of real numbers"),
         ({"latents": torch.zeros(1, 4, 3, 8, 12).to_sparse()}, "latents must be an array of real numbers"),
         ({"masks": np.ones((1, 3, 8, 12), np.complex64)}, "masks must be an array of real numbers"),
+        ({"masks": np.full((1, 3, 8, 12), np.nan)}, "masks hold values that are not finite"),
+        ({"masks": np.full((1, 3, 8, 12), np.inf)}, "masks hold values that are not finite"),
+        ({"callback": "x"}, "callback must be a function, got 'x'"),
+        ({"return_trajectory": "no"}, "return_trajectory must be True or False, got 'no'"),
+        ({"return_trajectory": np.ones(2)}, "return_trajectory must be True or False"),
+        ({"scheduler": 3}, "scheduler"),
         ({"guidance_scale": "3"}, "guidance_scale must be a finite number, got '3'"),
         ({"output": "gif"}, "output must be"),
         ({"output": "video"}, "no VAE"),
@@ -201,6 +207,11 @@ def test_masks_say_the_same_as_the_boxes_they_come_from(case, make, tiny):
 def test_arguments_that_do_not_fit_are_refused(change, message, case, make):
     with pytest.raises(UserError, match=message):
         make(case, **change)
+
+
+def test_a_backbone_is_loaded_before_it_is_used(case):
+    with pytest.raises(UserError, match=r"Backbone.from_pretrained gives it, got 'pocket'"):
+        generate("pocket", case)
 
 
 def test_subjects_with_different_frame_counts_are_refused(case, make):

@@ -9,7 +9,7 @@ from ivgbench.errors import UserError
 from ivgbench.files import write_json
 from ivgbench.generator import Backbone
 from ivgbench.generator.backbones import sources
-from ivgbench.generator.backbones.text_states import emptied_after_end
+from ivgbench.generator.backbones.text_states import emptied_after_words
 
 TEXTS = ["", "a red star on a grey background", " ".join(["star"] * 90)]
 
@@ -24,11 +24,12 @@ def folder_that_says(tmp_path, told):
     return folder
 
 
-def test_states_after_the_first_end_are_zero_and_the_others_stay():
+@pytest.mark.parametrize("keep_end", [False, True])
+def test_states_from_the_first_end_on_are_zero_and_the_others_stay(keep_end):
     states = torch.randn(4, 5, 3)
     ids = torch.tensor([[1, 5, 9, 9, 9], [1, 9, 0, 0, 9], [1, 2, 3, 4, 5], [1, 2, 3, 4, 9]])
-    out = emptied_after_end(states, ids, 9)
-    for row, kept in enumerate((3, 2, 5, 5)):
+    out = emptied_after_words(states, ids, 9, keep_end)
+    for row, kept in enumerate((3, 2, 5, 5) if keep_end else (2, 1, 5, 4)):
         assert torch.equal(out[row, :kept], states[row, :kept])
         assert not out[row, kept:].any()
 
@@ -38,10 +39,10 @@ def test_the_pockets_padding_is_empty_and_the_unconditional_prompts_too(tmp_path
     empty = Backbone.from_pretrained(folder_that_says(tmp_path / "empty", {"empty_padding": True}))
     assert empty.empty_padding and not full.empty_padding
     before, after = full.encode_prompt(TEXTS), empty.encode_prompt(TEXTS)
-    # The end token's state, the first of its kind, stays; a prompt that was cut to length has no padding.
-    for row, kept in enumerate((2, 9, 77)):
+    # Words and BOS stay; a prompt that was cut to length still has its end token.
+    for row, kept in enumerate((1, 8, 76)):
         assert torch.equal(after[row, :kept], before[row, :kept])
-        assert before[row, kept:].abs().sum() > 0 or kept == 77
+        assert before[row, kept:].abs().sum() > 0
         assert (after[row, kept:] == 0).all()
 
 

@@ -1,5 +1,7 @@
 """Holm's correction, bootstrap tails and paired FID/KID against known answers."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -26,16 +28,50 @@ def test_holm_errs_in_any_of_many_true_nulls_as_rarely_as_promised():
     assert plain > 0.5
 
 
-def test_tails_of_a_true_null_are_uniform():
-    """At a difference of exactly the margin, p <= 0.05 happens in about 5 % of experiments, on either side."""
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 19, 20, 95])
+@pytest.mark.parametrize("t", [-3.0, 0.0, 0.5, 2.093, 8.0])
+def test_the_tail_of_students_t_is_its_integral(freedom, t):
+    angles = np.linspace(np.arctan(t / np.sqrt(freedom)), np.pi / 2, 200_001)
+    factor = math.gamma((freedom + 1) / 2) / (np.sqrt(np.pi) * math.gamma(freedom / 2))
+    density = factor * np.cos(angles) ** (freedom - 1)
+    area = ((density[1:] + density[:-1]) / 2 * np.diff(angles)).sum()
+    assert stats.student_tail(t, freedom) == pytest.approx(area, abs=1e-9)
+
+
+def test_tails_and_intervals_by_the_table():
+    # t(.975) with 19 degrees of freedom is 2.0930, with 95 it is 1.9853.
+    assert stats.interval(3.0, 2.0, 20) == pytest.approx((3 - 2 * 2.0930, 3 + 2 * 2.0930), abs=1e-3)
+    assert stats.interval(0.0, 1.0, 96)[1] == pytest.approx(1.9853, abs=1e-3)
+    assert stats.tails(3 + 2 * 2.0930, 2.0, 20, 3.0) == pytest.approx((0.025, 0.975), abs=1e-5)
+    assert stats.tails(-1.0, 2.0, 20, -1.0) == (0.5, 0.5)
+
+
+def test_no_p_value_is_below_that_of_equal_signs_and_one_case_says_nothing():
+    assert stats.tails(5.0, 0.0, 20, 0.0) == (0.5**20, 1.0) and stats.tails(0.0, 0.0, 20, 0.0) == (1.0, 1.0)
+    assert stats.tails(5.0, 1e-9, 5, 0.0)[0] == 0.5**5
+    error = stats.standard_error(np.full(10, 3.0), 1)
+    assert stats.tails(5.0, error, 1, 0.0) == (1.0, 1.0) and np.isnan(stats.interval(5.0, error, 1)).all()
+
+
+@pytest.mark.parametrize("cases", [20, 96])
+def test_resamples_of_cases_give_the_error_of_their_mean(cases):
+    values = np.random.default_rng(0).gamma(2.0, size=cases)
+    error = stats.standard_error(stats.case_weights(cases, 20_000) @ values / cases, cases)
+    assert error == pytest.approx(values.std(ddof=1) / np.sqrt(cases), rel=0.02)
+
+
+@pytest.mark.parametrize(("level", "few"), [(0.05, 0.035), (0.001, 0.0)])
+def test_tails_of_a_true_null_are_uniform(level, few):
+    """At a difference of exactly the margin p <= level happens as often as promised, far out as well, with 20 cases."""
     rng = np.random.default_rng(2)
-    weights = stats.case_weights(96, 1000)
+    weights = stats.case_weights(20, 1000)
     found = []
-    for _ in range(1500):
-        values = rng.gamma(2.0, size=96) - rng.gamma(2.0, size=96) + 0.3
-        found.append(stats.tails(weights @ values / 96, 0.3))
-    above, below = (np.array(found) <= 0.05).mean(0)
-    assert 0.035 < above < 0.075 and 0.035 < below < 0.075
+    for _ in range(3000):
+        values = rng.gamma(2.0, size=20) - rng.gamma(2.0, size=20) + 0.3
+        draws = weights @ values / 20
+        found.append(stats.tails(values.mean(), stats.standard_error(draws, 20), 20, 0.3))
+    above, below = (np.array(found) <= level).mean(0)
+    assert few <= above < 1.5 * level + 0.001 and few <= below < 1.5 * level + 0.001
 
 
 def test_case_weights_draw_as_many_cases_as_there_are():

@@ -77,8 +77,6 @@ def test_every_recipe_takes_a_step_and_saves_what_it_made(tmp_path, monkeypatch)
     onward = text_to_video.train(tmp_path / "more", model.float(), steps=1, start=tmp_path / "text-to-video")
     drift = (onward.unet.conv_in.weight - made.float().unet.conv_in.weight).abs().max()
     assert 0 < drift < 0.01, "training goes on from the finished weights"
-    for name, weight in onward.text_encoder.state_dict().items():
-        assert torch.equal(weight, made.text_encoder.state_dict()[name].float()), "with the text encoder as it was"
     decoder = vae.train(tmp_path, steps=1, start=tmp_path / "text-to-video" / "vae").state_dict()
     moved = {name for name, value in model.state_dict().items() if not torch.equal(value.float(), decoder[name])}
     assert moved and all(name.startswith(("decoder", "post_quant")) for name in moved), "latents stay what they were"
@@ -109,40 +107,16 @@ def test_training_and_sampling_see_the_same_text_states(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(model.unet, "forward", lambda latents, _, text: seen.append(text) or SimpleNamespace(sample=0))
     captions = ["a red star on a grey background", "", "a red star on a grey background"]
-    for frozen in (False, True):
-        model.freeze_text(frozen)
+    for frozen, words in ((False, False), (True, False), (True, True)):
+        model.freeze_text(frozen, words)
         assert all(weight.requires_grad != frozen for weight in model.text_encoder.parameters())
         model(torch.zeros(3, 4, 1, 2, 2), torch.zeros(3), captions)
-    assert (seen[1][:, 9:] == 0).all() and seen[0][:, 9:].abs().min() > 0
+    for states, kept in zip(seen, (77, 9, 8), strict=True):
+        assert states[0, :kept].abs().sum(1).min() > 0 and (states[0, kept:] == 0).all()
     text_to_video.save(model, AutoencoderKL(**vae.CONFIG), tmp_path)
     states = Backbone.from_pretrained(tmp_path).encode_prompt(captions)
-    assert torch.allclose(seen[1], states, atol=1e-2), "up to the half precision on disk"
-    assert torch.equal(states == 0, seen[1] == 0)
-
-
-def test_captions_without_their_end_have_words_alone(monkeypatch):
-    model = text_to_video.TextToVideo(CLIPTokenizer.from_pretrained(WEIGHTS / "text-to-video" / "tokenizer")).eval()
-    model.freeze_text(True)
-    seen = []
-    monkeypatch.setattr(model.unet, "forward", lambda latents, _, text: seen.append(text) or SimpleNamespace(sample=0))
-    captions = ["a red star on a grey background", "", "a red star on a grey background"]
-    model(torch.zeros(3, 4, 1, 2, 2), torch.zeros(3), captions, torch.tensor([True, True, False]))
-    for row, kept in enumerate((8, 1, 9)):
-        assert seen[0][row, :kept].abs().sum(1).min() > 0 and (seen[0][row, kept:] == 0).all()
-    assert torch.equal(seen[0][0, :8], seen[0][2, :8])
-
-
-def test_the_asked_share_of_captions_goes_without_its_end():
-    asked = []
-    model = torch.nn.Linear(1, 1)
-    model.forward = lambda noisy, timesteps, words, endless: asked.append(endless) or noisy
-    scheduler = DDIMScheduler(**text_to_video.SCHEDULER_CONFIG)
-    bank = (torch.zeros(1, 8, 4, 12, 20), ["a red star on a grey background"])
-    for share in (0.0, 0.5):
-        loss_of = text_to_video.loss_function(model, bank, scheduler, 20, 8, 0, True, share)
-        for step in range(10):
-            loss_of(step)
-    assert asked[:10] == [None] * 10 and 0.4 < torch.cat(asked[10:]).float().mean() < 0.6
+    assert torch.allclose(seen[2], states, atol=1e-2), "up to the half precision on disk"
+    assert torch.equal(states == 0, seen[2] == 0)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 8])

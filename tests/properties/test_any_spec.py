@@ -11,8 +11,8 @@ from fake_lab import FakeLab
 from generated import answer, holds_for
 from hypothesis import strategies as st
 
-from ivgbench.cli.clip import _keyframes
 from ivgbench.cli.options import Request
+from ivgbench.cli.placing import _keyframes
 from ivgbench.cli.requests import spec_of, with_options
 from ivgbench.files import digest
 from ivgbench.generator.methods.base import resolve
@@ -249,5 +249,5 @@ box_numbers = st.one_of(st.floats(), st.floats(0, 1), st.integers(-1, 2), anythi
     st.sampled_from(["1" * 5000 + ":0,0,1,1", "0:0,0,1," + "1" * 5000, "0:0,0,1,1:", "٠:0,0,1,1"]),
 ), max_size=3))  # fmt: skip
 def test_boxes_of_the_command_line(texts):
-    found = answer(_keyframes, texts)
-    assert found is None or all(type(frame) is int and len(box) == 4 for frame, box in found.items())
+    found = answer(_keyframes, ["subject"] + ["box"] * len(texts), ["red star"], texts)
+    assert found is None or all(type(frame) is int and len(box) == 4 for frame, box in found[0][1].items())

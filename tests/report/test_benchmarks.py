@@ -1,7 +1,6 @@
 """The scripts of benchmarks/ that make tables, on made-up runs; and their specs."""
 
 import importlib.util
-import json
 import runpy
 import sys
 from pathlib import Path
@@ -10,10 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ivgbench.errors import UserError
+from ivgbench.files import canonical_json
+from ivgbench.generator import settings
 from ivgbench.generator.methods.base import resolve
 from ivgbench.report.claims import Claim
+from ivgbench.runs import variants
 from ivgbench.runs.recording import MASKED, MASKS, NORMALISED
 from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
+from ivgbench.texts import tomllib
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -23,6 +27,11 @@ def script(name):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def config_of(spec, one):
+    """What a row of a spec runs with."""
+    return settings.resolve(spec.backbone, one.method, spec.settings_of(one), one.options)
 
 
 def test_the_ablation_table(stored):
@@ -40,7 +49,7 @@ def test_the_ablation_table(stored):
 
 def test_every_setting_of_the_ablation_is_another():
     spec = load_spec(BENCHMARKS / "ablations.toml")
-    configs = [resolve(one.method, one.options) for one in spec.methods]
+    configs = [config_of(spec, one) for one in spec.methods]
     assert len(set(configs)) == len(configs)
     assert script("ablations").BASE in {one.label for one in spec.methods}
 
@@ -58,7 +67,7 @@ def test_the_search_gives_every_method_the_same_number_of_valid_settings():
     assert whole.name == "search" != asked.name  # a rehearsal leaves the search's manifest alone
 
 
-@pytest.mark.parametrize("name", ["reach", "ablations", "control"])
+@pytest.mark.parametrize("name", ["reach", "ablations"])
 def test_a_script_without_its_input_says_so_in_one_line(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [f"{name}.py"])
@@ -82,14 +91,16 @@ def test_a_method_that_adds_one_thing_searches_it_over_what_the_other_was_chosen
 
     def measure(spec):
         asked.append(spec)
-        lines = [{"label": one.label or one.method, "chosen": False} for one in spec.methods]
-        return pd.DataFrame(lines).assign(chosen=lambda x: x["label"].isin(["mask-norm #1", "mask-norm-id #0"]))
+        lines = [(one.method, one.label or one.method, canonical_json(one.options)) for one in spec.methods]
+        frame = pd.DataFrame(lines, columns=["method", "label", "options"])
+        return frame.assign(chosen=frame["label"].isin(["plain", "mask-norm #1", "mask-norm-id #0"]))
 
-    search.search(3, 2, measure)
+    frame = search.search(3, 2, measure)
     options = {one.label: one.options for one in asked[-1].methods}
     assert [len(spec.methods) for spec in asked] == [10, 13, 16]
     assert options["mask-norm-id #0"] == options["mask-norm #1"] == options["mask-norm-tid #0"] != {}
     assert options["mask-norm-tid #2"].items() > options["mask-norm #1"].items()
+    assert search.chosen(frame) == {name: options["mask-norm #1"] for name in ("mask-norm", "mask-norm-id")}
 
 
 def test_a_setting_with_a_failed_clip_is_not_chosen(stored, monkeypatch):
@@ -103,34 +114,115 @@ def test_a_setting_with_a_failed_clip_is_not_chosen(stored, monkeypatch):
     assert np.isfinite(frame.loc["plain", "miou_all"])
 
 
-def test_the_search_chooses_control_that_keeps_the_picture(stored, tmp_path):
+def test_the_search_chooses_control_and_tells_its_cost(stored, tmp_path):
     search = script("search")
     store, rows, _, _ = stored
-    asked = RunSpec("table1", (MethodSpec("plain"), MethodSpec("mask-norm")))
-    frame = search.results(store, asked).set_index("method")
+    asked = RunSpec(
+        "table1", (MethodSpec("plain"), MethodSpec("peekaboo", {"frozen_steps": 2}, "plain "), MethodSpec("mask-norm"))
+    )
+    twice = [{**row, "label": "plain "} for row in rows if row["label"] == "plain"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(store), "load_rows", lambda self, run: ([*rows, *twice], {}))
+        frame = search.results(store, asked).set_index("method")
     mine = [r["value"] for r in rows if (r["metric"], r["label"]) == ("miou", "mask-norm")]
     assert frame.loc["mask-norm", "miou_all"] == pytest.approx(100 * np.mean(mine))
-    assert frame.loc["plain", "chosen"]
-    search.CLIP_LOSS = -100.0
-    assert not search.results(store, asked)["chosen"].any()
-    assert "no setting keeps CLIP-SIM" in search.markdown(search.results(store, asked))
-    assert all(path.stat().st_size for path in search.draw(frame.reset_index(), tmp_path / "search"))
+    # The best of each method, whatever it costs.
+    assert frame["chosen"].all() and frame.loc["peekaboo", "clip_sim_cost"] == 0
+    assert frame.loc["mask-norm", "clip_sim_cost"] == pytest.approx(
+        frame.loc["plain", "clip_sim"] - frame.loc["mask-norm", "clip_sim"]
+    )
+    frame = frame.reset_index()
+    assert search.chosen(frame) == {"peekaboo": {"frozen_steps": 2}, "mask-norm": {}}
+    cost = frame.loc[2, "clip_sim_cost"]
+    assert f"| {cost:+.2f} |" in search.markdown(frame)
+    assert "every setting failed" in search.markdown(frame.assign(chosen=False))
+    assert all(path.stat().st_size for path in search.draw(frame, tmp_path / "search"))
 
 
-@pytest.mark.parametrize("name", ["pocket", "pocket-table2", "control", "claims-run"])
+def test_the_search_writes_what_it_chose_into_the_settings_and_nothing_else():
+    search = script("search")
+    lines = [
+        ("plain", "{}", True),
+        ("peekaboo", '{"frozen_steps":2}', False),
+        ("peekaboo", '{"frozen_steps":6,"without":["bos"]}', True),
+        ("trailblazer", "{}", True),
+        ("mask-norm", '{"norm_cross":false,"frozen_steps":3}', True),
+    ]
+    frame = pd.DataFrame(lines, columns=["method", "options", "chosen"])
+    before = settings.FILE.read_text(encoding="utf-8")
+    after = search.put(before, search.tuned(frame))
+    old, new = map(tomllib.loads, (before, after))
+    assert new.pop("pocket") == {
+        "peekaboo": {
+            "tuned": {"frozen_steps": 6, "without": ["bos"]},
+            "tuned-mask-norm": {
+                "frozen_steps": 3, "scope": "paper", "bind": "all-words", "mask": "additive", "words": "official",
+            },
+        },
+        "trailblazer": {"tuned": {}},
+        "mask-norm": {"tuned": {"norm_cross": False, "frozen_steps": 3}},
+    }  # fmt: skip
+    assert old.pop("pocket") and old == new
+    assert search.put(after, search.tuned(frame)) == after and after.partition(search.MARK)[0] in before
+    # Of a method of which no setting was chosen there is none; Mask Norm's masks are then its defaults'.
+    none = tomllib.loads(search.put(before, search.tuned(frame.assign(chosen=False))))["pocket"]
+    assert set(none) == {"peekaboo"} and none["peekaboo"]["tuned-mask-norm"]["frozen_steps"] == 4
+    with pytest.raises(UserError, match="it has no line below which"):
+        search.put("[any]", {})
+
+
+def test_the_search_starts_from_the_methods_own_defaults():
+    asked = script("search").spec(2, 1, {})
+    assert all(asked.settings_of(one) == settings.DEFAULTS for one in asked.methods)
+
+
+def test_the_search_is_as_large_as_it_says_and_reads_masks_one_way():
+    search = script("search")
+    whole = search.spec(search.TRIALS, search.CASES, {"mask-norm": {}, "mask-norm-id": {}})
+    assert len(whole.methods) * 2 * search.CASES == 672 and {len(whole.suites), len(whole.seeds)} == {2, 1}
+    assert not any("mask" in space for space in search.SPACES.values())
+    tried = [one.options for one in whole.methods if one.method == "trailblazer"]
+    assert {one.get("trailing_length", 15) for one in tried} == {0, 2, 15}
+    # As the spec says, any number of temporal steps makes one clip: the released gate is not for the pocket's sizes.
+    assert all("temporal_gate" not in one and "temporal_steps" not in one for one in tried)
+
+
+def found():
+    return script("search").chosen(pd.read_csv(BENCHMARKS.parent / "results" / "tables" / "search.csv"))
+
+
+@pytest.mark.parametrize("name", ["pocket", "pocket-table2"])
 def test_the_pockets_specs_take_what_the_search_chose(name):
-    found = pd.read_csv(BENCHMARKS.parent / "results" / "tables" / "search.csv")
-    chosen = found[found["chosen"]].set_index("method")["options"].map(json.loads)
-    spec = load_spec(BENCHMARKS / f"{name}.toml")
+    chosen, spec = found(), load_spec(BENCHMARKS / f"{name}.toml")
     for one in spec.methods:
         if not one.label:
-            assert resolve(one.method, one.options) == resolve(one.method, chosen.get(one.method, {})), one.method
+            assert config_of(spec, one) == resolve(one.method, chosen.get(one.method, {})), one.method
+
+
+def variants_of_claims():
+    """Variant -> row -> config, of the claims' run."""
+    spec = load_spec(BENCHMARKS / "claims-run.toml")
+    configs = {one.label or one.method: config_of(spec, one) for one in spec.methods}
+    columns = variants.of_labels(configs)
+    return {one: {row: configs[label] for label, row in variants.rows(configs, one).items()} for one in columns}
+
+
+def test_the_claims_run_takes_what_the_search_chose_and_both_readings():
+    chosen = found()
+    for variant, rows in variants_of_claims().items():
+        for name, config in rows.items():
+            reading = {} if name in ("plain", "peekaboo", "trailblazer") else {"mask": variant.reading}
+            if variant.settings == "tuned" and name in ("plain", *chosen):
+                assert config == resolve(name, {**chosen.get(name, {}), **reading}), (variant, name)
+            elif variant.settings == "paper" and name not in ("peekaboo", "peekaboo-paper-scope", MASKED):
+                assert config == resolve(name, reading), (variant, name)  # the paper's are the methods' own defaults
+            if reading and name != "peekaboo-paper-scope":
+                assert config.mask == variant.reading
 
 
 def test_mask_norm_is_the_only_difference_to_its_masks():
-    rows = {one.label or one.method: one for one in load_spec(BENCHMARKS / "claims-run.toml").methods}
-    alone, normalised = (resolve(rows[name].method, rows[name].options) for name in (MASKED, NORMALISED))
-    assert all(getattr(alone, name) == getattr(normalised, name) for name in MASKS)
+    for rows in variants_of_claims().values():
+        assert all(getattr(rows[MASKED], name) == getattr(rows[NORMALISED], name) for name in MASKS)
 
 
 def test_what_tuning_can_reach():
@@ -160,6 +252,13 @@ def test_what_tuning_can_reach():
     assert found["met"].to_dict() == {"a": 0, "b": 0, "c": 1, "d": 2, "f": 0}
     assert found["best"].dropna().to_dict() == {"a": 1, "b": -17, "c": 10, "d": 22}
     assert found["without"].to_dict() == {"a": "", "b": "", "c": "", "d": "untried", "f": "untried 5.0"}
+    run = (
+        MethodSpec("plain"),
+        MethodSpec("peekaboo", {}, "peekaboo@tuned"),
+        MethodSpec("peekaboo", {}, "peekaboo@paper"),
+    )
+    run += tuple(MethodSpec("mask-norm", {}, f"mask-norm@tuned+{one}") for one in variants.READINGS)
+    assert [one.label for one in reach.as_searched(run)] == ["plain", "peekaboo", "mask-norm"]
     text = reach.markdown(found.reset_index())
     assert "| above | Mask Norm | none of 2 | +1.0 (> 1.5) |" in text
     assert "| alone (not compared with untried, 5.0, whose setting was not tried) | Mask Norm | – | – | – |" in text

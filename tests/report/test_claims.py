@@ -8,22 +8,24 @@ import pytest
 
 from ivgbench.errors import UserError
 from ivgbench.metrics import stats
-from ivgbench.report import claims_text, evidence
-from ivgbench.report.claims import Claim, ClaimsSpec, Sample, judge
+from ivgbench.report import claims_text
+from ivgbench.report.agreement import Order
+from ivgbench.report.claims import Claim, ClaimsSpec, Sample, judge, judge_variants
 from ivgbench.report.claims_file import load_claims
+from ivgbench.runs.variants import ALL, READINGS, Variant
 
 CASES = 96
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def sample(rows, cases=CASES, spread=1.0, seed=0, centred=False):
+def sample(rows, cases=CASES, spread=1.0, seed=0):
     """Rows whose means differ as told; what is common to a case is ten times larger than what is not."""
     rng = np.random.default_rng(seed)
     common = 10 * rng.normal(size=cases)
     values = {row: common + level + spread * rng.normal(size=cases) for row, level in rows.items()}
     weights = stats.case_weights(cases, 2000)
     means = {row: float(one.mean()) for row, one in values.items()}
-    return Sample(means, {row: weights @ one / cases for row, one in values.items()}, cases, centred)
+    return Sample(means, {row: weights @ one / cases for row, one in values.items()}, cases)
 
 
 def claim(row="a", than=("b",), direction="higher", margin=0.0, splits=("static",), id="one"):
@@ -69,46 +71,75 @@ def test_too_few_cases_are_open_and_say_so():
     assert judged.verdict == "open" and judged.why == "no row 'b'"
 
 
-def test_the_summary_names_the_difference_that_decides():
-    rows = {"plain": 2.0, "peekaboo": 0.0, "trailblazer": 1.5, "mask-norm": 9.0}
-    rivals = (("peekaboo", "trailblazer"), ("peekaboo", "mask-norm"), ("trailblazer", "ghost"))
-    claims = tuple(Claim(f"{k}", f"text {k}", "", "miou_all", "plain", than, "higher", ("static",))
-                   for k, than in enumerate(rivals))  # fmt: skip
-    found = {("miou_all", "static"): sample(rows, spread=0.1)}
-    first, *rest = claims_text.summary(judge(ClaimsSpec(Path("run.toml"), claims, CASES), found)).split("\n\n")
-    assert first.startswith("Of 3 claims 1 hold, 1 fail and 1 are open")
-    assert rest[::2] == ["**Holds:**", "**Fails:**", "**Open:**"]
-    assert re.fullmatch(r"\* text 0 \(mIoU \+0.5, \+0.\d to \+0.\d, against TrailBlazer, static\)", rest[1])
-    assert re.fullmatch(r"\* text 1 \(mIoU -7.0, .*, against Mask Norm, static\)", rest[3])
-    assert rest[5] == "* text 2 (no row 'ghost')"
+def study(claims, samples, orders=None, level=0.05):
+    """A study of claims in the variants of made-up samples."""
+    spec = ClaimsSpec(Path("run.toml"), tuple(claims), CASES, level)
+    judged = judge_variants(spec, samples)
+    return claims_text.Study(spec, judged, orders or {}, "claims", "pocket", CASES, 2)
+
+
+def about(*than, row="plain", id="one", **more):
+    return Claim(id, f"text {id}", "", "miou_all", row, than, "higher", ("static",), **more)
+
+
+PAPER, LITERAL = Variant("paper", "additive"), Variant("paper", "multiplicative")
+
+
+def test_the_table_has_a_verdict_with_its_difference_and_one_corrected_p_for_each_variant():
+    rows = {"plain": 2.0, "peekaboo": 0.0, "mask-norm": 9.0}
+    first, second = ({("miou_all", "static"): sample(one, spread=0.1)} for one in (rows, rows | {"mask-norm": 1.0}))
+    made = study([about("peekaboo", "mask-norm"), about("ghost", id="two")], {PAPER: first, LITERAL: second})
+    page = claims_text.markdown(made)
+    table = page.split("## The verdicts")[1].split("## The numbers")[0]
+    assert "| Claim | paper, additive | p | paper, multiplicative | p |" in table
+    number = r"mIoU [+-]\d.\d \([+-]\d.\d to [+-]\d.\d\)"
+    cells = rf"\*\*fails\*\*<br>{number}, against Mask Norm, static \| < 0.001 "
+    cells += rf"\| \*\*holds\*\*<br>{number}, against Mask Norm, static \| < 0.001 \|"
+    assert re.search(rf"\| text one \| {cells}\n", table)
+    assert "| text two | **open** (no row 'ghost') | 1.000 | **open** (no row 'ghost') | 1.000 |" in table
+    # Uncorrected p-values stand nowhere.
+    assert "p for" not in page and "p against" not in page
+    assert "corrected over all 4 verdicts" in page and page == claims_text.markdown(made)
 
 
 @pytest.mark.parametrize(
     ("direction", "margin", "told"),
-    [("higher", 1.0, "; claimed: above +1)"), ("lower", 1.0, "; claimed: below -1)"),
-     ("lower", -5.0, "; claimed: below +5)"), ("higher", 0.0, "static)")],
+    [("higher", 1.0, " (claimed: mIoU above +1)"), ("lower", 1.0, " (claimed: mIoU below -1)"),
+     ("lower", -5.0, " (claimed: mIoU below +5)"), ("higher", 0.0, "")],
 )  # fmt: skip
-def test_the_summary_names_the_margin(direction, margin, told):
+def test_the_table_names_the_margin(direction, margin, told):
     asked = Claim("a", "text", "", "miou_all", "a", ("b",), direction, ("static",), margin)
-    judged = judge(ClaimsSpec(Path("run.toml"), (asked,), CASES), {("miou_all", "static"): sample({"a": 0.2, "b": 0})})
-    assert claims_text.summary(judged).endswith(told)
+    page = claims_text.markdown(study([asked], {ALL: {("miou_all", "static"): sample({"a": 0.2, "b": 0})}}))
+    assert f"\n| text{told} | **" in page
 
 
-def test_a_run_with_other_rows_is_judged_by_the_claims_about_them():
-    claims = (claim(), claim(id="b", than=("c",)), claim(id="c", row="z"), claim(id="d", than=(1.0, "b")))
-    spec = ClaimsSpec(Path("run.toml"), claims, CASES, contradictions=("x",))
-    there = spec.about({"a", "b", "more"})
-    assert [one.id for one in there.claims] == [claims[0].id, "d"] and there.contradictions == ("x",)
-    with pytest.raises(UserError, match=r"run\.toml has the rows of no claim; it has b, c"):
-        spec.about({"c", "b"})
+def test_the_quotation_counts_every_variant_and_has_ten_lines():
+    rows = {"plain": 2.0, "peekaboo": 0.0, "mask-norm": 9.0}
+    claims = [about("peekaboo"), about("mask-norm", id="two"), about("ghost", id="three")]
+    claims += [about("peekaboo", id=f"long {k} {'x' * 90}") for k in range(9)]
+    here = {("miou_all", "static"): sample(rows, spread=0.1)}
+    variants = [Variant(one, reading) for one in ("tuned", "paper") for reading in READINGS]
+    orders = {one: [Order("miou", "static", ("a", "b"), one == variants[3], 1.0)] for one in variants}
+    told = claims_text.quotation(study(claims, dict.fromkeys(variants, here), orders))
+    lines = [line for line in told.splitlines() if line]
+    assert len(lines) == claims_text.QUOTED_LINES
+    assert lines[0].startswith(f"12 claims on the pocket lab, {CASES} cases a split, 2 seeds a case, in each variant;")
+    assert "| tuned, multiplicative | 10 | 1 | 1 | 0 |" in lines
+    assert lines[-3].startswith("* Holds in every variant: text one; text long 0 ") and "; and 7 more." in lines[-3]
+    assert lines[-2] == "* Fails in every variant: text two."
+    assert "equally many claims (10 against 10 of 12), and the readings agree with equally many ordered" in lines[-1]
+    assert "the multiplicative reading agrees with more ordered pairs (1 against 0 of 1)." in lines[-1]
 
 
-@pytest.mark.parametrize("name", ["CLAIMS.md", "CLAIMS-paper-settings.md"])
-def test_the_readme_quotes_the_verdicts(name):
-    texts = ((ROOT / one).read_text(encoding="utf-8") for one in ("README.md", f"results/{name}"))
-    readme, verdicts = (" ".join(re.sub("^>", "", text, flags=re.MULTILINE).split()) for text in texts)
-    (summary,) = re.findall(r"Of \d+ claims .*(?= \| Claim \|)", verdicts)
-    assert summary in readme
+def quoted(path):
+    """What stands between the quotation's marks, without line breaks: [] or one text."""
+    begin, end = map(re.escape, claims_text.QUOTE)
+    found = re.findall(f"{begin}(.*?){end}", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return [" ".join(re.sub("^>", "", one, flags=re.MULTILINE).split()) for one in found]
+
+
+def test_the_readme_quotes_the_verdicts():
+    assert quoted(ROOT / "README.md") == quoted(ROOT / "results" / "CLAIMS.md")
 
 
 def test_holm_runs_over_all_claims():
@@ -118,12 +149,14 @@ def test_holm_runs_over_all_claims():
     assert alone == ["holds"] and verdict([claim(), *untestable], static=static)[0] == "open"
 
 
-def test_the_resamples_of_sets_suffice_for_a_verdict():
-    """Each claim alone, were no other one decided."""
-    spec = load_claims(ROOT / "benchmarks/claims.toml")
-    for one in spec.claims:
-        draws = evidence.SET_RESAMPLES if one.metric in ("fid", "kid") else stats.RESAMPLES
-        assert 2 * len(one.than) * len(one.splits) * len(spec.claims) / (1 + draws) < spec.level
+def test_holm_runs_over_all_variants():
+    """The same claim on the same numbers, alone and beside a variant in which many cannot be tested."""
+    static = {("m", "static"): sample({"a": 0.4, "b": 0.0}, seed=4)}
+    spec = ClaimsSpec(Path("run.toml"), tuple(claim(id=f"{k}") for k in range(2)), CASES)
+    p = {count: judge_variants(spec, {PAPER: static} | {Variant(f"{k}"): {} for k in range(count)})
+         for count in (0, 3)}  # fmt: skip
+    assert p[3][PAPER][0].p == pytest.approx(4 * p[0][PAPER][0].p)
+    assert {one.verdict for one in p[3][Variant("0")]} == {"open"}
 
 
 def test_equal_methods_rarely_get_a_verdict():
@@ -131,10 +164,11 @@ def test_equal_methods_rarely_get_a_verdict():
     assert np.mean(wrong) < 0.15
 
 
-def test_shifted_resamples_are_centred():
-    draws = {"a": np.random.default_rng(0).normal(5.0, 0.1, 2000), "b": np.random.default_rng(1).normal(3.0, 0.1, 2000)}
-    value, centred = Sample({"a": 1.0, "b": 1.2}, draws, CASES, centred=True).difference("a", "b")
-    assert value == pytest.approx(-0.2) and centred.mean() == pytest.approx(-0.2)
+def test_only_the_spread_of_resamples_counts():
+    """FID rises in every resample, because cases repeat."""
+    draws = {row: np.random.default_rng(k).normal(5.0, 0.1, 20_000) for k, row in enumerate("ab")}
+    value, error = Sample({"a": 1.0, "b": 1.2}, draws, CASES).difference("a", "b")
+    assert value == pytest.approx(-0.2) and error == pytest.approx(0.1 * np.sqrt(2 * 96 / 95), rel=0.02)
 
 
 GOOD = {

@@ -11,6 +11,7 @@ from ivgbench.errors import UserError
 from ivgbench.report import claims_text, resting
 from ivgbench.report.claims import Claim, ClaimsSpec, Sample, judge
 from ivgbench.report.claims_file import load_claims
+from ivgbench.runs.variants import ALL, READINGS, Variant
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -19,6 +20,10 @@ def record(weights="w1", **verdicts):
     parts = [Finding(number, name, f"text of {name}", "source", "", "", verdict)
              for number, (name, verdict) in enumerate(verdicts.items(), 1)]  # fmt: skip
     return Calibration("pocket", weights, "run", 48, (0,), "command", {}, tuple(parts))
+
+
+def page(spec, judged, variant=ALL):
+    return claims_text.markdown(claims_text.Study(spec, {variant: judged}, {}, "run", "pocket", 48, 1))
 
 
 def judged(*rests):
@@ -48,20 +53,31 @@ def test_a_claim_that_rests_on_a_failed_fact_is_not_testable():
 def test_the_page_names_the_fact():
     spec, before = judged([1], [2], [3])
     after = resting.rested(before, record(one="holds", two="fails", three="open"))
-    page = claims_text.markdown(spec, after, "run", "pocket")
-    assert "Of 3 claims 2 hold, 0 fail, 0 are open and 1 are not testable on the pocket lab." in page
-    assert "**Not testable here:**\n\n* claim 1 (fact 2 fails here: text of two)" in page
-    assert "| claim 1 | **not testable here** (fact 2 fails here: text of two) |" in page
-    assert "Rests on facts of the calibration: 3 (open)." in page and "`CALIBRATION.md`" in page
+    told = page(spec, after)
+    assert "| run | 2 | 0 | 0 | 1 |" in told
+    assert "| claim 1 | **not testable here** (fact 2 fails here: text of two)<br>mIoU +4.0" in told
+    assert "Rests on facts of the calibration: 3 (open)." in told and "`CALIBRATION.md`" in told
 
 
 def test_without_a_calibration_the_page_is_what_it_was():
     (spec, resting_claims), (_, free) = judged([1], [2]), judged([], [])
-    page = claims_text.markdown(spec, resting_claims, "run", "pocket")
-    assert page == claims_text.markdown(spec, free, "run", "pocket")
-    assert "CALIBRATION" not in page and "testable" not in page
+    told = page(spec, resting_claims)
+    assert told == page(spec, free)
+    assert "CALIBRATION" not in told and "**not testable" not in told
     # With one that has no say in these claims neither.
-    assert claims_text.markdown(spec, resting.rested(free, record(one="fails")), "run", "pocket") == page
+    assert page(spec, resting.rested(free, record(one="fails"))) == told
+
+
+def test_a_fact_can_count_in_one_reading_alone():
+    spec, before = judged([1, "two@additive", "three@multiplicative"])
+    found = record(one="holds", two="holds", three="fails")
+    added, multiplied = (Variant("paper", reading) for reading in ("additive", "multiplicative"))
+    after = {one: resting.rested(before, found, one) for one in (added, multiplied)}
+    assert [mine[0].verdict for mine in after.values()] == ["holds", "not testable here"]
+    told = claims_text.markdown(claims_text.Study(spec, after, {}, "run", "pocket", 48, 1))
+    each = "paper, additive: 1 (holds), two (holds); paper, multiplicative: 1 (holds), three (fails)."
+    assert f"Rests on facts of the calibration: {each}" in told
+    assert "| paper, additive | 1 | 0 | 0 | 0 |" in told and "| paper, multiplicative | 0 | 0 | 0 | 1 |" in told
 
 
 def test_a_fact_that_was_not_calibrated_is_an_error():
@@ -94,4 +110,6 @@ def test_the_committed_claims_rest_on_facts_that_are_calibrated():
     facts = load_facts(BENCHMARKS / "calibration.toml").used()
     known = {fact.number for fact in facts} | {fact.id for fact in facts}
     claims = load_claims(BENCHMARKS / "claims.toml").claims
-    assert all(set(claim.rests_on) <= known for claim in claims) and any(claim.rests_on for claim in claims)
+    for variant in (Variant("paper", reading) for reading in READINGS):
+        found = [resting.rests_on(claim, variant) for claim in claims]
+        assert all(set(mine) <= known for mine in found) and any(found)

@@ -7,7 +7,7 @@ import pytest
 
 from ivgbench.errors import UserError
 from ivgbench.metrics import stats
-from ivgbench.report import paper, table, tables
+from ivgbench.report import paper, ranking, table, tables
 from ivgbench.runs.store import Store
 
 MEASURED = [column.key for column in tables.COLUMNS]
@@ -142,19 +142,19 @@ def test_without_a_reference_nothing_is_attained(stored, make_run):
 def test_ranks_ignore_the_reference_and_follow_the_direction(stored, make_run):
     stored(make_run())
     frame = table(1)
-    clip = tables.ranks(frame, "clip_sim", +1)
+    clip = ranking.ranks(frame, "clip_sim", +1, 2)
     assert frame.loc[(clip == 1) & (frame["split"] == "static"), "method"].tolist() == ["mask-norm-tid"]
     assert frame.loc[(clip == 2) & (frame["split"] == "static"), "method"].tolist() == ["mask-norm-id"]
-    distance = tables.ranks(frame, "centroid_distance", -1)
+    distance = ranking.ranks(frame, "centroid_distance", -1, 3)
     rivals = frame[(frame["split"] == "dynamic") & (frame["method"] != "ground-truth")]
     assert distance[rivals["centroid_distance"].idxmin()] == 1
     assert (clip[frame["method"] == "ground-truth"] == 0).all()
 
 
-def test_ties_share_a_rank_and_a_lone_method_has_none(stored, make_run):
-    frame = pd.DataFrame({"split": "static", "method": list("abcd"), "clip_sim": [2.0, 3.0, 3.0, np.nan]})
-    assert tables.ranks(frame, "clip_sim", +1).tolist() == [2, 1, 1, 0]
-    assert tables.ranks(frame[:1], "clip_sim", +1).tolist() == [0]
+def test_a_lone_method_has_no_rank_and_what_is_undefined_neither():
+    frame = pd.DataFrame({"split": "static", "method": list("abcd"), "clip_sim": [2.0, 3.0, 1.0, np.nan]})
+    assert ranking.ranks(frame, "clip_sim", +1, 2).tolist() == [2, 1, 0, 0]
+    assert ranking.ranks(frame[:1], "clip_sim", +1, 2).tolist() == [0]
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ivgbench.errors import UserError
-from ivgbench.report import layout, render, table, tables, together
+from ivgbench.report import layout, ranking, render, table, tables, together
 
 SUITES = {"pocket-static": "a" * 64, "pocket-dynamic": "b" * 64}
 
@@ -46,13 +46,13 @@ def test_rows_are_those_of_each_run_ranked_together(runs, make_run):
         same = alone[alone["split"] == split]
         for key in ("clip_sim", "miou_all", "miou_all_low", "n_scored"):
             assert here[here["label"] != "their system"][key].tolist() == same[key].tolist()
-    marks, rivals = tables.ranks(frame, "miou_all", +1), frame[frame["method"] != "ground-truth"]
+    marks, rivals = ranking.ranks(frame, "miou_all", +1, 1), frame[frame["method"] != "ground-truth"]
     for split, here in rivals.groupby("split"):
         order = here["miou_all"].sort_values(ascending=False).index
         assert (len(order), split, marks[order].tolist()) == (3, split, [1, 2, 0])
     built = tables.build(1, run=["ours", "theirs"])
     assert built.run == "ours + theirs" and len(layout.splits(built, True)) == 2
-    assert any("Runs: ours (backbone pocket): plain, peekaboo, ground-truth; theirs" in note for note in built.notes)
+    assert any("Runs: ours (backbone pocket): plain, peekaboo, Ground truth; theirs" in note for note in built.notes)
     assert "ours + theirs" in render.markdown(built) and "pocket lab" in built.title
 
 
@@ -170,19 +170,20 @@ def test_table_2_of_two_runs(tmp_path, stored):
         numbers = {f"{name}{end}": float(len(label)) for name in ("fid", "kid", "kid_xvideo", "jedi", "jedi_unbiased")
                    for end in ("", "_low", "_high")}  # fmt: skip
         numbers |= {"kid_std": 0.1, "kid_subset_size": 4, "dimension": 3}
-        (row,) = set_rows(label, videos=16)
+        (row,) = set_rows(label, videos=160)
         row["metrics"] = {"frames": {"clip": numbers}, "video": numbers}
         alone[label] = {
             **row,
-            "n_expected": 16,
-            "n_frames": 128,
+            "n_expected": 160,
+            "n_frames": 1280,
+            "reference_videos": 400,
             "clips": clips_digest({entry["job"]: store.intact(entry["job"]) for entry in entries}),
         }
         store.save_set_rows(label, [alone[label]])
     built = tables.build(2, store.root, ["mask-norm", "plain"])
     assert built.frame["label"].tolist() == ["Plain", "Mask Norm"] and built.run == "mask-norm + plain"
     np.testing.assert_array_equal(built.frame["fid"], [5, 9])
-    assert [row[1].rank for row in layout.references(built)[0].rows] == [1, 2]
+    assert [row[2].rank for row in layout.references(built)[0].rows] == [1, 2]
     assert "Runs: mask-norm" in render.markdown(built)
     store.save_set_rows("plain", [{**alone["plain"], "against": "other videos"}])
     with pytest.raises(UserError, match="their references differ"):

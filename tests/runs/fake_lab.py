@@ -144,7 +144,7 @@ class FakeLab:
     def made(self) -> list[str]:
         return self.log.read_text().split() if self.log.exists() else []
 
-    def ground_truth_hash(self) -> str:
+    def world_version(self) -> str:
         return "world-1"
 
     def ground_truth(self, case: object, seed: int) -> Made:

@@ -12,6 +12,7 @@ from ivgbench.runs.lab import Lab
 from ivgbench.runs.planning import make_plan
 from ivgbench.runs.spec import MethodSpec, RunSpec
 from ivgbench.runs.store import Store
+from ivgbench.runs.variants import READINGS
 
 SPEC = RunSpec("activations", recording.ROWS, suites=("static",), cases=1, steps=2)
 
@@ -64,7 +65,7 @@ def test_a_missing_recording_is_named(recorded, tmp_path):
 
 
 def test_a_layer_that_is_not_normalised_has_no_quantiles(tmp_path):
-    half = MethodSpec("mask-norm", {"norm_self": False})
+    half = MethodSpec("mask-norm", {"norm_self": False}, settings="paper")
     plan = make_plan(replace(SPEC, methods=(*recording.ROWS[:2], half)), Lab("cpu"))
     quantiles = recording.record(plan, Store(tmp_path), InlineEngine(), "cpu").quantiles
     assert np.isnan(quantiles[:, 0]).all() and np.isfinite(quantiles[:, 1]).all()
@@ -76,3 +77,21 @@ def test_rows_under_different_masks_are_not_compared(tmp_path):
     plan = make_plan(replace(SPEC, methods=(plain, later, normalised)), Lab("cpu"))
     with pytest.raises(UserError, match="same scope, without, bind, frozen_steps"):
         recording.record(plan, Store(tmp_path), InlineEngine(limit=0), "cpu")
+
+
+def test_one_run_is_recorded_in_both_readings_and_shares_what_they_do(tmp_path):
+    plain, masked, normalised = recording.ROWS
+    methods = [plain, MethodSpec("trailblazer", {}, "me@home+and+away")]  # a row that is not recorded has any label
+    for reading in READINGS:
+        for row in (masked, normalised):
+            label = f"{row.label or row.method}@paper+{reading}"
+            methods.append(replace(row, label=label, options={**row.options, "mask": reading}))
+    plan, store = make_plan(replace(SPEC, methods=tuple(methods)), Lab("cpu")), Store(tmp_path)
+    found = {
+        one: recording.record(mine, store, InlineEngine(), "cpu") for one, mine in recording.by_variant(plan).items()
+    }
+    assert [*map(str, found)] == ["paper, additive", "paper, multiplicative"]
+    added, multiplied = found.values()
+    assert np.array_equal(added.variance[recording.BASELINE], multiplied.variance[recording.BASELINE])
+    assert not np.allclose(added.variance[recording.MASKED], multiplied.variance[recording.MASKED])
+    assert len([*tmp_path.rglob("activations*.npz")]) <= 5 and not (store.intact(plan.entries[1].job.id))

@@ -192,7 +192,7 @@ def test_other_weights_are_other_jobs(tmp_path):
     lab, store = FakeLab(tmp_path / "log"), Store(tmp_path)
     runner.run(make_plan(SPEC, lab), store, lab, InlineEngine())
     newer = FakeLab(tmp_path / "log2", weights="w2")
-    assert runner.run(make_plan(SPEC, newer), store, newer, InlineEngine()).made == 8  # the reference row stays
+    assert runner.run(make_plan(SPEC, newer), store, newer, InlineEngine()).made == 8  # Ground truth stays
 
 
 def test_what_the_detector_cannot_judge_fails_with_its_words(tmp_path):

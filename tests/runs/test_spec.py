@@ -7,6 +7,7 @@ import pytest
 from fake_lab import FakeLab
 
 from ivgbench.errors import UserError
+from ivgbench.generator import settings
 from ivgbench.generator.methods.base import resolve
 from ivgbench.registry import METHODS
 from ivgbench.runs.option_text import parse_option
@@ -31,12 +32,13 @@ def test_the_papers_tables_have_every_value_pinned(name):
     assert (spec.steps, spec.guidance_scale, spec.scheduler, spec.dtype) == (40, 9.0, "ddim", "float16")
     assert (spec.detector, spec.clip) == ("owlvit", "ViT-B-16-quickgelu/openai")
     for one in spec.methods:
-        config = resolve(one.method, one.options)
-        free = {field.name for field in fields(config)} - set(one.options)
+        options = settings.of(spec.backbone, one.method, spec.settings_of(one)) | one.options
+        config = resolve(one.method, options)
+        free = {field.name for field in fields(config)} - set(options)
         # Whatever is not written out is off by default, and says so by being None.
         assert all(getattr(config, name) is None for name in free), (one.method, free)
-        assert one.options == {key: value for key, value in asdict(config).items() if key in one.options}
-    assert all(one.options["frozen_steps"] == 4 for one in spec.methods if "frozen_steps" in one.options)
+        assert options == {key: value for key, value in asdict(config).items() if key in options}
+        assert options.get("frozen_steps", 4) == 4
     assert {METHODS.canonical(one.method) for one in spec.methods} == set(METHODS.builtin())
 
 

@@ -47,6 +47,12 @@ def test_a_fact_is_judged_as_a_claim_is():
     assert up.comparisons[0]["difference"] == pytest.approx(3.0) and up.comparisons[0]["against"] == "b"
 
 
+def test_one_case_has_no_interval():
+    (one,) = found(fact(), static=sample(cases=1, a=3, b=0))
+    assert one.measured.startswith("static +3.0 (one case) (1 cases on static") and one.verdict == "open"
+    assert one.comparisons[0]["low"] is None and one.comparisons[0]["high"] is None
+
+
 def test_all_facts_are_one_family():
     close = sample(a=0.06, b=0.0)
     assert found(fact(), static=close)[0].verdict == "holds"

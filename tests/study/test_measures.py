@@ -8,7 +8,7 @@ import pytest
 
 from ivgbench.report import paper
 from ivgbench.report.claims import Sample
-from ivgbench.report.evidence import of_cases
+from ivgbench.report.evidence import of_cases, renamed
 from ivgbench.study import measures
 
 
@@ -60,7 +60,7 @@ def test_rows_of_two_recordings_are_joined_over_the_same_cases():
         return Sample(rows, {row: np.full(3, value) for row, value in rows.items()}, 4)
 
     first = {("v", "static"): sample(plain=1.0, masked=2.0)}
-    second = measures.renamed({("v", "static"): sample(plain=1.0, masked=3.0)}, {"masked": "literal"})
+    second = renamed({("v", "static"): sample(plain=1.0, masked=3.0)}, {"masked": "literal"})
     both = measures.joined(first, second)["v", "static"]
     assert both.values == {"plain": 1.0, "masked": 2.0, "literal": 3.0}
     assert both.difference("literal", "masked")[0] == 1.0

@@ -16,7 +16,7 @@ from ivgbench.generator.backbones import sources
 from ivgbench.generator.backbones.base import Backbone, Band
 from ivgbench.generator.backbones.loading import diffusion_part, text_encoder
 from ivgbench.generator.backbones.processors import attached
-from ivgbench.generator.backbones.text_states import emptied_after_end
+from ivgbench.generator.backbones.text_states import emptied_after_words
 from ivgbench.generator.backbones.unet3d_attention import UNetSite, compiled, sites
 from ivgbench.generator.words import Reader, WordReader
 
@@ -27,7 +27,7 @@ DECODE_SLICE = 8
 class UNet3D(Backbone):
     """A latent video UNet. Each frame is decoded by itself: a latent frame is a frame.
 
-    empty_padding: text states after the end token are zero; only of the pocket lab's weights.
+    empty_padding: text states after the last word are zero; only of the pocket lab's weights.
     """
 
     parts: ClassVar[tuple[str, ...]] = ("text_encoder", "unet", "vae")
@@ -98,12 +98,12 @@ class UNet3D(Backbone):
     def encode_prompt(self, texts: Sequence[str]) -> torch.Tensor:
         """Last hidden states [N,L,C], padded or cut to the tokenizer's length L (77); no text attention mask.
 
-        With `empty_padding` the states after the end token are zero.
+        With `empty_padding` the states of the end token and of what follows are zero.
         """
         self.bring("text_encoder")
         ids = torch.tensor([self.token_ids(text) for text in texts], device=self.device)
         states = self.text_encoder(ids).last_hidden_state.to(self.dtype)
-        return emptied_after_end(states, ids, self.tokenizer.eos_token_id) if self.empty_padding else states
+        return emptied_after_words(states, ids, self.tokenizer.eos_token_id) if self.empty_padding else states
 
     def denoise(
         self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor

@@ -1,0 +1,113 @@
+"""The command that puts all methods side by side on one's own prompt and boxes."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ivgbench.cli.options import (
+    DEFAULT_RUNS,
+    Device,
+    Dtype,
+    Guidance,
+    Lora,
+    Offload,
+    Options,
+    Runs,
+    Settings,
+    Steps,
+    Workers,
+    file,
+    print_table,
+)
+from ivgbench.cli.placing import Boxes, Prompt, Subjects, case_of
+from ivgbench.cli.requests import with_options
+from ivgbench.registry import METHODS
+
+if TYPE_CHECKING:
+    from ivgbench.runs.one_case import Result
+
+
+def compare(
+    ctx: typer.Context,
+    prompt: Prompt,
+    subject: Subjects,
+    box: Boxes,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", help="A .gif, .webp, .mp4 or .mkv that plays, or a .png of all frames.", callback=file
+        ),
+    ],
+    method: Annotated[
+        list[str] | None, typer.Option("--method", help="A method; repeat for several. (default: all there are)")
+    ] = None,
+    option: Options = None,
+    settings: Settings = None,
+    backbone: Annotated[str, typer.Option(help="pocket, zeroscope, modelscope, or a folder.")] = "pocket",
+    seed: Annotated[int, typer.Option(help="Seed of the noise, the same for all.", min=0)] = 0,
+    steps: Steps = None,
+    guidance_scale: Guidance = None,
+    scheduler: Annotated[Literal["ddim", "dpm", "checkpoint"], typer.Option(help="The sampler.")] = "ddim",
+    dtype: Dtype = None,
+    lora: Lora = None,
+    workers: Workers = None,
+    device: Device = "auto",
+    offload: Offload = False,
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """Make the same clip with every method, and show all of them in one file with the asked boxes drawn in."""
+    from ivgbench.report import paper, side_by_side
+
+    side_by_side.check_suffix(output)
+    from ivgbench.generator.backbones import sources
+    from ivgbench.runs import one_case
+    from ivgbench.runs.engines import LocalEngine
+    from ivgbench.runs.lab import Lab
+    from ivgbench.runs.spec import MethodSpec, RunSpec
+    from ivgbench.runs.store import Store
+
+    methods = tuple(MethodSpec(METHODS.canonical(name)) for name in method or METHODS.names())
+    asked = RunSpec(
+        "compare", methods, backbone, seeds=(seed,), steps=steps, guidance_scale=guidance_scale,
+        scheduler=scheduler, dtype=dtype or RunSpec.dtype, lora=str(lora or ""), settings=settings,
+    )  # fmt: skip
+    case = case_of(ctx, prompt, subject, box, sources.preset(backbone)[1].frames)
+    spec, lab = with_options(asked, option), Lab(device, offload)
+    engine = LocalEngine(lab.default_workers() if workers is None else workers)
+    sources.locate(backbone)
+    results = one_case.compare(spec, case, lab, engine, Store(runs))
+
+    failed = [one for one in results if one.clip is None]
+    if len(failed) < len(results):
+        shown = [
+            side_by_side.Shown(paper.print_name(one.label), f"failed: {one.failed}" if one.clip is None else one.clip)
+            for one in results
+        ]
+        side_by_side.write(output, shown, [one.boxes for one in case.subjects], prompt)
+    _print(results, len(case.subjects))
+    print(f"{output}: the asked boxes drawn in" if len(failed) < len(results) else f"no clip: {output} is not written")
+    if failed:
+        sys.exit(1)
+
+
+def _print(results: list[Result], subjects: int) -> None:
+    """A line per method."""
+    from ivgbench.report import paper
+    from ivgbench.report.layout import number
+
+    rows = []
+    for one in results:
+        known = {name: value for name, value in one.values.items() if value is not None}
+        clip_sim, covered, miou, nfe, seconds = (
+            known.get(name, math.nan) for name in ("clip_sim", "covered", "miou", "nfe", "seconds")
+        )
+        found = number(covered, 0) if math.isnan(covered) else f"{round(covered * subjects)} of {subjects}"
+        numbers = number(clip_sim, 2), found, number(100 * miou, 1), number(nfe, 0), number(seconds, 1)
+        status = f"failed: {one.failed}" if one.clip is None else "ok" if "miou" in known else "not measured"
+        rows.append([paper.print_name(one.label), *numbers, one.settings, status])
+    print_table(["method", "CLIP-SIM", "covered", "mIoU all %", "NFE", "seconds", "settings", "status"], rows)

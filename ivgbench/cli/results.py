@@ -1,0 +1,124 @@
+"""Commands that show stored runs: table, report, figure."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ivgbench.cli.options import DEFAULT_RUNS, OWN, Device, Runs, Workers, file, folder
+from ivgbench.errors import UserError
+
+
+def table(
+    number: Annotated[int, typer.Argument(help="1 or 2, as in the paper.")],
+    run: Annotated[
+        list[str] | None,
+        typer.Option("--run", help="Repeat for one table of several. (default: table1 or table2, or the only one)"),
+    ] = None,
+    allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Even with failed or missing jobs.")] = False,
+    out: Annotated[Path, typer.Option(help="Where the csv, Markdown and LaTeX files go.", callback=folder)] = OWN
+    / "tables",
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """Print a table of the paper, computed from stored results, and write its files."""
+    from ivgbench.report import render, tables
+
+    built = tables.build(number, runs, run or None, allow_partial)
+    _say(f"table {number}", built.run, runs)
+    written = render.write(built, out)
+    render.show(built)
+    print(f"ivgbench: written: {', '.join(map(str, written))}", file=sys.stderr)
+
+
+def report(
+    run: Annotated[str | None, typer.Option("--run", help="(default: table1, or the only one)")] = None,
+    allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Even with failed or missing jobs.")] = False,
+    out: Annotated[Path, typer.Option(help="The page.", callback=file)] = OWN / "report.html",
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """Write a run as one HTML page to send around: its tables, and clips of every method side by side."""
+    from ivgbench.report import html
+    from ivgbench.runs.store import Store
+
+    chosen = Store(runs).choose(run, "table1")
+    written = html.report(runs, chosen, out, allow_partial)
+    _say("the page", chosen, runs)
+    print(written)
+
+
+def figure(
+    number: Annotated[
+        int,
+        typer.Argument(
+            help="1: the plain model and the full method, a few frames. 2: activation variance per step. "
+            "3: distributions of a masked layer's output. 4: every method, frame by frame."
+        ),
+    ],
+    run: Annotated[str | None, typer.Option("--run", help="1, 4: (default: table1, or the only one)")] = None,
+    case: Annotated[str | None, typer.Option("--case", help="1, 4: its id. (default: the first of each split)")] = None,
+    backbone: Annotated[str, typer.Option(help="2, 3: whose activations.")] = "pocket",
+    spec: Annotated[
+        Path | None, typer.Option("--spec", help="2, 3: the run whose cases to record, instead of static and dynamic.")
+    ] = None,
+    cases: Annotated[int | None, typer.Option(help="2, 3: how many of each suite. (default: 8, or the spec's)")] = None,
+    block: Annotated[
+        int | None, typer.Option(help="2, 3: the decoder block to record. (default: the first with attention)")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where the PNG, SVG and CSV files go.", callback=folder)] = OWN / "figures",
+    workers: Workers = None,
+    device: Device = "auto",
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """Draw a figure of the paper: 1 and 4 from a run's clips; 2 and 3 record what is not recorded yet.
+
+    Of a run with several settings and readings (rows called ROW@SETTINGS+READING) 2 and 3 are drawn for each, in a
+    folder of its own below --out.
+    """
+    from ivgbench.report import activations, qualitative
+
+    if number in (1, 4):
+        from ivgbench.runs.store import Store
+
+        draw = {1: qualitative.figure1, 4: qualitative.figure4}[number]
+        chosen = Store(runs).choose(run, "table1")
+        written = draw(runs, chosen, out, case)
+        _say(f"figure {number}", chosen, runs)
+    elif number in (2, 3):
+        from ivgbench.generator.backbones import sources
+        from ivgbench.runs import recording
+        from ivgbench.runs.engines import LocalEngine
+        from ivgbench.runs.lab import Lab
+        from ivgbench.runs.planning import make_plan
+        from ivgbench.runs.spec import load_spec
+        from ivgbench.runs.store import Store
+
+        lab = Lab(device)
+        engine = LocalEngine(lab.default_workers() if workers is None else workers)
+        asked = replace(recording.DEFAULT, backbone=backbone) if spec is None else load_spec(spec)
+        sources.locate(asked.backbone)
+        plan = make_plan(asked if cases is None else replace(asked, cases=cases), lab)
+        cases_of = f"{len({(one.suite, one.case.id) for one in plan.entries})} cases of {', '.join(plan.suites)}"
+        print(
+            f"ivgbench: figure {number} of {cases_of} on {plan.facts.backbone}; --spec chooses others", file=sys.stderr
+        )
+        draw, written = {2: activations.figure2, 3: activations.figure3}[number], []
+        for variant, mine in recording.by_variant(plan).items():
+            seen = recording.record(mine, Store(runs), engine, device, block)
+            written += draw(seen, out / variant.folder, activations.title(plan.facts.backbone, variant, seen))
+    else:
+        raise UserError(f"there is no figure {number}; known: 1, 2, 3, 4")
+    for path in written:
+        print(path)
+
+
+def _say(what: str, run: str, runs: Path) -> None:
+    """Which run is shown, and how to see another."""
+    from ivgbench.runs.store import Store
+
+    count = len(Store(runs).runs())
+    others = f"one of {count} in {runs}; --run NAME shows another" if count > 1 else f"the only one in {runs}"
+    print(f"ivgbench: {what} of run {run}, {others} (`ivgbench list runs`)", file=sys.stderr)

@@ -1,0 +1,122 @@
+"""One request under several methods: the clips, what the judges say of them, and why a method has none.
+
+Clips and scores are kept in the store as those of runs are, but are no run: what was made is not made again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ivgbench.cases import Case, Suite
+from ivgbench.errors import UserError
+from ivgbench.plugins import PluginFault
+from ivgbench.runs import generating, measuring, scoring
+from ivgbench.runs.clip_store import each_done
+from ivgbench.runs.engines import StartFailed
+from ivgbench.runs.environment import environment
+from ivgbench.runs.identity import Entry
+from ivgbench.runs.judging import with_judges
+from ivgbench.runs.planning import Plan, make_plan
+from ivgbench.runs.progress import log
+from ivgbench.runs.scoring import Judges
+from ivgbench.runs.spec import MethodSpec, RunSpec
+from ivgbench.runs.store import Store
+
+
+class Result(NamedTuple):
+    """What became of a method: its clip uint8 [F,H,W,3], or why there is none.
+
+    values: metrics by their names (`scoring.METRICS`); nfe and seconds of every clip, the others where judges saw it.
+    settings: what its options are called (`settings_text`).
+    """
+
+    label: str
+    clip: np.ndarray | None
+    values: dict[str, float | None]
+    failed: str = ""
+    settings: str = ""
+
+
+def compare(spec: RunSpec, case: Case, lab: Any, engine: Any, store: Store) -> list[Result]:
+    """Makes the spec's clips of one case, all from the same noise, and measures them; in the order of its methods.
+
+    A method that cannot make its clip fails alone. Judges that are not at hand are told, and leave the clips without
+    their numbers.
+
+    Raises:
+        UserError: a wrong option, or what no method can be asked for.
+        DiskFull, StartFailed: see `engines`. What was finished before is kept.
+    """
+    suite = Suite("own", case.frames, (case,))
+    spec = replace(spec, suites=(suite.name,))
+    unjudged = ""
+    try:
+        with_judges(spec, [suite])
+    except UserError as fault:
+        unjudged, spec = str(fault), replace(spec, detector="owlvit")  # any other: nothing is looked at
+    plan, refused = _planned(spec, suite, lab)
+    ids = [job.id for job in plan.jobs]
+    done = each_done(store, ids, log)
+    open_jobs = [job for job in plan.jobs if job.id not in done]
+    generating.generate(store, lab, engine, open_jobs, len(ids), environment())
+    done = each_done(store, ids, log)
+    judges = None
+    try:
+        if unjudged:
+            raise UserError(unjudged)
+        clip = lab.clip(plan.spec.clip)
+        judges = Judges(lab.detector(plan.spec.detector).id, clip.id, clip.squashed().id)
+        measuring.measure(plan, judges, store, lab, engine, plan.entries, done)
+    except (UserError, StartFailed) as fault:
+        log(f"not measured: {' '.join(str(fault).split())}")
+    made = {entry.label: _result(entry, suite, judges, store, done.get(entry.job.id)) for entry in plan.entries}
+    return [refused.get(label) or made[label] for label in map(_label, spec.methods)]
+
+
+def _label(method: MethodSpec) -> str:
+    return method.label or method.method
+
+
+def _planned(spec: RunSpec, suite: Suite, lab: Any) -> tuple[Plan, dict[str, Result]]:
+    """The plan of all methods that allow the case, and the others by their labels."""
+    broken: dict[str, Result] = {}
+    for one in spec.methods:
+        try:
+            lab.resolve(one.method, one.options)  # a mistyped option is no failure of a method
+        except PluginFault as fault:
+            broken[_label(one)] = _refusal(one, fault)
+    sound = [one for one in spec.methods if _label(one) not in broken]
+    if not sound:
+        raise UserError(next(iter(broken.values())).failed)
+    try:
+        return make_plan(replace(spec, methods=tuple(sound)), lab, own=suite), broken
+    except UserError as fault:
+        first = fault
+    plans = []
+    for one in sound:
+        try:
+            plans.append(make_plan(replace(spec, methods=(one,)), lab, own=suite))
+        except UserError as fault:
+            broken[_label(one)] = _refusal(one, fault)
+    if not plans:  # it is not the methods' fault
+        raise first
+    return plans[0]._replace(entries=tuple(entry for plan in plans for entry in plan.entries)), broken
+
+
+def _refusal(method: MethodSpec, fault: Exception) -> Result:
+    reason = " ".join(str(fault).split())
+    log(f"failed: {_label(method)}: {reason}")
+    return Result(_label(method), None, {}, reason)
+
+
+def _result(entry: Entry, suite: Suite, judges: Judges | None, store: Store, facts: dict[str, Any] | None) -> Result:
+    job = entry.job.id
+    if facts is None:
+        return Result(entry.label, None, {}, store.failure(job) or "there is no clip", entry.settings)
+    values: dict[str, float | None] = {name: facts[name] for name in ("nfe", "seconds")}
+    if judges is not None:
+        values |= store.score(scoring.score_id(job, judges, suite), facts["pixel_sha256"]) or {}
+    return Result(entry.label, store.clip(job), values, settings=entry.settings)
