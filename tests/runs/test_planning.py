@@ -9,9 +9,7 @@ from ivgbench.suites import load_suite, spread
 
 
 def test_boxes_are_spread_over_the_frames_that_a_backbone_can_make():
-    spec = RunSpec(
-        "r", (MethodSpec("plain"),), "wan-1.3b", ("scenes-static",), cases=1, clip="pocket", detector="pocket"
-    )
+    spec = RunSpec("r", (MethodSpec("plain"),), "wan-1.3b", ("scenes-static",), cases=1)
     plan = make_plan(spec, Lab("cpu"), dry=True)
     (job,) = plan.jobs
     assert job.case.frames == 81 and plan.suites["scenes-static"].frames == 81

@@ -6,6 +6,7 @@ import html
 from pathlib import Path
 from typing import ClassVar
 
+from ftfy import fix_text
 from transformers import PreTrainedTokenizerFast
 
 from ivgbench.errors import UserError
@@ -32,9 +33,5 @@ class T5Reader(Reader):
         self.length = length
 
     def composed(self, text: str) -> str:
-        """As Wan's pipeline cleans a prompt: mended characters where ftfy is here, HTML's unescaped, blanks single."""
-        try:
-            from ftfy import fix_text
-        except ImportError:
-            fix_text = str
+        """As Wan's pipeline cleans a prompt: characters mended, HTML's unescaped, blanks single."""
         return " ".join(html.unescape(html.unescape(fix_text(composed(text)))).split())
