@@ -43,8 +43,8 @@ from ivgbench.runs.spec import MethodSpec, RunSpec
 from ivgbench.runs.store import Store
 
 SUITES = ("pocket-tuning-static", "pocket-tuning-dynamic")
-#: 672 clips: more settings on fewer cases (all settings on the same) find more than fewer on more.
-TRIALS, CASES, SEED = 11, 6, 0
+#: 410 clips: more settings on fewer cases (all settings on the same) find more than fewer on more.
+TRIALS, CASES, SEED = 8, 5, 0
 #: The line of settings.toml below which the search writes.
 MARK = "# ---- The pocket lab's, written by benchmarks/search.py --tune, which replaces all that stands below."
 MASKS: dict[str, list[Any]] = {"frozen_steps": [2, 3, 4, 6, 8, 10, 12], "scope": ["official", "paper"]}
