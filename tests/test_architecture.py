@@ -1,6 +1,7 @@
 """The shape of the house: imports point downward, generator and metrics are strangers, reading needs no torch."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ ALLOWED = {
 #: Importing these loads no torch, nor anything else that takes seconds.
 LIGHT = ("ivgbench", "ivgbench.cli", "ivgbench.suites", "ivgbench.report.tables", "ivgbench.report.render",
          "ivgbench.runs.identity", "ivgbench.runs.store", "ivgbench.runs.runner", "ivgbench.runs.planning",
-         "ivgbench.metrics", "ivgbench.generator", "ivgbench.generator.sources")  # fmt: skip
+         "ivgbench.metrics", "ivgbench.generator", "ivgbench.generator.backbones.sources")  # fmt: skip
 HEAVY = {"torch", "diffusers", "transformers", "open_clip", "ultralytics", "torchvision", "av", "matplotlib"}
 
 
@@ -113,6 +114,29 @@ def test_imports_point_downward(module, path):
 )
 def test_a_wrong_import_would_be_seen(module, line):
     assert forbidden(module, ast.parse(line))
+
+
+#: Where the words of one family of backbones may stand: in its files, and where files and adapters are told apart.
+FAMILY_WORDS = {"unet": ("generator.backbones.unet3d", "generator.backbones.sources", "generator.backbones.lora")}
+
+
+def family_words(module: str, text: str) -> list[str]:
+    """Lines of a module that speak of a family outside of it. Its class has a name that is no secret."""
+    homes = tuple(home for homes in FAMILY_WORDS.values() for home in homes)
+    if not module.startswith("generator") or module.startswith(homes):
+        return []
+    lines = [line for line in text.splitlines() if not line.strip().startswith(("#", '"unet3d', "FAMILIES ="))]
+    return [line for line in lines if re.search(r"\bunet\b|UNet3DConditionModel", line)]
+
+
+@pytest.mark.parametrize(("module", "path"), modules(), ids=lambda value: value if isinstance(value, str) else "")
+def test_the_generator_knows_a_familys_network_in_its_family_only(module, path):
+    assert family_words(module, path.read_text(encoding="utf-8")) == []
+
+
+def test_a_familys_words_elsewhere_would_be_seen():
+    assert family_words("generator.sampler", "with attached(bb.unet, on):")
+    assert family_words("generator.cost", "from diffusers import UNet3DConditionModel")
 
 
 LIGHT_PARTS = [f"{part}.{path.stem}" for part in ("cli", "suites") for path in sorted((PACKAGE / part).glob("*.py"))]

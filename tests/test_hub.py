@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 
 from ivgbench import cli, hub
 from ivgbench.errors import UserError
-from ivgbench.generator import Backbone, sources
+from ivgbench.generator import Backbone
+from ivgbench.generator.backbones import sources
 
 pytest.importorskip("huggingface_hub")
 from fake_hub import COMMIT, served

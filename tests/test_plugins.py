@@ -130,8 +130,10 @@ def test_a_broken_method_is_one_line_and_the_others_work(install, kind, capsys, 
 
 def test_a_method_that_cannot_be_counted_costs_the_plan_nothing_else(install, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # where no job is done
-    install(f"{HEAD}class Lamp(Method):\n    name, version = 'lamp', 1\n    def start(self, setup):\n"
-            "        if setup.clips[0].masks.any(): pass\n        return Run()")  # fmt: skip
+    install(f"{HEAD}class Bright(Run):\n    def after_step(self, step, latents):\n"
+            "        return latents if latents.mean() > 0 else -latents\n"
+            "class Lamp(Method):\n    name, version = 'lamp', 1\n    def start(self, setup):\n"
+            "        return Bright()")  # fmt: skip
     status, told = said(capsys, monkeypatch, "plan", "--method", "lamp", "--method", "plain", "--cases", "1")
     assert status == 0 and "plain 2 0 40 0" in told and "total 4 0 40 0 leaves out lamp" in told
     assert "lamp 2 0 ? ? cannot be estimated: the method 'lamp' of the package lamp 1.2 (lamp:Lamp) does not" in told

@@ -177,7 +177,7 @@ def list_command(
         rows = [["clip", *item] for item in scoring.METRICS.items()] + [["set", *item] for item in sets.METRICS.items()]
         print_table(["of a", "metric", "what"], rows)
     else:
-        from ivgbench.generator import sources
+        from ivgbench.generator.backbones import sources
 
         rows = []
         for name, preset in sources.PRESETS.items():
@@ -237,7 +237,7 @@ def _method_options() -> tuple[list[str], list[list[str]]]:
 
 
 def _is_here(backbone: str) -> str:
-    from ivgbench.generator import sources
+    from ivgbench.generator.backbones import sources
 
     try:
         sources.locate(backbone)

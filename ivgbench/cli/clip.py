@@ -29,7 +29,7 @@ def generate(
     seed: Annotated[int, typer.Option(help="Seed of the noise.", min=0)] = 0,
     steps: Steps = None,
     guidance_scale: Guidance = None,
-    scheduler: Annotated[Literal["ddim", "dpm", "checkpoint"], typer.Option(help="The sampler.")] = "ddim",
+    scheduler: Annotated[Literal["ddim", "dpm", "flow", "checkpoint"], typer.Option(help="The sampler.")] = "ddim",
     dtype: Dtype = None,
     lora: Lora = None,
     draw_boxes: Annotated[bool, typer.Option("--draw-boxes", help="The asked boxes, drawn into the clip.")] = False,
@@ -47,7 +47,7 @@ def generate(
     name = METHODS.canonical(method)
     video.check_suffix(output)
     output.parent.mkdir(parents=True, exist_ok=True)  # before the minutes that a clip may take
-    from ivgbench.generator import sources
+    from ivgbench.generator.backbones import sources
     from ivgbench.generator.foresight import Foresight
     from ivgbench.generator.settings import resolve
     from ivgbench.runs.settings_text import describe

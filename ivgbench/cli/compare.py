@@ -64,7 +64,7 @@ def compare(
     from ivgbench.report import paper, side_by_side
 
     side_by_side.check_suffix(output)
-    from ivgbench.generator import sources
+    from ivgbench.generator.backbones import sources
     from ivgbench.runs import one_case
     from ivgbench.runs.engines import LocalEngine
     from ivgbench.runs.lab import Lab

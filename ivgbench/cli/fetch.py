@@ -28,7 +28,7 @@ def fetch(
 
             print(hub.fetch_repository(what.partition(":")[2] or owlvit.DEFAULT, None, owlvit.to_fetch))
         return
-    from ivgbench.generator import sources
+    from ivgbench.generator.backbones import sources
 
     folder = sources.fetch(what)
     print(f"{folder}: weights {sources.weights_hash(folder)[:12]}")

@@ -78,7 +78,7 @@ Cases = Annotated[int | None, typer.Option(help="Only the first N cases of each 
 Seeds = Annotated[int | None, typer.Option(help="Seeds 0..K-1 for every case (default: 1).")]
 Steps = Annotated[int | None, typer.Option(help="Sampling steps (default: the backbone's).")]
 Guidance = Annotated[float | None, typer.Option("--guidance-scale", help="(default: the backbone's)")]
-Scheduler = Annotated[str | None, typer.Option(help="ddim, dpm or checkpoint (default: ddim).")]
+Scheduler = Annotated[str | None, typer.Option(help="ddim, dpm, flow or checkpoint (default: ddim).")]
 Dtype = Annotated[str | None, typer.Option(help="float32, float16 or bfloat16 (default: float32).")]
 Lora = Annotated[Path | None, typer.Option(help="Adapters for the backbone's denoiser (.safetensors, .pt).")]
 GroundTruth = Annotated[

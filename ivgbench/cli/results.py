@@ -88,7 +88,7 @@ def figure(
         written = draw(runs, chosen, out, case)
         _say(f"figure {number}", chosen, runs)
     elif number in (2, 3):
-        from ivgbench.generator import sources
+        from ivgbench.generator.backbones import sources
         from ivgbench.runs import recording
         from ivgbench.runs.engines import LocalEngine
         from ivgbench.runs.lab import Lab

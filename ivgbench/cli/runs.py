@@ -42,7 +42,7 @@ def run(
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """Generate, measure and score. What is done already is not done again: a stopped run goes on where it was."""
-    from ivgbench.generator import sources
+    from ivgbench.generator.backbones import sources
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.planning import make_plan, shard_of
 
@@ -61,7 +61,7 @@ def plan_command(
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """What `run` with the same options would do: jobs, network evaluations, time and memory. Runs nothing."""
-    from ivgbench.generator import sources
+    from ivgbench.generator.backbones import sources
     from ivgbench.runs import estimates, naming
     from ivgbench.runs.identity import GROUND_TRUTH, row_name
     from ivgbench.runs.lab import Lab

@@ -36,7 +36,7 @@ def calibrate(
     """
     from ivgbench import calibration
     from ivgbench.files import write_text
-    from ivgbench.generator import sources
+    from ivgbench.generator.backbones import sources
     from ivgbench.runs.engines import LocalEngine
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.spec import load_spec

@@ -2,7 +2,7 @@
 
     from ivgbench.generator import Backbone, generate
 
-Both names are loaded on first use, so that importing `ivgbench.generator.sources` needs no torch.
+Both names are loaded on first use, so that importing `ivgbench.generator.backbones.sources` needs no torch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from ivgbench.extras import told
 
 _HOMES = {
-    "Backbone": "ivgbench.generator.backbone",
+    "Backbone": "ivgbench.generator.backbones.base",
     "GeneratedClip": "ivgbench.generator.sampler",
     "generate": "ivgbench.generator.sampler",
     "generate_batch": "ivgbench.generator.sampler",

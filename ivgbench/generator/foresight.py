@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ivgbench.cases import Case
 from ivgbench.errors import UserError
-from ivgbench.generator import schedulers, sources
+from ivgbench.generator import schedulers
+from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones.base import family
 from ivgbench.generator.methods.base import Method
-from ivgbench.generator.words import Reader
 
 
 class Foresight:
@@ -14,7 +15,8 @@ class Foresight:
 
     def __init__(self, source: str):
         folder = sources.locate(source)
-        self.reader = Reader(folder)
+        self._family = family(sources.family(folder))
+        self.reader = self._family.reader_of(folder)
         self._config = sources.read_config(sources.scheduler_file(folder))
         self._known: set[tuple] = set()
 
@@ -26,7 +28,7 @@ class Foresight:
                 method needs; then with the case.
         """
         if self._new("steps", steps, scheduler):
-            schedulers.check(schedulers.make(self._config, scheduler), steps)
+            schedulers.check(self._family.scheduler_of(self._config, scheduler), steps)
         phrases = tuple(subject.phrase for subject in case.subjects)
         if self._new("words", config, case.prompt, suffix, phrases):
             try:

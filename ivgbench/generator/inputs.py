@@ -14,7 +14,7 @@ from ivgbench import boxes as tracks
 from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
 from ivgbench.files import digest
-from ivgbench.generator.backbone import Backbone
+from ivgbench.generator.backbones.base import Backbone
 from ivgbench.generator.methods.base import Clip
 from ivgbench.texts import check_unicode, short
 
@@ -114,12 +114,17 @@ def check_finite(values: torch.Tensor, what: str) -> None:
 
 def check_embeds(embeds: torch.Tensor, bb: Backbone, clips: int, frames: int) -> None:
     """Refuses text states that are not finite, or not [2N,L,C] or [2NF,L,C] for the backbone's L and C."""
-    length, width = bb.reader.length, bb.unet.config.cross_attention_dim
+    length, width = bb.reader.length, bb.text_width
     if embeds.ndim != 3 or tuple(embeds.shape[1:]) != (length, width):
         raise UserError(f"prompt_embeds must be [rows,{length},{width}], got shape {list(embeds.shape)}")
-    if len(embeds) not in (2 * clips, 2 * clips * frames):
+    if len(embeds) not in (2 * clips, 2 * clips * frames if bb.frame_prompts else 2 * clips):
         raise UserError(
-            f"prompt_embeds has {len(embeds)} rows; give {2 * clips}, or {2 * clips * frames} for one per frame"
+            f"prompt_embeds has {len(embeds)} rows; give {2 * clips}"
+            + (
+                f", or {2 * clips * frames} for one per frame"
+                if bb.frame_prompts
+                else "; this backbone reads one per clip"
+            )
         )
     check_finite(embeds.to(bb.dtype), "prompt_embeds")
 
@@ -133,7 +138,7 @@ def geometry(
     for case in cases:
         for index, subject in enumerate(case.subjects):
             if subject.boxes is not None and masks is None:
-                said[f"the boxes of subject {index} of case {case.id}"] = len(subject.boxes)
+                said[f"the boxes of subject {index} of case {case.id}"] = bb.latent_frames(len(subject.boxes))
     for one in masks or ():
         if one.ndim != 4:
             raise UserError(f"masks must be [K,F,h,w], got shape {list(one.shape)}")
@@ -147,23 +152,30 @@ def geometry(
         if masks is not None and tuple(latents.shape[3:]) != grid:
             raise UserError(f"latents have {list(latents.shape[3:])} cells, the masks {list(grid)}; they must agree")
         grid = tuple(latents.shape[3:])
-    said = said or {"the backbone's default": bb.frames}
+    said = said or {"the backbone's default": bb.latent_frames(bb.frames)}
     if len(set(said.values())) > 1:
         spelled = ", ".join(f"{what}: {count}" for what, count in said.items())
         raise UserError(f"the number of frames is not the same everywhere ({spelled}); give one box per frame")
     frames = next(iter(said.values()))
     if 0 in (frames, *grid):
         raise UserError(f"{frames} frames of {grid[0]} x {grid[1]} cells are no clip ({next(iter(said))})")
+    if grid[0] % bb.cell or grid[1] % bb.cell:
+        raise UserError(
+            f"{grid[0]} x {grid[1]} latents do not make whole tokens of {bb.cell} x {bb.cell}; use another size"
+        )
     return bb.latent_channels, frames, *grid
 
 
-def clip_of(case: Case, seed: int, suffix: str, shape: tuple[int, int, int, int], masks: torch.Tensor | None) -> Clip:
-    """A case as methods see it: its subjects' cells and boxes at shape (C,F,h,w), and its noise.
+def clip_of(
+    bb: Backbone, case: Case, seed: int, suffix: str, shape: tuple[int, int, int, int], masks: torch.Tensor | None
+) -> Clip:
+    """A case as methods see it: its subjects' cells and boxes at latents of shape (C,f,h,w), and its noise.
 
     Raises:
         UserError: subjects of which some have boxes and others none, or a wrong number of masks.
     """
     _, frames, height, width = shape
+    height, width = height // bb.cell, width // bb.cell
     where = f"case {case.id}"
     # Subjects of which none is placed are none to a method: `plain` needs none, the others say so.
     unplaced = masks is None and all(subject.boxes is None for subject in case.subjects)
@@ -175,10 +187,11 @@ def clip_of(case: Case, seed: int, suffix: str, shape: tuple[int, int, int, int]
         placed = np.zeros((count, frames, 4))
         cells = torch.zeros(count, frames, height, width, dtype=torch.bool)
         for index, subject in enumerate(subjects):
-            placed[index] = tracks.check(subject.boxes, f"{where}, subject {index}")
-            cells[index] = torch.from_numpy(tracks.rasterise(subject.boxes, height, width))
+            placed[index] = bb.latent_boxes(tracks.check(subject.boxes, f"{where}, subject {index}"))
+            cells[index] = torch.from_numpy(tracks.rasterise(placed[index], height, width))
     else:
         cells = masks.detach().cpu() != 0
+        cells = cells[..., :: bb.cell, :: bb.cell]
         if len(cells) != count:
             raise UserError(f"{where}: {len(cells)} masks for {count} subjects; give one per subject")
         placed = _tight_boxes(cells.numpy())

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ivgbench.errors import UserError
-from ivgbench.generator.backbone import Backbone
+from ivgbench.generator.backbones.base import Backbone
 
 
 def at_every_frame(keys: Mapping[int, Any]) -> list[Any]:

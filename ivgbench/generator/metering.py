@@ -53,7 +53,8 @@ class FusedAttention(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
         if func is F.scaled_dot_product_attention:
-            return _Attention.apply(*args[:3], self.meter)
+            named = dict(zip(("query", "key", "value"), args, strict=False)) | (kwargs or {})
+            return _Attention.apply(named["query"], named["key"], named["value"], self.meter)
         return func(*args, **(kwargs or {}))
 
 

@@ -15,8 +15,7 @@ from typing import Any
 import torch
 
 from ivgbench.errors import UserError
-from ivgbench.generator.attention import MaskedAttention, sites
-from ivgbench.generator.backbone import Backbone
+from ivgbench.generator.backbones.base import Backbone, Site
 
 #: The attentions of a transformer block whose outputs are kept.
 ROLES = ("attn1", "attn2")
@@ -33,16 +32,24 @@ def decoder_transformer(backbone: Backbone, block: int | None = None) -> str:
     Raises:
         UserError: no decoder block has spatial attention, or not this one.
     """
-    found: dict[int, str] = {}
-    for site in sites(backbone.unet):
-        if site.place == "up" and not site.temporal:
-            found[int(site.name.split(".")[1])] = site.name.split(".transformer_blocks.")[0]
+    return _transformer(backbone, block)[0]
+
+
+def _transformer(backbone: Backbone, block: int | None) -> tuple[str, dict[str, Site]]:
+    """(its name, its attentions by role)."""
+    found: dict[int, dict[str, dict[str, Site]]] = {}
+    for site in backbone.sites((1, backbone.latent_height, backbone.latent_width)):
+        name, inside, role = site.name.partition(".transformer_blocks.")
+        if site.band == "late" and site.over == "frame" and inside:
+            # Of several blocks in a transformer the first one's.
+            found.setdefault(int(name.split(".")[1]), {}).setdefault(name, {}).setdefault(role.split(".")[1], site)
     if not found:
         raise UserError(f"backbone {backbone.name!r} has no attention in its decoder: there is nothing to record")
     if block is not None and block not in found:
         has = ", ".join(map(str, sorted(found)))
         raise UserError(f"backbone {backbone.name!r}: decoder block {block} has no attention; those that have: {has}")
-    return found[min(found) if block is None else block]
+    of_block = found[min(found) if block is None else block]
+    return list(of_block.items())[-1]
 
 
 class Recorder:
@@ -73,7 +80,7 @@ class Recorder:
         if not self._looking_on:
             self._latest[name] = float(tensor.detach().double().var(correction=0))
 
-    def _transformer(self, module: torch.nn.Module, args: tuple, output: Any) -> None:
+    def _of_transformer(self, module: torch.nn.Module, args: tuple, output: Any) -> None:
         self._see("output", output[0])
 
     def _projection(self, role: str, module: torch.nn.Module, args: tuple) -> None:
@@ -81,7 +88,7 @@ class Recorder:
 
     def _attention(self, role: str, module: Any, args: tuple, kwargs: dict[str, Any], output: torch.Tensor) -> None:
         processor = module.processor
-        if not isinstance(processor, MaskedAttention) or processor.match is None:
+        if getattr(processor, "match", None) is None:
             return
 
         def note(masked: torch.Tensor, unmasked: torch.Tensor) -> torch.Tensor:
@@ -106,13 +113,13 @@ def recording(backbone: Backbone, block: int | None = None) -> Iterator[Recorder
 
     block: see `decoder_transformer`.
     """
-    recorder = Recorder(decoder_transformer(backbone, block))
-    transformer = backbone.unet.get_submodule(recorder.layer)
-    handles = [transformer.register_forward_hook(recorder._transformer)]
+    name, attentions = _transformer(backbone, block)
+    recorder = Recorder(name)
+    handles = [backbone.denoiser.get_submodule(name).register_forward_hook(recorder._of_transformer)]
     for role in ROLES:
-        attention = getattr(transformer.transformer_blocks[0], role)
-        handles.append(attention.register_forward_hook(partial(recorder._attention, role), with_kwargs=True))
-        handles.append(attention.to_out[0].register_forward_pre_hook(partial(recorder._projection, role)))
+        layer = attentions[role].layer
+        handles.append(layer.register_forward_hook(partial(recorder._attention, role), with_kwargs=True))
+        handles.append(layer.to_out[0].register_forward_pre_hook(partial(recorder._projection, role)))
     try:
         yield recorder
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -14,9 +14,10 @@ from ivgbench.cases import Case
 from ivgbench.errors import UserError
 from ivgbench.generator import inputs, schedulers
 from ivgbench.generator import settings as named_settings
-from ivgbench.generator.attention import attached
-from ivgbench.generator.backbone import Backbone
-from ivgbench.generator.methods.base import Clip, Method, Noise, Setup, standard_normal
+from ivgbench.generator.backbones.base import Backbone
+from ivgbench.generator.levels import of as noise_levels
+from ivgbench.generator.methods.base import Clip, Method, Network, Setup, standard_normal
+from ivgbench.generator.sampling import Sampling
 from ivgbench.texts import short
 
 
@@ -124,7 +125,7 @@ def generate_batch(
         raise UserError(f"steps must be at least 1, got {short(steps)}")
     if output not in ("video", "latent"):
         raise UserError(f"output must be 'video' or 'latent', got {output!r}")
-    if output == "video" and bb.vae is None:
+    if output == "video" and not bb.has_vae:
         raise UserError(f"backbone {bb.name!r} has no VAE: only output='latent' works")
     guidance = inputs.finite(bb.default_guidance if guidance_scale is None else guidance_scale, "guidance_scale")
     shape = inputs.geometry(bb, cases, latents, masks)
@@ -133,126 +134,118 @@ def generate_batch(
     if prompt_embeds is not None:
         inputs.check_embeds(prompt_embeds, bb, len(cases), shape[1])
     clips = [
-        inputs.clip_of(case, seed, prompt_suffix, shape, None if masks is None else masks[index])
+        inputs.clip_of(bb, case, seed, prompt_suffix, shape, None if masks is None else masks[index])
         for index, (case, seed) in enumerate(zip(cases, seeds, strict=True))
     ]
     for clip in clips:
         config.check_words(bb.reader, clip.prompt, prompt_suffix, clip.phrases)
-    sampler = bb.scheduler(scheduler)
-    schedulers.check(sampler, steps)
-    if len(cases) > 1 and not config.batches:
-        embeds = None if prompt_embeds is None else prompt_embeds.unflatten(0, (2, len(cases), -1))
-        return [
-            generate(
-                bb,
-                case,
-                method,
-                method_options,
-                steps,
-                guidance,
-                seeds[index],
-                scheduler,
-                negative_prompt,
-                prompt_suffix,
-                None if latents is None else latents[index : index + 1],
-                None if masks is None else masks[index],
-                None if embeds is None else embeds[:, index].flatten(0, 1),
-                output,
-                return_trajectory,
-                callback,
-                settings,
+    sampling = Sampling(steps, guidance, scheduler, negative_prompt, prompt_suffix)
+    schedulers.check(bb.scheduler(scheduler), steps)
+    # The rows of each clip: all unconditional ones come first.
+    embeds = None if prompt_embeds is None else prompt_embeds.unflatten(0, (2, len(cases), -1))
+    made = []
+    for part in [slice(len(clips))] if config.batches else [slice(n, n + 1) for n in range(len(clips))]:
+        with torch.no_grad():
+            sample = sampled(
+                bb, config, clips[part], shape, sampling,
+                None if embeds is None else embeds[:, part].flatten(0, 2),
+                None if latents is None else latents[part], callback,
+            )  # fmt: skip
+        made += [
+            GeneratedClip(
+                video=bb.decode(sample.latents[index : index + 1]) if output == "video" else None,
+                latents=sample.latents[index : index + 1].cpu(),
+                trajectory=sample.trajectories[index].cpu() if return_trajectory else None,
+                nfe=sample.nfe,
+                backward=sample.backward,
             )
-            for index, case in enumerate(cases)
+            for index in range(len(clips[part]))
         ]
-    context = prompt_embeds
+    return made
+
+
+class Sample(NamedTuple):
+    """What the loop made of N clips: latents [N,C,f,h,w], trajectories [N,steps,C,f,h,w], evaluations and backward
+    passes of each."""
+
+    latents: torch.Tensor
+    trajectories: torch.Tensor
+    nfe: int
+    backward: int
+
+
+def sampled(
+    bb: Backbone,
+    config: Method,
+    clips: list[Clip],
+    shape: tuple[int, int, int, int],
+    sampling: Sampling,
+    context: torch.Tensor | None = None,
+    initial: torch.Tensor | None = None,
+    callback: Callable[[int, int], None] | None = None,
+) -> Sample:
+    """N clips in one batch, and what the method makes alone before.
+
+    Args:
+        shape: (C,f,h,w) of the latents. context, initial: text states and noise instead of the clips' own.
+    """
+    suffix = sampling.prompt_suffix
     if context is None:
-        context = bb.encode_prompt([negative_prompt] * len(clips) + [clip.prompt + prompt_suffix for clip in clips])
-    context = context.to(bb.device, bb.dtype)
+        context = bb.encode_prompt([sampling.negative_prompt] * len(clips) + [clip.prompt + suffix for clip in clips])
+    if initial is None:
+        initial = standard_normal([clip.stream("initial") for clip in clips], (1, *shape))
 
     def solo(clip: Clip, prompt: str, solo_config: Method, label: str) -> torch.Tensor:
-        solo_config.check_words(bb.reader, prompt, prompt_suffix, clip.phrases)
-        alone = bb.encode_prompt([negative_prompt, prompt + prompt_suffix])
+        solo_config.check_words(bb.reader, prompt, suffix, clip.phrases)
+        alone = bb.encode_prompt([sampling.negative_prompt, prompt + suffix])
         start = standard_normal([clip.stream(label)], (1, *shape))
-        return _sample(bb, solo_config, [clip], alone, start, bb.scheduler(scheduler), steps, guidance, None, None)[1][
-            0
-        ]
+        return _loop(bb, solo_config, [clip], alone, start, sampling, None, None).trajectories[0]
 
-    if latents is None:
-        latents = standard_normal([clip.stream("initial") for clip in clips], (1, *shape))
-    with torch.no_grad():
-        final, trajectories, nfe, backward = _sample(
-            bb, config, clips, context, latents, sampler, steps, guidance, solo, callback
-        )
-    return [
-        GeneratedClip(
-            video=bb.decode(final[index : index + 1]) if output == "video" else None,
-            latents=final[index : index + 1].cpu(),
-            trajectory=trajectories[index].cpu() if return_trajectory else None,
-            nfe=nfe,
-            backward=backward,
-        )
-        for index in range(len(clips))
-    ]
+    return _loop(bb, config, clips, context, initial, sampling, solo, callback)
 
 
-def _sample(
+def _loop(
     bb: Backbone,
     config: Method,
     clips: list[Clip],
     context: torch.Tensor,
     initial: torch.Tensor,
-    scheduler: SchedulerMixin,
-    steps: int,
-    guidance: float,
+    sampling: Sampling,
     solo: Callable[[Clip, str, Method, str], torch.Tensor] | None,
     callback: Callable[[int, int], None] | None,
-) -> tuple[torch.Tensor, torch.Tensor, int, int]:
-    """The loop. Returns (final latents [N,C,F,h,w], trajectories [N,steps,C,F,h,w], evaluations, backward passes)."""
-    scheduler.set_timesteps(steps, device=bb.device)
-    # Schedulers that keep their latents on another scale (Euler's sigmas) have alphas, but not for these latents.
-    alphas = getattr(scheduler, "alphas_cumprod", None) if float(scheduler.init_noise_sigma) == 1 else None
+) -> Sample:
+    scheduler = bb.scheduler(sampling.scheduler)
+    scheduler.set_timesteps(sampling.steps, device=bb.device)
+    timesteps, guidance, context = scheduler.timesteps, sampling.guidance_scale, context.to(bb.device, bb.dtype)
+    levels = noise_levels(scheduler, bb.device, bb.dtype)
     drawn = schedulers.step_arguments(scheduler, [clip.stream("scheduler") for clip in clips])
-    run = config.start(Setup(bb, clips, len(scheduler.timesteps), guidance, alphas, solo))
-    latents = initial.to(bb.device, bb.dtype) * scheduler.init_noise_sigma
-    wide = torch.promote_types(bb.dtype, torch.float32)
+    kept = schedulers.steps_from_given(scheduler, len(timesteps))
+    run = config.start(Setup(bb, clips, tuple(initial.shape[2:]), len(timesteps), guidance, levels, solo, kept))
+    latents = initial.to(bb.device, bb.dtype) * schedulers.initial_scale(scheduler)
     trajectory, nfe, backward = [], run.extra_evaluations(), 0
 
-    for step, timestep in enumerate(scheduler.timesteps):
-        alpha = None if alphas is None else alphas[int(timestep)].to(bb.device, wide)
+    for step, timestep in enumerate(timesteps):
 
         def guided(sample: torch.Tensor, timestep: torch.Tensor = timestep) -> torch.Tensor:
-            unconditional, conditional = bb.denoise(scheduler.scale_model_input(sample, timestep), timestep, context)
+            seen = schedulers.shown(scheduler, sample, timestep)
+            unconditional, conditional = bb.denoise(seen, timestep, context)
             return unconditional + guidance * (conditional - unconditional)
 
-        def noise_estimate(sample: torch.Tensor, alpha: torch.Tensor | None = alpha) -> torch.Tensor:
-            return to_epsilon(guided(sample), sample, alpha, scheduler.config.prediction_type)
-
-        noise = Noise(noise_estimate, alpha)
-        with attached(bb.unet, run.processors(step)):
-            latents = run.before_step(step, latents, noise)
+        network = Network(guided, None if levels is None else levels[step])
+        with bb.edited(run.edits(step), len(clips)):
+            latents = run.before_step(step, latents, network)
             prediction = guided(latents)
         latents = schedulers.step(scheduler, prediction, timestep, latents, **drawn)
-        nfe, backward = nfe + 1 + noise.evaluations, backward + noise.backward
+        nfe, backward = nfe + 1 + network.evaluations, backward + network.backward
         # Before the method's own hand on them: what a composition blends is not part of a subject's own path.
         trajectory.append(latents)
         latents = run.after_step(step, latents)
-        if not torch.isfinite(latents).all():
+        # Without content (see `cost`) there is nothing to look at.
+        if not (latents.is_meta or torch.isfinite(latents).all()):
             raise FloatingPointError(
-                f"latents are not finite after step {step + 1} of {steps}, method {config.name!r}, "
+                f"latents are not finite after step {step + 1} of {sampling.steps}, method {config.name!r}, "
                 f"backbone {bb.name!r} in {bb.dtype}"
             )
         if callback is not None:
-            callback(step + 1, len(scheduler.timesteps))
-    return latents, torch.stack(trajectory, dim=1), nfe, backward
-
-
-def to_epsilon(output: torch.Tensor, sample: torch.Tensor, alpha: torch.Tensor, prediction_type: str) -> torch.Tensor:
-    """The noise estimate of a network output at alpha = alphas_cumprod[t]; linear, so guided outputs convert alike."""
-    if prediction_type == "epsilon":
-        return output
-    root, s = torch.sqrt(alpha), torch.sqrt(1 - alpha)
-    if prediction_type == "v_prediction":
-        return root * output + s * sample
-    if prediction_type == "sample":
-        return (sample - root * output) / s
-    raise UserError(f"prediction type {prediction_type!r} has no noise estimate here; use a method without inner steps")
+            callback(step + 1, len(timesteps))
+    return Sample(latents, torch.stack(trajectory, dim=1), nfe, backward)

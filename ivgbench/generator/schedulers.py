@@ -12,7 +12,13 @@ from typing import Any
 
 import diffusers
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    SASolverScheduler,
+    UniPCMultistepScheduler,
+)
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
 from ivgbench.errors import UserError
@@ -33,13 +39,24 @@ class ReleasedDpm(DPMSolverMultistepScheduler):
         return self.alpha_t[found[0, 0]], self.sigma_t[found[0, 0]]
 
 
+class FlowEuler(FlowMatchEulerDiscreteScheduler):
+    """Euler's method on the straight path, with the noise levels of Wan's and FLUX's references.
+
+    The library's own levels, asked for by their number alone, are shifted twice (huggingface/diffusers issue 13243).
+    """
+
+    def set_timesteps(self, steps: int, device: Any = None) -> None:
+        super().set_timesteps(sigmas=[1 - step * (1 - 1 / 1000) / steps for step in range(steps)], device=device)
+
+
 def make(config: Mapping[str, Any], which: str | SchedulerMixin | None = None) -> SchedulerMixin:
     """A fresh scheduler.
 
     Args:
         config: the checkpoint's scheduler_config.json.
         which: None (the checkpoint's class), "ddim", "dpm" (`ReleasedDpm`, ending at the smallest training sigma as
-            TrailBlazer's release does), or an instance, which is copied.
+            TrailBlazer's release does), "flow" (`FlowEuler` with the checkpoint's shift), or an instance, which is
+            copied.
     Raises:
         UserError: an unknown one.
     """
@@ -51,9 +68,11 @@ def make(config: Mapping[str, Any], which: str | SchedulerMixin | None = None) -
         return _from_known_keys(DDIMScheduler, own)
     if which == "dpm":
         return _from_known_keys(ReleasedDpm, {**own, "final_sigmas_type": "sigma_min"})
+    if which == "flow":
+        return FlowEuler(shift=float(own.get("flow_shift") or own.get("shift") or 1.0))
     if which is None:
         return _from_known_keys(_published(config.get("_class_name")), own)
-    raise UserError(f"unknown scheduler {which!r}; use 'ddim', 'dpm', or leave it out for the checkpoint's own")
+    raise UserError(f"unknown scheduler {which!r}; use 'ddim', 'dpm', 'flow', or leave it out for the checkpoint's own")
 
 
 def _published(name: Any) -> type[SchedulerMixin]:
@@ -68,6 +87,35 @@ def _published(name: Any) -> type[SchedulerMixin]:
 def _from_known_keys(cls: type[SchedulerMixin], config: dict[str, Any]) -> SchedulerMixin:
     known = cls._get_init_keys(cls)
     return cls.from_config({key: value for key, value in config.items() if key in known})
+
+
+def is_flow(scheduler: SchedulerMixin) -> bool:
+    """Whether a scheduler's latents are on the straight path x = (1 - sigma) z0 + sigma n, as flow matching has it."""
+    config = scheduler.config
+    return (
+        isinstance(scheduler, FlowMatchEulerDiscreteScheduler)
+        or bool(config.get("use_flow_sigmas"))
+        or config.get("prediction_type") == "flow_prediction"
+    )
+
+
+def steps_from_given(scheduler: SchedulerMixin, steps: int) -> bool:
+    """Whether a scheduler's step starts from the latents it is given. A corrector goes back to those of the step
+    before, so that a method's hand on the latents would be lost."""
+    if isinstance(scheduler, UniPCMultistepScheduler):
+        return set(range(1, steps)) <= set(scheduler.config.disable_corrector)
+    return not isinstance(scheduler, SASolverScheduler)
+
+
+def initial_scale(scheduler: SchedulerMixin) -> Any:
+    """What the initial noise is multiplied by."""
+    return getattr(scheduler, "init_noise_sigma", 1.0)
+
+
+def shown(scheduler: SchedulerMixin, latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+    """The latents as the network sees them."""
+    scale = getattr(scheduler, "scale_model_input", None)
+    return latents if scale is None else scale(latents, timestep)
 
 
 def check(scheduler: SchedulerMixin, steps: int) -> None:
@@ -98,12 +146,13 @@ def _first_fault(scheduler: SchedulerMixin, steps: int) -> str | None:
     draw = torch.Generator().manual_seed(0)
     scheduler.set_timesteps(steps, device="cpu")
     arguments = step_arguments(scheduler, [draw])
-    latents = torch.randn(1, 4, 1, 2, 2, generator=draw) * scheduler.init_noise_sigma
+    latents = torch.randn(1, 4, 1, 2, 2, generator=draw) * initial_scale(scheduler)
     for at in scheduler.timesteps:
         if hasattr(scheduler, "alphas_cumprod") and not 0 <= at < len(scheduler.alphas_cumprod):
             return f"it asks for noise level {float(at):g} of 0 to {len(scheduler.alphas_cumprod) - 1}"
-        shown = scheduler.scale_model_input(latents, at)
-        latents = step(scheduler, torch.randn(shown.shape, generator=draw), at, latents, **arguments)
+        latents = step(
+            scheduler, torch.randn(shown(scheduler, latents, at).shape, generator=draw), at, latents, **arguments
+        )
         if not torch.isfinite(latents).all():
             return f"latents are not finite at noise level {float(at):g}"
     return None
@@ -123,6 +172,9 @@ def step(
     float64 what that loses is added back; other dtypes are the library's step alone.
     """
     moved = scheduler.step(prediction, timestep, latents, return_dict=False, **arguments)[0]
+    if latents.dtype == torch.float64 and isinstance(scheduler, FlowEuler):
+        before, after = scheduler.sigmas[scheduler.step_index - 1 : scheduler.step_index + 1].double()
+        return latents + (after - before) * prediction
     if (
         latents.dtype != torch.float64
         or not isinstance(scheduler, DPMSolverMultistepScheduler)

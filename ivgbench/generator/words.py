@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+import zlib
 from pathlib import Path
 from typing import Literal
 
 from transformers import CLIPTokenizerFast
 
 from ivgbench.errors import UserError
-from ivgbench.generator.sources import read_config
+from ivgbench.generator.backbones.sources import read_config
 from ivgbench.phrases import contains_phrase, occurrences
 from ivgbench.texts import short
 
@@ -24,8 +25,11 @@ USUAL_LENGTH = 77
 class Reader:
     """A backbone's tokenizer, and how many tokens its text encoder takes.
 
-    length: L, with the first and last token, which are no words; what is beyond is never read.
+    length: L, with the tokens around the words; what is beyond is never read. start: how many tokens stand before the
+    words.
     """
+
+    start: int = 1
 
     def __init__(self, folder: Path):
         """`folder`: of the backbone, in diffusers format; its tokenizer's files and its text encoder's config count.
@@ -47,21 +51,25 @@ class Reader:
                 raise UserError(f"{where}: a text of {short(length)} tokens has no words; it must be at least 3")
         self.length: int = min(lengths.values())
 
+    def composed(self, text: str) -> str:
+        """A text as it is cut into tokens."""
+        return composed(text)
+
     def token_ids(self, text: str) -> list[int]:
         """Token ids of a prompt [L], padded or cut, BOS first."""
-        text = _composed(text)
+        text = self.composed(text)
         return self.tokenizer(text, padding="max_length", max_length=self.length, truncation=True)["input_ids"]
 
     def phrase_ids(self, text: str) -> list[int]:
         """Token ids of some words alone: BOS, words, EOS; no padding, never cut."""
-        return self.tokenizer(_composed(text), verbose=False)["input_ids"]
+        return self.tokenizer(self.composed(text), verbose=False)["input_ids"]
 
     def places(self, text: str, phrase: str) -> list[range]:
         """Token positions of every place of a text where a phrase stands (`phrases.occurrences`), BOS at 0, never cut.
 
         A token that is partly the phrase's counts: in scripts without spaces a token may reach over its end.
         """
-        text = _composed(text)
+        text, phrase = self.composed(text), self.composed(phrase)
         spans = self.tokenizer(text, return_offsets_mapping=True, verbose=False)["offset_mapping"]
         found = []
         for first, stop in occurrences(text, phrase):
@@ -76,7 +84,29 @@ class Reader:
         return place.stop <= self.length - 1
 
 
-def _composed(text: str) -> str:
+class WordReader(Reader):
+    """A token for each word, of no tokenizer: where only the number of tokens matters, and that a phrase's are found.
+
+    length: L of the text encoder.
+    """
+
+    def __init__(self, length: int = USUAL_LENGTH, start: int = 1):  # no files: no super().__init__
+        self.length, self.start = length, start
+
+    def token_ids(self, text: str) -> list[int]:
+        ids = self.phrase_ids(text)[:-1]
+        return (ids + [1] * self.length)[: self.length]
+
+    def phrase_ids(self, text: str) -> list[int]:
+        words = (2 + zlib.crc32(word.strip(".,").encode()) for word in text.lower().split())
+        return [*[0] * self.start, *words, 1]
+
+    def places(self, text: str, phrase: str) -> list[range]:
+        """At the beginning: where it is does not matter here either."""
+        return [range(self.start, len(self.phrase_ids(phrase)) - 1)]
+
+
+def composed(text: str) -> str:
     """In the normal form that `Case.content` has: one text is read in one way, whatever a tokenizer makes of it."""
     return unicodedata.normalize("NFC", text)
 
@@ -96,8 +126,9 @@ def check(reader: Reader, prompt: str, suffix: str, phrase: str, method: str) ->
     if places and not whole:
         how = "is cut in half there" if places[0].start < reader.length - 1 else "comes after them"
         raise UserError(
-            f"{method}: the text encoder reads the first {reader.length - 2} tokens of a prompt, and {short(phrase)} "
-            f"{how} (tokens {places[0].start} to {places[0].stop - 1}); shorten the prompt, or name the subject earlier"
+            f"{method}: the text encoder reads the first {reader.length - 1 - reader.start} tokens of a prompt, and "
+            f"{short(phrase)} {how} (tokens {places[0].start} to {places[0].stop - 1}); shorten the prompt, or name "
+            f"the subject earlier"
         )
     return whole
 

@@ -166,16 +166,15 @@ def distance(videos: np.ndarray, embed, seed: int = 0) -> dict[str, float]:
 @torch.inference_mode()
 def speed(backbone: Backbone, batch: int = 4, repeats: int = 15) -> dict[str, float]:
     """Milliseconds of one guided network evaluation (both branches) of one clip, in a batch: the median of repeats."""
-    rows = 2 * batch
-    shape = (rows, backbone.latent_channels, backbone.frames, backbone.latent_height, backbone.latent_width)
+    shape = (batch, backbone.latent_channels, backbone.frames, backbone.latent_height, backbone.latent_width)
     latents = torch.randn(shape, device=backbone.device, dtype=backbone.dtype)
     words = torch.randn(
-        rows, 77, backbone.unet.config.cross_attention_dim, device=backbone.device, dtype=backbone.dtype
+        2 * batch, backbone.reader.length, backbone.text_width, device=backbone.device, dtype=backbone.dtype
     )
     taken = []
     for _ in range(repeats):
         started = time.perf_counter()
-        backbone.unet(latents, torch.tensor(500, device=backbone.device), words)
+        backbone.denoise(latents, torch.tensor(500, device=backbone.device), words)
         if backbone.device.type == "cuda":
             torch.cuda.synchronize()
         taken.append(time.perf_counter() - started)

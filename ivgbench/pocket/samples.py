@@ -10,8 +10,8 @@ import torch
 from ivgbench.cases import Case, Subject
 from ivgbench.files import write_atomic
 from ivgbench.generator import Backbone
+from ivgbench.generator.backbones.sources import PRESETS, weights_hash
 from ivgbench.generator.sampler import generate_batch
-from ivgbench.generator.sources import PRESETS, weights_hash
 from ivgbench.pocket import world
 from ivgbench.pocket.train import WEIGHTS
 

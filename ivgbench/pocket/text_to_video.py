@@ -27,8 +27,8 @@ from safetensors.torch import load_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from ivgbench.files import write_json
-from ivgbench.generator.sources import TEXT_STATES, weights_hash
-from ivgbench.generator.text_states import emptied_after_words
+from ivgbench.generator.backbones.sources import TEXT_STATES, weights_hash
+from ivgbench.generator.backbones.text_states import emptied_after_words
 from ivgbench.pocket import own_words, world
 from ivgbench.pocket.bank import load_bank
 from ivgbench.pocket.loop import Schedule, fit, half_precision

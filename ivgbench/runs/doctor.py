@@ -11,7 +11,7 @@ import numpy as np
 from ivgbench import suites
 from ivgbench.errors import UserError
 from ivgbench.extras import extra_of, is_there
-from ivgbench.generator import sources
+from ivgbench.generator.backbones import sources
 from ivgbench.registry import DETECTORS, FRAME_ENCODERS, METHODS, VIDEO_ENCODERS
 from ivgbench.runs import video
 from ivgbench.runs.environment import environment

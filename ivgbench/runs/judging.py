@@ -8,7 +8,7 @@ from typing import Any
 
 from ivgbench.cases import Case, Suite, spelling
 from ivgbench.errors import UserError
-from ivgbench.generator import sources
+from ivgbench.generator.backbones import sources
 from ivgbench.registry import FRAME_ENCODERS, VIDEO_ENCODERS
 from ivgbench.runs.spec import RunSpec
 

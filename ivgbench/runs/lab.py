@@ -92,7 +92,7 @@ class Lab:
 
         needed: False for a plan, which also works without the files; `weights` is then empty.
         """
-        from ivgbench.generator import sources
+        from ivgbench.generator.backbones import sources
 
         name, preset = sources.preset(spec.backbone)
         try:
@@ -115,7 +115,7 @@ class Lab:
         """
         import torch
 
-        from ivgbench.generator import sources
+        from ivgbench.generator.backbones import sources
         from ivgbench.generator.cost import Costs
         from ivgbench.generator.methods.base import resolve
 
@@ -145,7 +145,7 @@ class Lab:
                 or steps that the scheduler cannot make.
         """
         check_encoders(spec.frame_encoders, spec.video_encoder)
-        from ivgbench.generator import sources
+        from ivgbench.generator.backbones import sources
         from ivgbench.generator.foresight import Foresight
         from ivgbench.generator.methods.base import resolve
 

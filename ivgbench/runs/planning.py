@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 from ivgbench.cases import Case, Suite
 from ivgbench.errors import UserError
 from ivgbench.files import file_sha256
-from ivgbench.generator import settings, sources
+from ivgbench.generator import settings
+from ivgbench.generator.backbones import sources
 from ivgbench.runs import references
 from ivgbench.runs.identity import GROUND_TRUTH, Entry, Job
 from ivgbench.runs.judging import with_judges
 from ivgbench.runs.lab import Facts, ground_truth_job
 from ivgbench.runs.settings_text import NOTHING, describe
 from ivgbench.runs.spec import MethodSpec, RunSpec
-from ivgbench.suites import load_suite, stand_in
+from ivgbench.suites import load_suite, spread, stand_in
 
 
 class Plan(NamedTuple):
@@ -53,12 +54,18 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False, own: Suite | None = No
     """
     suites: dict[str, Suite] = {}
     notes = []
-    backbone = sources.preset(spec.backbone)[0]
+    backbone, preset = sources.preset(spec.backbone)
     for name in spec.suites:
         substitute = stand_in(name, backbone) if dry else None
         if substitute:
             notes.append(f"{name} is not on this machine (`ivgbench fetch imc`): counted with {substitute}, as large")
         suite = own if own and own.name == name else load_suite(substitute or name, backbone)
+        if (suite.frames - 1) % preset.time_factor:
+            notes.append(
+                f"{suite.name}: the boxes of its {suite.frames} frames are spread over {preset.frames}: the "
+                f"backbone makes {preset.time_factor}k+1"
+            )
+            suite = spread(suite, preset.frames)
         if not suite.cases:
             raise UserError(f"run {spec.name!r}: the suite {suite.name!r} has no cases")
         if suites.setdefault(suite.name, suite) is not suite:

@@ -20,7 +20,7 @@ from ivgbench.texts import read_toml, short
 
 #: Of weights and latents. Noise is drawn in float32 in any case.
 DTYPES = ("float32", "float16", "bfloat16")
-SCHEDULERS = ("ddim", "dpm", "checkpoint")
+SCHEDULERS = ("ddim", "dpm", "flow", "checkpoint")
 #: The noise levels that the checkpoints were trained on.
 MAX_STEPS = 1000
 

@@ -66,7 +66,7 @@ class VariedLab(Lab):
         made = super().backbone(name, dtype, lora)
         if self.variation.nudge:
             generator = torch.Generator().manual_seed(self.variation.nudge)
-            for weight in made.unet.parameters():
+            for weight in made.denoiser.parameters():
                 signs = torch.randint(0, 2, weight.shape, generator=generator) * 2 - 1
                 weight.mul_(1 + signs * torch.finfo(weight.dtype).eps)
         return made

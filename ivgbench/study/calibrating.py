@@ -30,7 +30,7 @@ Tokens = Callable[[str], int]
 
 def token_counter(source: str) -> Tokens:
     """prompt -> its number of tokens without BOS and end token, by the tokenizer of a backbone. Loads no weights."""
-    from ivgbench.generator import sources
+    from ivgbench.generator.backbones import sources
     from ivgbench.generator.words import Reader
 
     reader = Reader(sources.locate(source))

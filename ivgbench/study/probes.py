@@ -16,7 +16,7 @@ import torch
 from ivgbench import boxes
 from ivgbench.errors import UserError
 from ivgbench.files import digest
-from ivgbench.generator.backbone import Backbone
+from ivgbench.generator.backbones.base import Backbone
 from ivgbench.generator.methods.trailblazer import phrase_positions
 from ivgbench.generator.sampler import generate
 from ivgbench.runs.engines import Failure

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-from ivgbench.generator.attention import heads_apart, levels, sites
-from ivgbench.generator.backbone import Backbone
-from ivgbench.generator.methods.intrinsic import clean_estimate
-from ivgbench.generator.sampler import to_epsilon
+from ivgbench.generator.backbones.base import Backbone, Site
+from ivgbench.generator.backbones.processors import heads_apart
+from ivgbench.generator.levels import of as noise_levels
 
 
 class Watcher:
@@ -26,8 +26,7 @@ class Watcher:
 
     def __init__(self, backbone: Backbone, tokens: Sequence[int], guidance: float, step: int, shape: tuple[int, int]):
         self._backbone, self._tokens, self._guidance, self._step = backbone, list(tokens), guidance, step
-        self._levels = levels(backbone.unet, *shape)
-        self._alphas = backbone.scheduler("ddim").alphas_cumprod
+        self._scheduler = backbone.scheduler("ddim")
         self._mass, self._maps, self._seen, self._steps = 0.0, 0.0, 0, 0
         self.clean: torch.Tensor | None = None
 
@@ -40,12 +39,11 @@ class Watcher:
         return self._maps / self._seen
 
     @torch.no_grad()
-    def _attention(self, module: Any, args: tuple, kwargs: dict[str, Any], output: torch.Tensor) -> None:
+    def _attention(self, site: Site, module: Any, args: tuple, kwargs: dict[str, Any], output: torch.Tensor) -> None:
         hidden, text = (one.chunk(2)[1] for one in (args[0], kwargs["encoder_hidden_states"]))
         query, key = heads_apart(module, module.to_q(hidden)), heads_apart(module, module.to_k(text))
         probs = torch.softmax(query @ key.transpose(-1, -2) * module.scale, dim=-1).float()
-        level = self._levels[hidden.shape[1]]
-        cells = probs[..., self._tokens].sum(-1).mean(1).unflatten(1, (level.height, level.width))
+        cells = probs[..., self._tokens].sum(-1).mean(1).unflatten(1, site.grid)
         size = (self._backbone.height, self._backbone.width)
         self._maps = self._maps + F.interpolate(cells[:, None], size, mode="bilinear")[:, 0].cpu()
         self._mass = self._mass + probs.mean((0, 1, 2)).cpu()
@@ -59,9 +57,8 @@ class Watcher:
         sample, timestep = args[0].chunk(2)[0], args[1]
         unconditional, conditional = output[0].chunk(2)
         guided = unconditional + self._guidance * (conditional - unconditional)
-        alpha = self._alphas[int(timestep)].to(sample)
-        eps = to_epsilon(guided, sample, alpha, self._backbone.scheduler("ddim").config.prediction_type)
-        self.clean = clean_estimate(sample, eps, alpha)
+        self._scheduler.timesteps = timestep.reshape(1)
+        self.clean = noise_levels(self._scheduler, sample.device, sample.dtype)[0].clean(sample, guided)
 
 
 @contextmanager
@@ -76,10 +73,10 @@ def watching(
         shape: height and width of the latents in cells.
     """
     watcher = Watcher(backbone, tokens, guidance, step, shape)
-    handles = [backbone.unet.register_forward_hook(watcher._network)]
-    for site in sites(backbone.unet):
-        if site.role == "attn2" and not site.temporal:
-            handles.append(site.block.attn2.register_forward_hook(watcher._attention, with_kwargs=True))
+    handles = [backbone.denoiser.register_forward_hook(watcher._network)]
+    for site in backbone.sites((1, *shape)):
+        if site.reads == "text":
+            handles.append(site.layer.register_forward_hook(partial(watcher._attention, site), with_kwargs=True))
     try:
         yield watcher
     finally:

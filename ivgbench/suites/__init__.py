@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ivgbench import hub
-from ivgbench.cases import Suite, load_suite_file
+from ivgbench.boxes import resample
+from ivgbench.cases import Subject, Suite, load_suite_file
 from ivgbench.errors import UserError
 from ivgbench.suites import imc, pocket, scenes
 
@@ -113,6 +115,16 @@ def stand_in(name: str, backbone: str = "pocket") -> str | None:
     if name in _files() or name not in ("imc-static", "imc-dynamic"):
         return None
     return name.replace("imc", "scenes")
+
+
+def spread(suite: Suite, frames: int) -> Suite:
+    """The same cases over another number of frames: each box's path as it was, linear in time."""
+
+    def one(subject: Subject) -> Subject:
+        return subject if subject.boxes is None else replace(subject, boxes=resample(subject.boxes, frames))
+
+    cases = tuple(replace(case, subjects=tuple(map(one, case.subjects))) for case in suite.cases)
+    return replace(suite, frames=frames, cases=cases)
 
 
 def load_suite(name_or_path: str | Path, backbone: str = "pocket") -> Suite:

@@ -140,7 +140,7 @@ def test_imports_that_need_no_model_work():
     lines = (
         "from ivgbench import Case, Subject, load_suite; import ivgbench.generator\n"
         "from ivgbench.metrics import clip_sim, control, fid, kid, jedi\n"
-        "from ivgbench.report import table\nfrom ivgbench.generator import sources"
+        "from ivgbench.report import table\nfrom ivgbench.generator.backbones import sources"
     )
     done = subprocess.run([sys.executable, "-c", HIDE + lines], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr

@@ -2,30 +2,41 @@ import pytest
 import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 
-from ivgbench.errors import UserError
-from ivgbench.generator import attention
-from ivgbench.generator.attention import FORBIDDEN, MaskedAttention, attached, attend, levels, required, sites
+from ivgbench.generator.backbones import unet3d_attention as attention
+from ivgbench.generator.backbones.base import Site
+from ivgbench.generator.backbones.processors import attached, heads_together, project_out
+from ivgbench.generator.backbones.unet3d_attention import MaskedAttention, sites
+from ivgbench.generator.edits.masked import FORBIDDEN, Mask, Rule, softmax_attention
 
 
 def test_every_layer_is_found_with_its_place(tiny):
-    found = sites(tiny.unet)
+    found = tiny.sites((3, 8, 12))
     assert {site.name for site in found} == set(tiny.unet.attn_processors)
-    assert {site.place for site in found} == {"in", "down", "mid", "up"}
-    assert [s.depth for s in found if s.place == "up" and s.role == "attn1" and not s.temporal] == [1, 1, 0, 0]
-    assert all(site.temporal for site in found if site.place == "in")
+    assert {site.band for site in found} == {"input", "early", "middle", "late"}
+    assert [s.depth for s in found if s.band == "late" and s.reads == "self" and s.over == "frame"] == [1, 1, 0, 0]
+    assert all(site.over == "cell" for site in found if site.band == "input")
     for site in found:
-        layer = getattr(site.block, site.role)
-        if layer.to_k.in_features != layer.to_q.in_features:
-            assert not site.temporal and site.role == "attn2"
+        if site.layer.to_k.in_features != site.layer.to_q.in_features:
+            assert site.over == "frame" and site.reads == "text"
+    assert {site.second for site in found if site.over == "cell"} == {True, False}
+
+
+def grids(tiny, height, width):
+    return {site.depth: (site.grid, site.stride) for site in sites(tiny.unet, height, width)}
 
 
 def test_levels_round_up_like_the_downsamplers(tiny):
-    assert levels(tiny.unet, 40, 72) == {
-        2880: attention.Level(40, 72, 1),
-        720: attention.Level(20, 36, 2),
-        180: attention.Level(10, 18, 4),
-    }
-    assert levels(tiny.unet, 5, 9)[15] == attention.Level(3, 5, 2)
+    assert grids(tiny, 40, 72) == {0: ((40, 72), 1), 1: ((20, 36), 2), 2: ((10, 18), 4)}
+    assert grids(tiny, 5, 9)[1] == ((3, 5), 2)
+
+
+def test_a_map_takes_every_stride_th_cell():
+    cells = torch.arange(90).view(2, 5, 9)
+    for over, expected in (("frame", (2, 15)), ("cell", (15, 2)), ("clip", (1, 30))):
+        site = Site("x", "late", over, "self", False, (3, 5), 2, torch.nn.Identity())
+        assert site.pick(cells).shape == expected
+        held = site.pick(cells).T if over == "cell" else site.pick(cells).view(2, 15)
+        assert torch.equal(held, cells[:, ::2, ::2].flatten(1))
 
 
 def test_processors_are_put_back_after_an_exception(tiny):
@@ -41,16 +52,17 @@ def test_processors_are_put_back_after_an_exception(tiny):
         pass
 
 
-def test_masking_no_layer_is_an_error():
-    with pytest.raises(UserError, match="nothing would be masked"):
-        required({}, "peekaboo", "scope 'paper'")
-
-
 @pytest.fixture
 def layer():
     torch.manual_seed(0)
     made = Attention(query_dim=8, cross_attention_dim=6, heads=2, dim_head=4).double()
     return made, torch.randn(4, 5, 8, dtype=torch.float64), torch.randn(4, 7, 6, dtype=torch.float64)
+
+
+def attend(attn, hidden, context, bias=None, multiply=False):
+    """The layer's attention, as processors put it together."""
+    parts = attention.projected(attn, hidden, context)
+    return project_out(attn, heads_together(softmax_attention(*parts, bias, multiply)))
 
 
 def test_a_factor_multiplies_the_logits_as_the_formula_is_written(layer):
@@ -92,10 +104,14 @@ def test_a_row_with_everything_forbidden_is_ordinary_attention(layer):
 
 def test_rows_that_are_not_kept_enter_blank_and_leave_zero(layer):
     attn, hidden, context = layer
-    keep = torch.tensor([[True, True, False, True, False]] * 2)
-    blank = torch.randn(8, dtype=torch.float64)
-    result = MaskedAttention(1, False, keep=lambda cells: keep, blank=blank)(attn, hidden, context)
+    block = torch.nn.Module()
+    block.norm2 = torch.nn.LayerNorm(8).double()
+    block.norm2.bias.data.normal_()
+    site = attention.UNetSite("x", "late", "frame", "text", False, (1, 5), 1, attn, 0, block)
+    labels = torch.tensor([0, 0, 1, 0, 1]).expand(2, 1, 5)
+    mask = Mask([Rule(labels, updated=torch.tensor([True, False]))])
+    result = MaskedAttention(site, mask, 1)(attn, hidden, context)
     shown = hidden.clone()
-    shown[:, [2, 4]] = blank
+    shown[:, [2, 4]] = block.norm2.bias.detach()
     expected = attend(attn, shown, context)
     assert torch.equal(result[:, [0, 1, 3]], expected[:, [0, 1, 3]]) and not result[:, [2, 4]].any()

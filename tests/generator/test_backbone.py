@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from ivgbench import load_suite
 from ivgbench.errors import UserError
-from ivgbench.generator import Backbone, generate, sources
+from ivgbench.generator import Backbone, generate
+from ivgbench.generator.backbones import sources
 from ivgbench.generator.foresight import Foresight
 
 
@@ -47,7 +48,7 @@ def test_frames_decode_alike_in_any_slice(complete, monkeypatch):
     bb = Backbone.from_pretrained(complete)
     latents = torch.randn(1, 4, 5, 4, 6)
     whole = bb.decode(latents)
-    monkeypatch.setattr("ivgbench.generator.backbone.DECODE_SLICE", 2)
+    monkeypatch.setattr("ivgbench.generator.backbones.unet3d.DECODE_SLICE", 2)
     assert np.abs(bb.decode(latents).astype(int) - whole.astype(int)).max() <= 1
 
 
@@ -154,14 +155,14 @@ def test_half_precision_makes_nearly_the_same_latents():
 def test_offloaded_parts_are_on_the_device_only_while_they_work(complete, case, monkeypatch):
     bb = Backbone.from_pretrained(complete, offload=True)
     moves = []
-    for name, part in bb._parts().items():
+    for name, part in bb.modules().items():
         monkeypatch.setattr(part, "to", lambda place, name=name: moves.append((name, str(place))), raising=False)
     bb.device = "there"
     for wanted in ("text_encoder", "unet", "vae"):
         moves.clear()
-        bb._bring(wanted)
+        bb.bring(wanted)
         assert moves[-1] == (wanted, "there")
-        assert sorted(moves[:-1]) == sorted((name, "cpu") for name in bb._parts() if name != wanted)
+        assert sorted(moves[:-1]) == sorted((name, "cpu") for name in bb.modules() if name != wanted)
 
 
 def test_offloading_changes_no_pixel(complete, case):
@@ -189,7 +190,7 @@ def test_the_dpm_scheduler_does_not_inherit_ddims_defaults(tiny):
 
 
 def test_planning_needs_no_torch():
-    code = "import sys, ivgbench.generator.sources; sys.exit('torch' in sys.modules)"
+    code = "import sys, ivgbench.generator.backbones.sources; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -7,7 +7,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from ivgbench.cases import Case, Subject
-from ivgbench.generator import sources
+from ivgbench.generator.backbones import sources
 from ivgbench.generator.cost import Costs
 from ivgbench.generator.metering import FusedAttention, Meter
 from ivgbench.generator.methods.base import resolve
@@ -31,10 +31,9 @@ def costs():
 @pytest.fixture(scope="module")
 def small(tiny):
     """The test model's denoiser, in place of a whole backbone, on latents of 8 x 12 cells."""
-    made = Costs(sources.architecture("pocket"), sources.PRESETS["pocket"], torch.float32)
-    with torch.device("meta"):
-        made.unet = type(tiny.unet).from_config(tiny.unet.config).eval().requires_grad_(False)
-    made.cells = (8, 12)
+    own = {"unet": tiny.unet.config, "text_encoder": tiny.text_encoder.config.to_dict()}
+    made = Costs(sources.architecture("pocket") | own, sources.PRESETS["pocket"], torch.float32)
+    made.backbone.latent_height, made.backbone.latent_width = 8, 12
     return made
 
 
@@ -52,7 +51,7 @@ def test_operations_are_those_of_a_real_run(small, make, case, method):
     # Spelled out, attention is two products of matrices: not every version of torch counts its fused kernel on a CPU.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         make(case, method, steps=2, prompt_embeds=embeds)
-    counted = small.of(resolve(method), case, 2, 4.0).flops - small._decoding(case.frames)[0]
+    counted = small.of(resolve(method), case, 2, 4.0).flops - small._decoding((4, case.frames, 8, 12))[0]
     assert counted == counter.get_total_flops()
 
 
@@ -115,7 +114,8 @@ def test_a_real_run_on_the_pocket_agrees_with_its_parameters(costs):
     assert costs.weights == tuple(
         sum(p.numel() * p.element_size() for p in part.parameters()) for part in (bb.text_encoder, bb.unet, bb.vae)
     )
-    assert costs.cells == (bb.latent_height, bb.latent_width) == (12, 20)
+    hollow = costs.backbone
+    assert (hollow.latent_height, hollow.latent_width) == (bb.latent_height, bb.latent_width) == (12, 20)
 
 
 def test_going_back_through_the_network_costs_more(small, case):
@@ -124,3 +124,19 @@ def test_going_back_through_the_network_costs_more(small, case):
     )
     assert exact.evaluations == detached.evaluations and (exact.backward, detached.backward) == (2, 0)
     assert exact.flops > 1.3 * detached.flops and exact.working[0] > 3 * detached.working[0]
+
+
+def test_the_published_wan_costs_what_its_formula_says():
+    """B blocks of width C: T tokens of the clip, L of the text; a multiplication and an addition count two."""
+    wan = Costs(sources.architecture("wan-1.3b"), sources.PRESETS["wan-1.3b"], torch.bfloat16)
+    text, transformer, vae = (sum(p.numel() for p in part.parameters()) for part in wan.backbone.modules().values())
+    assert (text, transformer, vae) == (5_680_910_336, 1_418_996_800, 126_892_531)
+    case = Case("x", "a zebra", (Subject("zebra", np.tile([0.1, 0.2, 0.5, 0.7], (5, 1))),))
+    tokens, texts, width, inner = 2 * 30 * 52, 512, 1536, 8960
+    per_block = 2 * tokens * (6 * width**2 + 2 * width * inner) + 4 * texts * width**2
+    per_block += 4 * tokens**2 * width + 4 * tokens * texts * width
+    wan._decoding = lambda shape: (0, 0)
+    plain, masked = (wan.of(resolve(method), case, 1, 5.0) for method in ("plain", "peekaboo"))
+    assert plain.flops == pytest.approx(2 * 30 * per_block, rel=0.01)
+    # No forbidden pair is computed.
+    assert 0.6 * plain.flops < masked.flops < plain.flops

@@ -1,6 +1,6 @@
 import torch
 
-from ivgbench.generator.efdm import match_exactly
+from ivgbench.generator.edits.efdm import match_exactly
 
 torch.manual_seed(5)
 MASKED, UNMASKED = torch.randn(3, 40, 6), 2 * torch.randn(3, 40, 6) + 1

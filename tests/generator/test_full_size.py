@@ -9,8 +9,10 @@ import torch
 from diffusers import UNet3DConditionModel
 
 from ivgbench import boxes
-from ivgbench.generator import attention, lora, sources
-from ivgbench.generator.attention import FORBIDDEN, attached
+from ivgbench.generator.backbones import lora, sources
+from ivgbench.generator.backbones import unet3d_attention as attention
+from ivgbench.generator.backbones.processors import attached
+from ivgbench.generator.edits.masked import FORBIDDEN
 from ivgbench.generator.methods.base import Clip, Setup, resolve
 
 #: Latents of a frame of 320 x 576 pixels, and the maps of the four levels.
@@ -37,15 +39,16 @@ def unet(architecture):
 def hollow(unet, tiny):
     """What a method asks of a backbone: the real denoiser and a real tokenizer of 77 tokens."""
     return SimpleNamespace(
-        unet=unet, device=torch.device("cpu"), dtype=torch.float32, token_ids=tiny.token_ids, phrase_ids=tiny.phrase_ids
-    )
+        sites=lambda shape: attention.sites(unet, *shape[1:]), masked_bands=tiny.masked_bands, start=1,
+        token_ids=tiny.token_ids, phrase_ids=tiny.phrase_ids,
+    )  # fmt: skip
 
 
-def processors(unet, tiny, method, options):
+def edits(unet, tiny, method, options):
     masks = torch.from_numpy(boxes.rasterise(TRACK, *CELLS))[None]
     clip = Clip(PROMPT, "", ("zebra",), masks, TRACK[None], lambda label: None)
-    setup = Setup(hollow(unet, tiny), [clip], 40, 9.0, torch.ones(1000), None)
-    return resolve(method, options).start(setup).processors(0)
+    setup = Setup(hollow(unet, tiny), [clip], (FRAMES, *CELLS), 40, 9.0, None, None)
+    return resolve(method, options).start(setup).edits(0)
 
 
 def test_it_is_the_published_size(unet):
@@ -64,31 +67,25 @@ def test_every_attention_is_where_the_map_says(unet):
 
         return processor
 
-    every = attention.sites(unet)
+    every = attention.sites(unet, *CELLS)
     with attached(unet, {site.name: watch(site) for site in every}), torch.no_grad(), torch.device("meta"):
         unet(torch.empty(2, 4, FRAMES, *CELLS), torch.tensor(1), torch.empty(2, 77, 1024))
     assert len(seen) == len(every) == 66
     for site in every:
         (rows, sequence, _), context = seen[site.name]
-        height, width = MAPS[site.depth]
-        expected = (2 * height * width, FRAMES) if site.temporal else (2 * FRAMES, height * width)
+        height, width = site.grid
+        assert site.grid == MAPS[site.depth] and site.stride == 2**site.depth
+        expected = (2 * height * width, FRAMES) if site.over == "cell" else (2 * FRAMES, height * width)
         assert (rows, sequence) == expected, site.name
         # attn2 reads the text where spatial; between frames it is a second self-attention.
-        assert (context is not None and context.shape[1] == 77) == (site.role == "attn2" and not site.temporal)
-    found = {(s.place, s.depth, s.temporal, s.role): 0 for s in every}
+        assert (context is not None and context.shape[1] == 77) == (site.reads == "text")
+    found = {(s.band, s.depth, s.over == "cell", s.name.split(".")[-2]): 0 for s in every}
     for site in every:
-        found[site.place, site.depth, site.temporal, site.role] += 1
-    per_level = {("in", 0, True): 1, ("mid", 3, True): 1, ("mid", 3, False): 1}
-    per_level |= {("down", depth, temporal): 2 for depth in (0, 1, 2) for temporal in (False, True)}
-    per_level |= {("up", depth, temporal): 3 for depth in (0, 1, 2) for temporal in (False, True)}
+        found[site.band, site.depth, site.over == "cell", site.name.split(".")[-2]] += 1
+    per_level = {("input", 0, True): 1, ("middle", 3, True): 1, ("middle", 3, False): 1}
+    per_level |= {("early", depth, temporal): 2 for depth in (0, 1, 2) for temporal in (False, True)}
+    per_level |= {("late", depth, temporal): 3 for depth in (0, 1, 2) for temporal in (False, True)}
     assert found == {(*key, role): count for key, count in per_level.items() for role in ("attn1", "attn2")}
-
-
-def test_levels_are_found_by_their_number_of_cells(unet):
-    levels = attention.levels(unet, *CELLS)
-    assert {cells: (one.height, one.width, one.stride) for cells, one in levels.items()} == {
-        height * width: (height, width, 2**depth) for depth, (height, width) in enumerate(MAPS)
-    }
 
 
 def level_mask(depth):
@@ -103,9 +100,9 @@ def allowed(site, official, tokens):
     """The pairs that may attend, written out: spatial [F,N,M], temporal [N,F,F]."""
     m = level_mask(site.depth)
     assert m.shape[1] == np.prod(MAPS[site.depth])
-    if site.temporal:
+    if site.over == "cell":
         return m.T[:, :, None] == m.T[:, None, :]
-    if site.role == "attn1":
+    if site.reads == "self":
         return m[:, :, None] == m[:, None, :]
     pairs = m[:, :, None] == tokens[None, None, :]
     # The start token is no word: nobody's in the release, the background's in the paper's formula.
@@ -116,32 +113,34 @@ def allowed(site, official, tokens):
 @pytest.mark.parametrize("scope", ["official", "paper"])
 def test_every_attention_gets_its_own_mask(unet, tiny, scope):
     official = scope == "official"
-    on = processors(unet, tiny, "peekaboo", {"scope": scope})
+    on = edits(unet, tiny, "peekaboo", {"scope": scope})
+    on = {site.name: (site, mask) for site, mask in on.items()}
     words = np.isin(tiny.token_ids(PROMPT), tiny.phrase_ids("zebra")[1:-1])
     assert words.sum() == len(tiny.phrase_ids("zebra")) - 2
-    checked = {}
-    for site in attention.sites(unet):
-        masked = site.place in (("mid", "up") if official else ("up",)) and (official or not site.temporal)
+    cpu, checked = torch.device("cpu"), set()
+    for site in attention.sites(unet, *CELLS):
+        bands = ("middle", "late") if official else ("late",)
+        masked = site.band in bands and (official or site.over == "frame")
         assert (site.name in on) == masked, site.name
-        kind = (site.temporal, site.role, site.depth)
+        kind = (site.over, site.reads, site.second, site.depth)
         if not masked or kind in checked:
             continue
-        checked[kind] = processor = on[site.name]
-        cells = int(np.prod(MAPS[site.depth]))
-        if site.temporal and site.role == "attn2":
+        checked.add(kind)
+        site, mask = on[site.name]
+        if site.second:
             # Frames in which the subject does not cover the cell get no update.
-            np.testing.assert_array_equal(processor.keep(cells), level_mask(site.depth).T)
-            assert processor.bias is None and processor.blank is site.block.norm2.bias
+            np.testing.assert_array_equal(mask.updated(site, cpu), level_mask(site.depth).T)
+            assert mask.bias(site, cpu, torch.float32) is None
         else:
-            bias = processor.bias(cells).numpy()
+            bias = mask.bias(site, cpu, torch.float32).numpy()
             np.testing.assert_array_equal(bias == 0, allowed(site, official, words), err_msg=site.name)
             assert set(np.unique(bias)) <= {0, FORBIDDEN}
     assert len(checked) == (16 if official else 6)
 
 
 def test_mask_norm_matches_in_every_masked_layer(unet, tiny):
-    on = processors(unet, tiny, "mask-norm", {})
-    assert len(on) == 18 and all(processor.match is not None for processor in on.values())
+    on = edits(unet, tiny, "mask-norm", {})
+    assert len(on) == 18 and all(mask.match for mask in on.values())
 
 
 @pytest.mark.parametrize(("kind", "count"), [("TransformerTemporalModel", 170), ("Transformer2DModel", 96)])
@@ -162,11 +161,12 @@ def test_published_motion_adapters_find_their_layers(unet, kind, count):
 
 
 def test_trailblazer_edits_text_attention_everywhere_and_time_nowhere(unet, tiny):
-    on = processors(unet, tiny, "trailblazer", {})
-    every = attention.sites(unet)
-    assert set(on) == {site.name for site in every if site.role == "attn2" and not site.temporal}
-    intent = processors(unet, tiny, "trailblazer", {"temporal_gate": "intent"})
-    assert set(intent) == {site.name for site in every if site.role == "attn2"}
+    on = edits(unet, tiny, "trailblazer", {})
+    every = attention.sites(unet, *CELLS)
+    names = {site.name for site in every if site.name.split(".")[-2] == "attn2"}
+    assert {site.name for site in on} == {site.name for site in every if site.reads == "text"}
+    intent = edits(unet, tiny, "trailblazer", {"temporal_gate": "intent"})
+    assert {site.name for site in intent} == names
 
 
 @pytest.mark.slow
@@ -179,7 +179,7 @@ def test_one_masked_step_at_full_width(architecture, tiny):
     for name, parameter in real.named_parameters():
         norm = "norm" in name and name.endswith("weight")
         parameter.fill_(1) if norm else parameter.normal_(0, 0.02, generator=noise)
-    masked = processors(real, tiny, "peekaboo", {})
+    masked = attention.compiled(edits(real, tiny, "peekaboo", {}), 1)
     arguments = torch.randn(2, 4, FRAMES, *CELLS, generator=noise), torch.tensor(900)
     context = torch.randn(2, 77, 1024, generator=noise)
     with torch.no_grad():

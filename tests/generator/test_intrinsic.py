@@ -2,11 +2,13 @@ import pytest
 import torch
 
 from ivgbench.errors import UserError
-from ivgbench.generator.methods.base import Noise
-from ivgbench.generator.methods.intrinsic import _detached, _exact, clean_estimate, guidance, renoise
-from ivgbench.generator.tau import tau
+from ivgbench.generator.edits.tau import tau
+from ivgbench.generator.levels import Level
+from ivgbench.generator.methods.base import Network
+from ivgbench.generator.methods.intrinsic import _detached, _exact, guidance, renoise
 
 ALPHA = torch.tensor(0.3, dtype=torch.float64)
+LEVEL = Level(ALPHA.sqrt(), (1 - ALPHA).sqrt(), 1 - ALPHA, "epsilon")
 
 
 @pytest.mark.parametrize("sigma", [0.0, 0.4, 1.0])
@@ -19,7 +21,7 @@ def test_the_noise_level_follows_the_closed_form(sigma, gamma):
     v = a * sigma**2 + s2
     z = a.sqrt() * mean + v.sqrt() * torch.randn(count, dtype=torch.float64, generator=generator)
     eps = s2.sqrt() * (z - a.sqrt() * mean) / v
-    moved = renoise(z, eps, torch.randn(count, dtype=torch.float64, generator=generator), a, gamma)
+    moved = renoise(z, eps, torch.randn(count, dtype=torch.float64, generator=generator), s2.sqrt(), gamma)
     expected = v - gamma**2 * s2 * a * sigma**2 / v
     assert moved.var().item() == pytest.approx(expected.item(), rel=0.01)
     assert moved.mean().item() == pytest.approx((a.sqrt() * mean).item(), abs=0.01)
@@ -27,7 +29,7 @@ def test_the_noise_level_follows_the_closed_form(sigma, gamma):
 
 def test_gamma_zero_moves_nothing():
     z = torch.randn(5)
-    assert torch.equal(renoise(z, torch.randn(5), torch.randn(5), ALPHA, 0.0), z)
+    assert torch.equal(renoise(z, torch.randn(5), torch.randn(5), LEVEL.b, 0.0), z)
 
 
 def test_guidance_is_scaled_per_clip_to_the_score():
@@ -55,13 +57,13 @@ class Toy:
 def toy(case):
     boxes = case.subjects[0].boxes[None]
     z = torch.randn(1, 4, 3, 8, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    return z, Noise(lambda sample: 0.25 * sample, ALPHA), [type("Clip", (), {"boxes": boxes})]
+    return z, Network(lambda sample: 0.25 * sample, LEVEL), [type("Clip", (), {"boxes": boxes})]
 
 
 def test_both_gradients_agree_with_finite_differences(toy):
     z, noise, clips = toy
     eps, exact = _exact(z, noise, clips, "mean")
-    detached = _detached(z, eps, ALPHA, clips, "mean")
+    detached = _detached(z, eps, LEVEL, clips, "mean")
     assert noise.evaluations == 1 and noise.backward == 1
     direction = torch.randn(z.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
 
@@ -69,8 +71,8 @@ def test_both_gradients_agree_with_finite_differences(toy):
         ends = [tau(estimate(z + h * direction)[0], clips[0].boxes) for h in (1e-5, -1e-5)]
         return (ends[0] - ends[1]).item() / 2e-5
 
-    through = slope(lambda x: clean_estimate(x, 0.25 * x, ALPHA))
-    held = slope(lambda x: clean_estimate(x, eps, ALPHA))
+    through = slope(lambda x: LEVEL.clean(x, 0.25 * x))
+    held = slope(lambda x: LEVEL.clean(x, eps))
     assert (exact * direction).sum().item() == pytest.approx(through, rel=1e-6)
     assert (detached * direction).sum().item() == pytest.approx(held, rel=1e-6)
     assert through != pytest.approx(held, rel=1e-3)
@@ -86,7 +88,7 @@ def test_exact_gradient_through_the_masked_network_agrees_with_finite_difference
         ends = []
         for h in (1e-5, -1e-5):
             moved = latents + h * direction
-            ends.append(tau(clean_estimate(moved, noise(moved), noise.alpha)[0], clips[0].boxes, "max").item())
+            ends.append(tau(noise.level.clean(moved, noise(moved))[0], clips[0].boxes, "max").item())
         seen.append(((gradient * direction).sum().item(), (ends[0] - ends[1]) / 2e-5))
         return eps, gradient
 

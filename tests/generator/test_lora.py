@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from ivgbench.errors import UserError
 from ivgbench.generator import Backbone
-from ivgbench.generator.lora import merge
+from ivgbench.generator.backbones.lora import merge
 
 LAYER = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
 OUT = "up_blocks.1.attentions.0.transformer_blocks.0.attn2.to_out.0"

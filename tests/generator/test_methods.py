@@ -9,7 +9,7 @@ from diffusers import UNet3DConditionModel
 
 from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
-from ivgbench.generator import attention, rules, tau
+from ivgbench.generator.edits import rules, tau
 from ivgbench.generator.methods import intrinsic, peekaboo
 
 READINGS = ("additive", "multiplicative")
@@ -85,8 +85,10 @@ def test_masks_act_in_the_frozen_steps_only(case, make):
 
 def test_which_layers_each_scope_masks(case, tiny, make, monkeypatch):
     seen = []
-    monkeypatch.setattr("ivgbench.generator.sampler.attached", lambda unet, on: seen.append(set(on)) or real(unet, on))
-    real = attention.attached
+    real = type(tiny).edited
+    monkeypatch.setattr(
+        type(tiny), "edited", lambda bb, on, clips: seen.append({site.name for site in on}) or real(bb, on, clips)
+    )
     for scope in ("official", "paper"):
         make(case, "peekaboo", {"scope": scope, "frozen_steps": 1}, steps=1)
     official, paper = ({n.rsplit(".transformer_blocks", 1)[0].split(".")[0] for n in names} for names in seen)

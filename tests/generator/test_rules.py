@@ -2,8 +2,9 @@
 
 import torch
 
-from ivgbench.generator import rules
-from ivgbench.generator.attention import FORBIDDEN, Level
+from ivgbench.generator.backbones.base import Site
+from ivgbench.generator.edits import rules
+from ivgbench.generator.edits.masked import FORBIDDEN, Mask
 
 GENERATOR = torch.Generator().manual_seed(3)
 
@@ -66,11 +67,6 @@ def test_frames_pair_by_pair():
             assert torch.equal(ours, m[0].T[:, :, None] == m[0].T[:, None, :])
 
 
-def test_a_level_takes_every_stride_th_cell():
-    masks = random_bool(1, 2, 5, 9)
-    assert torch.equal(rules.level_masks(masks, Level(3, 5, 2)), masks[..., ::2, ::2])
-
-
 def test_words_are_found_by_token_id_and_bos_is_nobodys():
     prompt = [1, 7, 8, 7, 9, 2, 2]
     assert rules.word_tokens(prompt, [1, 7, 2]).tolist() == [False, True, False, True, False, False, False]
@@ -84,24 +80,50 @@ def test_words_of_a_place_are_found_by_position_and_what_is_cut_is_not_there():
     assert not rules.placed_tokens(6, []).any()
 
 
-def biases(words, wordless):
-    clip = rules.ClipMasks(torch.tensor([[[[True, False]]]]), words, wordless)
-    return rules.Biases([clip], {2: Level(1, 2, 1)}, torch.device("cpu"), torch.float32, bos=False, own_words=False)
+SITE = {
+    (over, reads): Site("x", "late", over, reads, False, (1, 2), 1, torch.nn.Identity())
+    for over, reads in (("frame", "self"), ("frame", "text"), ("cell", "self"))
+}
+CPU = torch.device("cpu")
+
+
+def text(words):
+    """R2 on one frame of two cells, of which the first is the subject's."""
+    return Mask([rules.text_rule(torch.tensor([[[[True, False]]]]), words, bos=False, own_words=False)])
 
 
 def test_biases_are_finite_and_made_once():
-    made = biases(torch.tensor([[False, True, False]]), False)
-    assert made.spatial_cross(2)[0].tolist() == [[FORBIDDEN, 0, FORBIDDEN], [FORBIDDEN, FORBIDDEN, 0]]
-    assert made.cross_keep(2) is None
-    assert made.spatial_self(2) is made.spatial_self(2)
+    mask, site = text(torch.tensor([[False, True, False]])), SITE["frame", "text"]
+    made = mask.bias(site, CPU, torch.float32)
+    assert made[0].tolist() == [[FORBIDDEN, 0, FORBIDDEN], [FORBIDDEN, FORBIDDEN, 0]]
+    assert mask.updated(site, CPU) is None
+    assert mask.bias(site, CPU, torch.float32) is made
 
 
 def test_a_row_with_everything_forbidden_is_not_masked():
-    made = biases(torch.tensor([[False, False, False]]), False)
-    assert made.spatial_cross(2)[0].tolist() == [[0, 0, 0], [FORBIDDEN, 0, 0]]
+    mask = text(torch.tensor([[False, False, False]]))
+    assert mask.bias(SITE["frame", "text"], CPU, torch.float32)[0].tolist() == [[0, 0, 0], [FORBIDDEN, 0, 0]]
 
 
 def test_without_a_phrase_the_subject_gets_no_text():
-    made = biases(torch.zeros(1, 3, dtype=torch.bool), True)
-    assert made.spatial_cross(2) is None
-    assert made.cross_keep(2).tolist() == [[False, True]]
+    mask = text(None)
+    assert mask.bias(SITE["frame", "text"], CPU, torch.float32) is None
+    assert mask.updated(SITE["frame", "text"], CPU).tolist() == [[False, True]]
+
+
+def test_tables_of_groups_say_what_the_rules_say_of_cells():
+    m, y = random_bool(3, 4, 1, 2), random_bool(3, 9)
+    y[:, 0] = False
+    by_frame, by_cell = m.flatten(2).unbind(1), m.flatten(2)
+    for rule, site, expected in (
+        (rules.self_rule(m), SITE["frame", "self"], torch.stack([rules.self_allowed(one) for one in by_frame])),
+        (
+            rules.text_rule(m, y, True, True),
+            SITE["frame", "text"],
+            torch.stack([rules.cross_allowed(one, y, True, True) for one in by_frame]),
+        ),
+        (rules.temporal_rule(m), SITE["cell", "self"], rules.temporal_allowed(by_cell)),
+    ):
+        assert torch.equal(Mask([rule], multiply=True).bias(site, CPU, torch.float32), expected.float())
+    kept = Mask([rules.presence_rule(m)]).updated(SITE["cell", "self"], CPU)
+    assert torch.equal(kept, by_cell[-1].T)

@@ -8,7 +8,6 @@ from ivgbench import boxes
 from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
 from ivgbench.generator import generate, generate_batch
-from ivgbench.generator.sampler import to_epsilon
 
 
 def test_the_same_request_gives_the_same_bits(case, make):
@@ -260,15 +259,3 @@ def test_latents_that_become_infinite_say_where(case, make, tiny, monkeypatch):
     monkeypatch.setattr(tiny.unet.conv_out, "forward", lambda x: forward(x) * float("inf"))
     with pytest.raises(FloatingPointError, match="step 1 of 2, method 'peekaboo'"):
         make(case, "peekaboo")
-
-
-def test_predictions_convert_to_epsilon():
-    a = torch.tensor(0.4, dtype=torch.float64)
-    clean, eps = torch.randn(2, 6, dtype=torch.float64)
-    z = a.sqrt() * clean + (1 - a).sqrt() * eps
-    velocity = a.sqrt() * eps - (1 - a).sqrt() * clean
-    assert torch.allclose(to_epsilon(velocity, z, a, "v_prediction"), eps)
-    assert torch.allclose(to_epsilon(clean, z, a, "sample"), eps)
-    assert torch.equal(to_epsilon(eps, z, a, "epsilon"), eps)
-    with pytest.raises(UserError, match="flow"):
-        to_epsilon(eps, z, a, "flow_prediction")

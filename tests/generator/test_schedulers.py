@@ -82,7 +82,7 @@ def test_steps_that_cannot_be_made_are_refused_and_all_others_are_made(tiny, nam
 @pytest.mark.parametrize(
     ("scheduler", "words"),
     [
-        (diffusers.FlowMatchEulerDiscreteScheduler(), "init_noise_sigma"),
+        (diffusers.FlowMatchEulerDiscreteScheduler(), "is of the straight path of flow matching, and .* use 'ddim'"),
         (diffusers.PNDMScheduler(), "ValueError"),  # in one step: its first steps need more
         (diffusers.RePaintScheduler(), "missing"),
         (diffusers.DDPMWuerstchenScheduler(), "IndexError"),

@@ -2,7 +2,7 @@
 
 import shutil
 
-from ivgbench.generator import sources
+from ivgbench.generator.backbones import sources
 
 
 def test_a_folder_with_the_pockets_words_is_the_pocket(tmp_path):

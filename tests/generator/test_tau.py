@@ -3,7 +3,7 @@ import pytest
 import torch
 from torchvision.ops import roi_align as library_roi_align
 
-from ivgbench.generator.tau import pearson, roi_align, tau
+from ivgbench.generator.edits.tau import pearson, roi_align, tau
 
 BOXES = np.array([[[0.05, 0.1, 0.45, 0.7], [0.2, 0.15, 0.62, 0.8], [0.5, 0.3, 1.0, 1.0]]])
 

@@ -7,8 +7,9 @@ import torch
 
 from ivgbench.errors import UserError
 from ivgbench.files import write_json
-from ivgbench.generator import Backbone, sources
-from ivgbench.generator.text_states import emptied_after_words
+from ivgbench.generator import Backbone
+from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones.text_states import emptied_after_words
 
 TEXTS = ["", "a red star on a grey background", " ".join(["star"] * 90)]
 
@@ -65,8 +66,8 @@ def test_weights_of_the_hub_never_have_empty_padding(tmp_path):
     for source in ("zeroscope", "modelscope", "damo-vilab/text-to-video-ms-1.7b", "someone/else"):
         assert not sources.empty_padding(folder, sources.preset(source)[1]), source
     wanted = sources.to_fetch(
-        [f"{part}/{name}" for part, names in sources.CONFIGS.items() for name in names]
-        + [f"{part}/{names[0]}" for part, names in sources.WEIGHTS.items()]
+        [f"{part}/{name}" for part, names in sources.FILES["unet3d"].configs.items() for name in names]
+        + [f"{part}/{names[0]}" for part, names in sources.FILES["unet3d"].weights.items()]
         + [sources.TEXT_STATES]
     )
     assert sources.TEXT_STATES not in wanted

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 import torch
-from diffusers.models.attention_processor import Attention
+from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 
 from ivgbench.errors import UserError
-from ivgbench.generator import edits
-from ivgbench.generator.attention import Level, attend
-from ivgbench.generator.edited_attention import SpatialEdit, TemporalEdit
+from ivgbench.generator.backbones.base import Site
+from ivgbench.generator.backbones.unet3d_attention import EditedMaps
+from ivgbench.generator.edits import reweighted as edits
+from ivgbench.generator.edits.maps import SpatialEdit, TemporalEdit
 from ivgbench.generator.methods.base import resolve
 from ivgbench.generator.methods.trailblazer import compose, edited_tokens, phrase_positions
 
@@ -67,38 +68,43 @@ def test_boxes_may_be_lists_or_tensors():
         assert torch.equal(ours, theirs)
 
 
-def plain_and_edited(processor, rows, count, context):
+def site(over, grid, heads=2):
+    layer = torch.nn.Module()
+    layer.heads = heads
+    return Site("x", "late", over, "text" if over == "frame" else "self", over == "cell", grid, 1, layer)
+
+
+def plain_and_edited(edit, over, rows, count, context):
     torch.manual_seed(0)
     attn = Attention(query_dim=8, cross_attention_dim=context, heads=2, dim_head=4).double()
     hidden = torch.randn(rows, count, 8, dtype=torch.float64)
     text = None if context is None else torch.randn(rows, 77, context, dtype=torch.float64)
-    return attend(attn, hidden, text), processor(attn, hidden, text)
+    return AttnProcessor2_0()(attn, hidden, text), EditedMaps(site(over, (5, 8)), edit, 1)(attn, hidden, text)
 
 
 TRACK = np.array([[0.1, 0.1, 0.7, 0.8], [0.2, 0.3, 0.9, 0.9], [0.3, 0.3, 0.9, 1.0]])
 
 
 def test_text_attention_is_edited_on_the_conditional_half_only():
-    processor = SpatialEdit([TRACK], [[2, 3]], {40: Level(5, 8, 1)}, 0.3, 0.01)
-    plain, edited = plain_and_edited(processor, 6, 40, 6)
+    plain, edited = plain_and_edited(SpatialEdit([TRACK], [[2, 3]], 0.3, 0.01), "frame", 6, 40, 6)
     assert torch.allclose(plain[:3], edited[:3], atol=1e-12)
     assert ((plain[3:] - edited[3:]).abs().amax(dim=(1, 2)) > 1e-3).all()
 
 
 @pytest.mark.parametrize(("gate", "half"), [("official", slice(0, 40)), ("intent", slice(40, 80))])
 def test_attention_between_frames_is_edited_on_one_half(gate, half):
-    processor = TemporalEdit([TRACK], {40: Level(5, 8, 1)}, 0.3, 0.01, gate)
-    plain, edited = plain_and_edited(processor, 80, 3, None)
+    plain, edited = plain_and_edited(TemporalEdit([TRACK], 0.3, 0.01, gate), "cell", 80, 3, None)
     changed = (plain - edited).abs().amax(dim=(1, 2)) > 1e-9
     assert changed[half].all() and changed.sum() == 40
 
 
 def test_the_official_gate():
-    square = TemporalEdit([TRACK], {4096: Level(64, 64, 1), 1024: Level(32, 32, 2)}, 0.3, 0.01, "official")
-    assert square.applies(8, 4096) and not square.applies(5, 4096) and not square.applies(8, 1024)
-    assert TemporalEdit([TRACK], {40: Level(5, 8, 1)}, 0.3, 0.01, "intent").applies(5, 40)
+    official, intent = (TemporalEdit([TRACK], 0.3, 0.01, gate) for gate in WHICH)
+    assert official.applies(site("cell", (64, 64), 8))
+    assert not official.applies(site("cell", (64, 64), 5)) and not official.applies(site("cell", (32, 32), 8))
+    assert intent.applies(site("cell", (5, 8), 5))
     with pytest.raises(UserError, match="undefined on 32 x 128"):
-        TemporalEdit([TRACK], {4096: Level(32, 128, 1)}, 0.3, 0.01, "official").applies(8, 4096)
+        official.applies(site("cell", (32, 128), 8))
 
 
 def test_composition_puts_later_subjects_on_top():

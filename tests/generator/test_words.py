@@ -23,7 +23,7 @@ NEED_WORDS = ["peekaboo", "mask-norm", "mask-norm-id", "mask-norm-tid", "trailbl
 
 @pytest.fixture(scope="module")
 def pocket():
-    from ivgbench.generator.sources import POCKET_FOLDER
+    from ivgbench.generator.backbones.sources import POCKET_FOLDER
 
     return Reader(POCKET_FOLDER)
 

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from ivgbench.cases import Case, Subject, Suite
 from ivgbench.errors import UserError
-from ivgbench.generator.sources import POCKET_FOLDER, architecture
+from ivgbench.generator.backbones.sources import POCKET_FOLDER, architecture
 from ivgbench.metrics.frame_features import Denoiser
 from ivgbench.registry import METHODS
 from ivgbench.runs.lab import Lab

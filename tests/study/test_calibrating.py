@@ -8,7 +8,7 @@ from fake_lab import FakeLab, InlineEngine
 
 from ivgbench import calibration, load_suite
 from ivgbench.errors import UserError
-from ivgbench.generator import sources
+from ivgbench.generator.backbones import sources
 from ivgbench.runs import recording
 from ivgbench.runs.lab import Lab
 from ivgbench.runs.planning import make_plan

@@ -11,7 +11,6 @@ from fake_lab import InlineEngine
 from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
 from ivgbench.generator import Backbone, generate
-from ivgbench.generator.attention import sites
 from ivgbench.runs.store import Store
 from ivgbench.study import drawn, probes
 from ivgbench.study.watching import watching
@@ -31,9 +30,9 @@ def tiny():
 def uniform(backbone):
     """Text attention that looks at nothing: all queries are zero."""
     with torch.no_grad():
-        for site in sites(backbone.unet):
-            if site.role == "attn2" and not site.temporal:
-                site.block.attn2.to_q.weight.zero_()
+        for site in backbone.sites((2, *SHAPE)):
+            if site.reads == "text":
+                site.layer.to_q.weight.zero_()
 
 
 def watched(backbone, tokens, steps=2, step=1):
@@ -71,9 +70,9 @@ def test_what_a_caption_does_not_change_says_nothing(tiny):
 
 def test_attention_is_that_of_the_conditional_half(tiny):
     own, expected = tiny.encode_prompt([PROMPT])[0], []
-    for site in sites(tiny.unet):
-        if site.role == "attn2" and not site.temporal:
-            attn = site.block.attn2
+    for site in tiny.sites((2, *SHAPE)):
+        if site.reads == "text":
+            attn = site.layer
             wanted = 50 * attn.to_k(own[5])
             logits = (wanted * attn.to_k(own)).unflatten(1, (attn.heads, -1)).sum(-1) * attn.scale
             expected.append(logits.softmax(0).mean(1))
@@ -89,7 +88,7 @@ def test_watching_changes_nothing_and_leaves_nothing(tiny):
     masks = np.zeros((1, 2, *SHAPE), bool)
     again = generate(tiny, case, "plain", steps=2, guidance_scale=4.0, scheduler="ddim", masks=masks, output="latent")
     assert torch.equal(again.latents, clip.latents)
-    modules = [tiny.unet, *(site.block.attn2 for site in sites(tiny.unet))]
+    modules = [tiny.unet, *(site.layer for site in tiny.sites((2, *SHAPE)))]
     assert not any(module._forward_hooks for module in modules)
 
 

@@ -17,7 +17,8 @@ import torch
 
 from ivgbench.errors import UserError
 from ivgbench.files import canonical_json
-from ivgbench.generator.backbone import Backbone
+from ivgbench.generator.backbones.base import Backbone, Site
+from ivgbench.generator.levels import Level
 from ivgbench.generator.words import Reader
 from ivgbench.plugins import PluginFault, broken
 from ivgbench.registry import METHODS
@@ -32,8 +33,8 @@ class Clip:
     """What a method knows of one clip of the batch.
 
     prompt, suffix: the case's prompt and what is appended to it before encoding;
-    phrases: K subject phrases, or None; masks: bool [K,F,h,w] on latent cells (CPU);
-    boxes: float64 [K,F,4] xyxy in 0..1, an empty box as zeros; stream: label -> the clip's own random generator.
+    phrases: K subject phrases, or None; masks: bool [K,f,h,w] on the backbone's cells, a latent frame each (CPU);
+    boxes: float64 [K,f,4] xyxy in 0..1, an empty box as zeros; stream: label -> the clip's own random generator.
     """
 
     prompt: str
@@ -48,24 +49,31 @@ class Clip:
 class Setup:
     """A run's surroundings.
 
-    alphas: alphas_cumprod, or None where the scheduler has none for its latents;
-    solo: (clip, its prompt, config, stream label) -> trajectory [steps,C,F,h,w] of one more clip, made alone; None in
+    shape: (f,h,w) of the latents. levels: the noise level of each step, or None where the scheduler keeps its latents
+    on another scale. keeps_hand: whether the scheduler steps from latents that a method has changed
+    (`schedulers.steps_from_given`).
+    solo: (clip, its prompt, config, stream label) -> trajectory [steps,C,f,h,w] of one more clip, made alone; None in
     such a run itself.
     """
 
     backbone: Backbone
     clips: list[Clip]
+    shape: tuple[int, int, int]
     steps: int
     guidance: float
-    alphas: torch.Tensor | None
+    levels: list[Level] | None
     solo: Callable[[Clip, str, Method, str], torch.Tensor] | None
+    keeps_hand: bool = True
 
 
-class Noise:
-    """The network as a method sees it inside a step: latents [N,C,F,h,w] -> guided noise estimate eps, counted."""
+class Network:
+    """The network as a method sees it inside a step: latents [N,C,f,h,w] -> guided output, counted.
 
-    def __init__(self, evaluate: Callable[[torch.Tensor], torch.Tensor], alpha: torch.Tensor | None):
-        self._evaluate, self.alpha, self.evaluations, self.backward = evaluate, alpha, 0, 0
+    level: what the output means, see `levels.Level`; None as in `Setup.levels`.
+    """
+
+    def __init__(self, evaluate: Callable[[torch.Tensor], torch.Tensor], level: Level | None):
+        self._evaluate, self.level, self.evaluations, self.backward = evaluate, level, 0, 0
 
     def __call__(self, latents: torch.Tensor) -> torch.Tensor:
         self.evaluations += 1
@@ -75,16 +83,16 @@ class Noise:
 class Run:
     """One run of a method over a batch; subclasses override the hooks they need. The defaults do nothing."""
 
-    def processors(self, step: int) -> dict[str, Any]:
-        """Attention processors of this step, by layer name; layers not named keep the model's own."""
+    def edits(self, step: int) -> Mapping[Site, Any]:
+        """How layers attend in this step, as `ivgbench.generator.edits` has it; those not named are the model's own."""
         return {}
 
-    def before_step(self, step: int, latents: torch.Tensor, noise: Noise) -> torch.Tensor:
-        """Latents [N,C,F,h,w] to take the scheduler's step from; the step's processors are on."""
+    def before_step(self, step: int, latents: torch.Tensor, network: Network) -> torch.Tensor:
+        """Latents [N,C,f,h,w] to take the scheduler's step from; the step's edits are on."""
         return latents
 
     def after_step(self, step: int, latents: torch.Tensor) -> torch.Tensor:
-        """Latents [N,C,F,h,w] to go on with after the scheduler's step."""
+        """Latents [N,C,f,h,w] to go on with after the scheduler's step."""
         return latents
 
     def extra_evaluations(self) -> int:

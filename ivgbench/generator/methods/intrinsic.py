@@ -1,7 +1,8 @@
 """Intrinsic Denoising and Temporal Intrinsic Denoising (Test-Time Domain Adaptation, section 2.3, Eq. 2, Algorithm 1).
 
-Before each sampler step, M times: z <- z + eta_l (c_g grad tau + score) + eta_k n, with score = -eps/s, s = sqrt(1-a),
-a = alphas_cumprod[t]. Step sizes after DreamClean's variance-preserving rule (Xiao et al., ICLR 2024).
+Before each sampler step, M times: z <- z + eta_l (c_g grad tau + score) + eta_k n, with score = -eps/b at the step's
+noise level z = a z0 + b n (`levels.Level`). Step sizes after DreamClean's variance-preserving rule (Xiao et al.,
+ICLR 2024).
 """
 
 from __future__ import annotations
@@ -12,17 +13,18 @@ from typing import ClassVar, Literal
 import torch
 
 from ivgbench.errors import UserError
-from ivgbench.generator.methods.base import Clip, Noise, Run, Setup, option, standard_normal
+from ivgbench.generator.edits.tau import Grid, tau
+from ivgbench.generator.levels import Level
+from ivgbench.generator.methods.base import Clip, Network, Run, Setup, option, standard_normal
 from ivgbench.generator.methods.mask_norm import MaskNorm
 from ivgbench.generator.methods.peekaboo import MaskedRun
-from ivgbench.generator.tau import Grid, tau
 
 
 @dataclass(frozen=True)
 class MaskNormID(MaskNorm):
     """Mask Normalization with Intrinsic Denoising: each step is preceded by a move along the score and fresh noise.
 
-    gamma: eta_l = gamma (1-a), eta_k = sqrt(gamma (2-gamma)) s: 0 is off, 1 re-noises the clean estimate, at most 2.
+    gamma: eta_l = gamma b^2, eta_k = sqrt(gamma (2-gamma)) b: 0 is off, 1 re-noises the clean estimate, at most 2.
         The paper does not say; DreamClean's public text gives the form but not the value.
     inner_steps: M; each costs one guided network evaluation. The paper does not say; DreamClean uses 1.
     window: (first, stop): the steps first..stop-1 it acts on; None: all, as in Algorithm 1.
@@ -77,9 +79,14 @@ class IntrinsicRun(MaskedRun):
         super().__init__(setup, config, config.norm_self, config.norm_cross)
         self._config, self._guide, self._clips = config, guide, setup.clips
         self._streams = [clip.stream("intrinsic") for clip in setup.clips]
-        if self.acts and setup.alphas is None:
+        if self.acts and setup.levels is None:
             raise UserError(
                 f"{config.name} needs a variance-preserving scheduler with alphas_cumprod: use 'ddim' or 'dpm'"
+            )
+        if self.acts and not setup.keeps_hand:
+            raise UserError(
+                f"{config.name} moves the latents, and the scheduler's corrector would undo it: use another one "
+                f"('ddim' or 'dpm'; 'flow' where the backbone is of flow matching), or turn its corrector off"
             )
 
     @property
@@ -87,7 +94,7 @@ class IntrinsicRun(MaskedRun):
         """Whether there is any inner step at all."""
         return self._config.gamma > 0 and self._config.inner_steps > 0
 
-    def before_step(self, step: int, latents: torch.Tensor, noise: Noise) -> torch.Tensor:
+    def before_step(self, step: int, latents: torch.Tensor, network: Network) -> torch.Tensor:
         first, stop = self._config.window or (0, step + 1)
         if not self.acts or not first <= step < stop:
             return latents
@@ -95,35 +102,35 @@ class IntrinsicRun(MaskedRun):
         if guide is not None and guide.guided_steps == "frozen" and step >= guide.frozen_steps:
             guide = None
         for _ in range(self._config.inner_steps):
-            latents = self._inner(latents, noise, guide)
+            latents = self._inner(latents, network, guide)
         return latents
 
-    def _inner(self, latents: torch.Tensor, noise: Noise, guide: MaskNormTID | None) -> torch.Tensor:
+    def _inner(self, latents: torch.Tensor, network: Network, guide: MaskNormTID | None) -> torch.Tensor:
+        # At least float32: near the end the variance has no digits left in half precision.
+        wide = torch.promote_types(latents.dtype, torch.float32)
+        level = network.level
         if guide is not None and guide.gradient == "exact":
-            eps, gradient = _exact(latents, noise, self._clips, guide.crop_grid)
+            eps, gradient = _exact(latents, network, self._clips, guide.crop_grid)
         else:
-            eps = noise(latents)
+            output = network(latents).to(wide)
+            eps = level.noise(latents.to(wide), output)
             gradient = None
             if guide is not None:
-                gradient = _detached(latents, eps, noise.alpha, self._clips, guide.crop_grid)
-        # At least float32: near the end 1-a has no digits left in half precision.
-        wide = torch.promote_types(latents.dtype, torch.float32)
+                gradient = _detached(latents.to(wide), output, level, self._clips, guide.crop_grid)
         fresh = standard_normal(self._streams, (1, *latents.shape[1:])).to(latents.device, wide)
-        eps = eps.to(wide)
-        moved = renoise(latents.to(wide), eps, fresh, noise.alpha, self._config.gamma)
+        moved = renoise(latents.to(wide), eps, fresh, level.b, self._config.gamma)
         if guide is not None:
-            score_norm = eps.flatten(1).norm(dim=1) / torch.sqrt(1 - noise.alpha)
+            score_norm = eps.flatten(1).norm(dim=1) / level.b
             push = guidance(gradient, score_norm, guide.kappa, guide.c_g)
-            moved = moved + self._config.gamma * (1 - noise.alpha) * push
+            moved = moved + self._config.gamma * level.variance * push
         return moved.to(latents.dtype)
 
 
 def renoise(
-    latents: torch.Tensor, eps: torch.Tensor, fresh: torch.Tensor, alpha: torch.Tensor, gamma: float
+    latents: torch.Tensor, eps: torch.Tensor, fresh: torch.Tensor, b: torch.Tensor, gamma: float
 ) -> torch.Tensor:
-    """z - gamma s eps + sqrt(gamma (2-gamma)) s n: the score and noise parts of Eq. 2, s = sqrt(1-alpha)."""
-    s = torch.sqrt(1 - alpha)
-    return latents - gamma * s * eps + (gamma * (2 - gamma)) ** 0.5 * s * fresh
+    """z - gamma b eps + sqrt(gamma (2-gamma)) b n: the score and noise parts of Eq. 2."""
+    return latents - gamma * b * eps + (gamma * (2 - gamma)) ** 0.5 * b * fresh
 
 
 def guidance(gradient: torch.Tensor, score_norm: torch.Tensor, kappa: float, c_g: float | None) -> torch.Tensor:
@@ -135,30 +142,22 @@ def guidance(gradient: torch.Tensor, score_norm: torch.Tensor, kappa: float, c_g
     return scale.view(-1, *[1] * (gradient.ndim - 1)) * gradient
 
 
-def clean_estimate(latents: torch.Tensor, eps: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
-    """Tweedie: z0 = (z - sqrt(1-alpha) eps) / sqrt(alpha)."""
-    return (latents - torch.sqrt(1 - alpha) * eps) / torch.sqrt(alpha)
-
-
-def _detached(
-    latents: torch.Tensor, eps: torch.Tensor, alpha: torch.Tensor, clips: list[Clip], grid: Grid
-) -> torch.Tensor:
-    """Gradient of tau in the latents with eps held constant: dz0/dz = 1/sqrt(alpha). At least float32."""
-    wide = torch.promote_types(latents.dtype, torch.float32)
+def _detached(latents: torch.Tensor, output: torch.Tensor, level: Level, clips: list[Clip], grid: Grid) -> torch.Tensor:
+    """Gradient of tau in the latents with the noise estimate held constant: dz0/dz = 1/a, and 1 where a is 0."""
     with torch.enable_grad():
-        clean = clean_estimate(latents.to(wide), eps.to(wide), alpha).detach().requires_grad_()
-        return _gradient(_total(clean, clips, grid), clean) / torch.sqrt(alpha)
+        clean = level.clean(latents, output).detach().requires_grad_()
+        return _gradient(_total(clean, clips, grid), clean) / torch.where(level.a == 0, 1, level.a)
 
 
-def _exact(latents: torch.Tensor, noise: Noise, clips: list[Clip], grid: Grid) -> tuple[torch.Tensor, torch.Tensor]:
-    """(eps, gradient of tau in the latents through the network, at least float32)."""
+def _exact(latents: torch.Tensor, network: Network, clips: list[Clip], grid: Grid) -> tuple[torch.Tensor, torch.Tensor]:
+    """(eps, gradient of tau in the latents through the network), both at least float32."""
     wide = torch.promote_types(latents.dtype, torch.float32)
     with torch.enable_grad():
         source = latents.detach().to(wide).requires_grad_()
-        eps = noise(source.to(latents.dtype))
-        total = _total(clean_estimate(source, eps.to(wide), noise.alpha), clips, grid)
-        noise.backward += total.requires_grad
-        return eps.detach(), _gradient(total, source)
+        output = network(source.to(latents.dtype)).to(wide)
+        total = _total(network.level.clean(source, output), clips, grid)
+        network.backward += total.requires_grad
+        return network.level.noise(source, output).detach(), _gradient(total, source)
 
 
 def _total(clean: torch.Tensor, clips: list[Clip], grid: Grid) -> torch.Tensor:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 
 from ivgbench.errors import UserError
-from ivgbench.generator import attention, rules, words
-from ivgbench.generator.backbone import Backbone
-from ivgbench.generator.efdm import match_exactly
+from ivgbench.generator import words
+from ivgbench.generator.backbones.base import Backbone, Site
+from ivgbench.generator.edits import rules
+from ivgbench.generator.edits.masked import Mask
 from ivgbench.generator.methods.base import Clip, Method, Run, Setup, option
 from ivgbench.generator.words import Binding, Reader
 
@@ -87,50 +88,50 @@ class MaskedRun(Run):
 
     def __init__(self, setup: Setup, config: Masking, norm_self: bool = False, norm_cross: bool = False):
         self._frozen = config.frozen_steps
-        self._on: dict[str, Any] = {}
+        self._on: dict[Site, Mask] = {}
         if self._frozen == 0:
             return
         backbone, clips, parts = setup.backbone, setup.clips, config.parts()
         if not all(clip.phrases for clip in clips):
             raise UserError(f"{config.name}: the case has no subject; give a phrase and boxes, or use method 'plain'")
-        levels = attention.levels(backbone.unet, *clips[0].masks.shape[-2:])
-        masks = [rules.ClipMasks(clip.masks, *_words(backbone, clip, config.words)) for clip in clips]
-        own_words = config.bind == "own-words"
-        biases = rules.Biases(
-            masks, levels, backbone.device, backbone.dtype, "bos" not in parts, own_words,
-            config.mask == "multiplicative",
-        )  # fmt: skip
-        places = ("mid", "up") if "mid" in parts else ("up",)
-        for site in attention.sites(backbone.unet):
-            if site.place in places and _part(site) in parts:
-                self._on[site.name] = _processor(site, biases, len(clips), norm_self, norm_cross)
-        attention.required(self._on, config.name, f"scope {config.scope!r}")
+        bands = backbone.masked_bands if "mid" in parts else {"late"}
+        made: dict[tuple[str, bool], Mask] = {}
+        for site in backbone.sites(setup.shape):
+            part = _part(site)
+            if site.band in bands and part in parts:
+                if (part, site.second) not in made:
+                    made[part, site.second] = _mask(part, site.second, setup, config, norm_self, norm_cross)
+                self._on[site] = made[part, site.second]
+        if not self._on:  # a mask that touches no layer must not pass for a result
+            raise UserError(
+                f"{config.name}: the backbone has no layer for scope {config.scope!r}, nothing would be masked; use "
+                f"another scope"
+            )
 
-    def processors(self, step: int) -> dict[str, Any]:
+    def edits(self, step: int) -> dict[Site, Mask]:
         return self._on if step < self._frozen else {}
 
 
-def _part(site: attention.Site) -> str:
+def _part(site: Site) -> str:
     """Which part of the masks a layer belongs to."""
-    return "temporal" if site.temporal else {"attn1": "self", "attn2": "cross"}[site.role]
+    return "temporal" if site.over == "cell" else {"self": "self", "text": "cross"}[site.reads]
 
 
-def _processor(
-    site: attention.Site, biases: rules.Biases, clips: int, norm_self: bool, norm_cross: bool
-) -> attention.MaskedAttention:
-    blank = site.block.norm2.bias
-    if site.temporal and site.role == "attn1":
-        return attention.MaskedAttention(clips, True, bias=biases.temporal_self, multiply=biases.multiply)
-    if site.temporal:
-        return attention.MaskedAttention(clips, True, keep=biases.temporal_keep, blank=blank)
-    if site.role == "attn1":
-        match = match_exactly if norm_self else None
-        return attention.MaskedAttention(clips, False, bias=biases.spatial_self, match=match, multiply=biases.multiply)
-    match = match_exactly if norm_cross else None
-    return attention.MaskedAttention(
-        clips, False, bias=biases.spatial_cross, keep=biases.cross_keep, blank=blank, match=match,
-        multiply=biases.multiply,
-    )  # fmt: skip
+def _mask(part: str, second: bool, setup: Setup, config: Masking, norm_self: bool, norm_cross: bool) -> Mask:
+    """The masks of one kind of layer; `second`: of the second attention between frames."""
+    cells, multiply = [clip.masks for clip in setup.clips], config.mask == "multiplicative"
+    if part == "self":
+        return Mask([rules.self_rule(one) for one in cells], multiply, norm_self)
+    if part == "temporal":
+        return Mask([(rules.presence_rule if second else rules.temporal_rule)(one) for one in cells], multiply)
+    own_words = config.bind == "own-words"
+    bos = "bos" not in config.parts() if setup.backbone.start else None
+    words = [_words(setup.backbone, clip, config.words) for clip in setup.clips]
+    found = [
+        rules.text_rule(one, None if wordless else said, bos, own_words)
+        for one, (said, wordless) in zip(cells, words, strict=True)
+    ]
+    return Mask(found, multiply, norm_cross)
 
 
 def _words(backbone: Backbone, clip: Clip, binding: Binding = "official") -> tuple[torch.Tensor, bool]:
@@ -144,4 +145,4 @@ def _tokens(reader: Backbone | Reader, text: str, phrase: str | None, binding: B
     ids = reader.token_ids(text)
     if phrase is not None and binding == "place":
         return rules.placed_tokens(len(ids), reader.places(text, phrase))
-    return rules.word_tokens(ids, None if phrase is None else reader.phrase_ids(phrase))
+    return rules.word_tokens(ids, None if phrase is None else reader.phrase_ids(phrase), reader.start)

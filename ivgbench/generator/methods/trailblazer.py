@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 
 from ivgbench.errors import UserError
-from ivgbench.generator import attention, words
-from ivgbench.generator.backbone import Backbone
-from ivgbench.generator.edited_attention import Gate, SpatialEdit, TemporalEdit
-from ivgbench.generator.edits import compose, spatial_edit, temporal_edit
+from ivgbench.generator import words
+from ivgbench.generator.backbones.base import Backbone, Site
+from ivgbench.generator.edits.maps import Gate, Maps, SpatialEdit, TemporalEdit
+from ivgbench.generator.edits.reweighted import compose, spatial_edit, temporal_edit
 from ivgbench.generator.methods.base import Clip, Method, Run, Setup, option
 from ivgbench.generator.words import Binding, Reader
 
@@ -72,6 +72,11 @@ class TrailBlazer(Method):
     def start(self, setup: Setup) -> Run:
         if setup.guidance <= 1:
             raise UserError(f"trailblazer edits one guidance half: it needs guidance_scale > 1, got {setup.guidance:g}")
+        if not any(site.over == "cell" for site in setup.backbone.sites(setup.shape)):
+            raise UserError(
+                "trailblazer edits attention within frames and between them, each by itself; this backbone attends "
+                "over the whole clip at once, so that it has no meaning here"
+            )
         counts = {len(clip.phrases) for clip in setup.clips}
         if 0 in counts:
             raise UserError("trailblazer: the case has no subject; give a phrase and boxes, or use method 'plain'")
@@ -87,28 +92,28 @@ class EditRun(Run):
 
     def __init__(self, setup: Setup, config: TrailBlazer):
         self._config = config
-        unet, first = setup.backbone.unet, setup.clips[0]
         tracks = [clip.boxes[0] for clip in setup.clips]
-        levels = attention.levels(unet, *first.masks.shape[-2:])
-        read = [site for site in attention.sites(unet) if site.role == "attn2"]
-        self._spatial: dict[str, Any] = {}
-        self._temporal: dict[str, Any] = {}
+        sites = setup.backbone.sites(setup.shape)
+        self._spatial: dict[Site, SpatialEdit] = {}
+        self._temporal: dict[Site, TemporalEdit] = {}
         if config.spatial_steps:
             tokens = [edited_tokens(setup.backbone, clip, config) for clip in setup.clips]
-            edit = SpatialEdit(tracks, tokens, levels, config.spatial_strengthen, config.spatial_weaken)
-            self._spatial = {site.name: edit for site in read if not site.temporal}
-            attention.required(self._spatial, config.name, "text attention")
+            edit = SpatialEdit(tracks, tokens, config.spatial_strengthen, config.spatial_weaken)
+            self._spatial = {site: edit for site in sites if site.reads == "text" and site.over == "frame"}
+            if not self._spatial:
+                raise UserError(
+                    f"{config.name}: the backbone has no layer for text attention by frames, nothing would be edited"
+                )
         if config.temporal_steps:
-            own = TemporalEdit(tracks, levels, config.temporal_strengthen, config.temporal_weaken, config.temporal_gate)
+            own = TemporalEdit(tracks, config.temporal_strengthen, config.temporal_weaken, config.temporal_gate)
             # The release picks the scales by the layer's name, and transformer_in's is not among the temporal ones.
-            lent = TemporalEdit(tracks, levels, config.spatial_strengthen, config.spatial_weaken, config.temporal_gate)
-            for site in read:
-                cells = list(levels)[min(site.depth, len(levels) - 1)]
-                if site.temporal and own.applies(site.block.attn2.heads, cells):
-                    official_in = site.place == "in" and config.temporal_gate == "official"
-                    self._temporal[site.name] = lent if official_in else own
+            lent = TemporalEdit(tracks, config.spatial_strengthen, config.spatial_weaken, config.temporal_gate)
+            for site in sites:
+                if site.over == "cell" and site.second and own.applies(site):
+                    official_in = site.band == "input" and config.temporal_gate == "official"
+                    self._temporal[site] = lent if official_in else own
 
-    def processors(self, step: int) -> dict[str, Any]:
+    def edits(self, step: int) -> dict[Site, Maps]:
         spatial = self._spatial if step < self._config.spatial_steps else {}
         temporal = self._temporal if step < self._config.temporal_steps else {}
         return {**spatial, **temporal}
@@ -144,8 +149,8 @@ def phrase_positions(
         return set()
     if binding == "place":
         return set().union(*backbone.places(prompt, phrase))
-    ids, wanted = backbone.token_ids(prompt), backbone.phrase_ids(phrase)[1:-1]
-    starts = [at for at in range(1, len(ids)) if wanted and ids[at : at + len(wanted)] == wanted]
+    ids, wanted = backbone.token_ids(prompt), backbone.phrase_ids(phrase)[backbone.start : -1]
+    starts = [at for at in range(backbone.start, len(ids)) if wanted and ids[at : at + len(wanted)] == wanted]
     return {start + offset for start in starts for offset in range(len(wanted))}
 
 
@@ -160,6 +165,10 @@ class CompositionRun(Run):
         if config.token_indices is not None:
             raise UserError(
                 "trailblazer: leave token_indices out for several subjects: tokens are found from the phrases"
+            )
+        if config.integration_steps and not setup.keeps_hand:
+            raise UserError(
+                "trailblazer blends latents, and the scheduler's corrector would undo it: use 'ddim' or 'dpm'"
             )
         self._alone: list[list[torch.Tensor]] = []
         for clip in setup.clips:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +14,62 @@ from ivgbench.errors import UserError
 from ivgbench.files import digest, file_sha256
 from ivgbench.texts import read_json, short
 
-#: Part of a backbone -> the files it needs besides weights.
-CONFIGS = {
-    "tokenizer": ("vocab.json", "merges.txt"),
-    "text_encoder": ("config.json",),
-    "unet": ("config.json",),
-    "scheduler": ("scheduler_config.json",),
-    "vae": ("config.json",),
-}
-#: Part -> what its weights may be called; the first that is there is read. ZeroScope is published as .bin only.
-WEIGHTS = {
-    "text_encoder": ("model.safetensors", "pytorch_model.bin"),
-    "unet": ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"),
-    "vae": ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"),
+
+@dataclass(frozen=True)
+class Files:
+    """What a family's folder holds. configs: part -> the files it needs besides weights; weights: part -> what its
+    weights may be called; the first that is there is read. An index names the files that hold the tensors."""
+
+    configs: Mapping[str, tuple[str, ...]]
+    weights: Mapping[str, tuple[str, ...]]
+    denoiser: str
+    optional: tuple[str, ...] = ()
+
+
+INDEX = ".index.json"
+_SHARDED = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.safetensors" + INDEX)
+FILES = {
+    "unet3d": Files(
+        {
+            "tokenizer": ("vocab.json", "merges.txt"),
+            "text_encoder": ("config.json",),
+            "unet": ("config.json",),
+            "scheduler": ("scheduler_config.json",),
+            "vae": ("config.json",),
+        },
+        # ZeroScope is published as .bin only.
+        {
+            "text_encoder": ("model.safetensors", "pytorch_model.bin"),
+            "unet": ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"),
+            "vae": ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"),
+        },
+        "unet",
+    ),
+    "wan": Files(
+        {
+            "tokenizer": ("tokenizer.json",),
+            "text_encoder": ("config.json",),
+            "transformer": ("config.json",),
+            "scheduler": ("scheduler_config.json",),
+            "vae": ("config.json",),
+        },
+        {
+            "text_encoder": ("model.safetensors", "model.safetensors" + INDEX),
+            "transformer": _SHARDED,
+            "vae": _SHARDED,
+        },
+        "transformer",
+        ("model_index.json",),
+    ),
 }
 #: Fetched when the repository has them: they change how a prompt is cut into tokens.
 OPTIONAL = ("tokenizer/tokenizer_config.json", "tokenizer/special_tokens_map.json")
-#: The configs of the one architecture that ZeroScope and ModelScope share, for plans without their files.
-SHIPPED_ARCHITECTURE = Path(__file__).parent / "architectures" / "text-to-video-1.7b.json"
+#: Configs of published models, for plans without their files. ZeroScope and ModelScope share one architecture.
+ARCHITECTURES = Path(__file__).parent / "architectures"
+SHIPPED_ARCHITECTURE = ARCHITECTURES / "text-to-video-1.7b.json"
 #: Says how text states are prepared. The pocket lab's training writes it beside its weights; it is never fetched.
 TEXT_STATES = "text_states.json"
-POCKET_FOLDER = Path(__file__).parent.parent / "pocket" / "weights" / "text-to-video"
+POCKET_FOLDER = Path(__file__).parents[2] / "pocket" / "weights" / "text-to-video"
 
 
 @dataclass(frozen=True)
@@ -41,6 +77,7 @@ class Preset:
     """What a backbone is best run with. Sizes in pixels; `height` and `width` None: the denoiser's own sample size.
 
     revision: the commit of the hub repository that is fetched and loaded.
+    time_factor: frames that a latent frame after the first stands for: clips have a multiple of it and one more.
     """
 
     frames: int = 24
@@ -50,6 +87,8 @@ class Preset:
     guidance: float = 9.0
     hub_id: str | None = None
     revision: str | None = None
+    family: str = "unet3d"
+    time_factor: int = 1
 
 
 #: Named backbones. Sizes as in the published demos (Peekaboo's app: 40 steps, guidance 9); the pocket's are tuned.
@@ -69,6 +108,17 @@ PRESETS = {
         hub_id="damo-vilab/text-to-video-ms-1.7b",
         revision="8227dddca75a8561bf858d604cc5dae52b954d01",
     ),
+    "wan-1.3b": Preset(
+        frames=81,
+        height=480,
+        width=832,
+        steps=50,
+        guidance=5.0,
+        hub_id="Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
+        revision="0fad780a534b6463e45facd96134c9f345acfa5b",
+        family="wan",
+        time_factor=4,
+    ),
 }
 
 
@@ -85,6 +135,8 @@ def preset(source: str) -> tuple[str, Preset]:
     for name, known in PRESETS.items():
         if known.hub_id == source:
             return name, known
+    if Path(source).is_dir() and family(Path(source)) == "wan":
+        return Path(source).name, replace(PRESETS["wan-1.3b"], hub_id=None, revision=None)
     return Path(source).name, Preset(hub_id=source if _is_hub_id(source) else None)
 
 
@@ -117,18 +169,44 @@ def locate(source: str | Path) -> Path:
     elif known.hub_id:
         # Never downloads, so that a run cannot start with gigabytes of surprise.
         remedy = f"; get them with `ivgbench fetch {text}`"
-        folder = hub.cached_folder(known.hub_id, "unet/config.json", known.revision)
+        probes = [f"{files.denoiser}/config.json" for files in FILES.values()]
+        found = [hub.cached_folder(known.hub_id, probe, known.revision) for probe in probes]
+        folder = next((one for one in found if one is not None), None)
         if folder is None:
-            every = ", ".join(_missing(None, with_vae=True))
+            every = ", ".join(_missing(None, known.family, with_vae=True))
             raise UserError(f"backbone {text!r} ({known.hub_id}) is not on this machine: missing {every}{remedy}")
     else:
         raise UserError(
             f"no backbone {text!r}: neither a folder, nor one of {', '.join(PRESETS)}, nor a hub id (owner/name)"
         )
     # A folder may lack the VAE as a whole; what comes from the hub is made to have it.
-    if missing := _missing(folder, with_vae=bool(remedy) or (folder / "vae").is_dir()):
+    if missing := _missing(folder, family(folder), with_vae=bool(remedy) or (folder / "vae").is_dir()):
         raise UserError(f"backbone {text!r}: missing in {folder}: {', '.join(missing)} (weights may be .bin){remedy}")
     return folder
+
+
+def family(folder: Path) -> str:
+    """Which family a backbone is of, by the network that its model_index.json names; without that file the UNets'.
+
+    Raises:
+        UserError: a network of no family of this package.
+    """
+    file = folder / "model_index.json"
+    if not file.is_file():  # the pocket lab's training writes none
+        return "wan" if (folder / "transformer").is_dir() else "unet3d"
+    index = read_config(file)
+    if "unet" in index or (folder / "unet").is_dir():
+        return "unet3d"
+    classes = [part[-1] for part in index.values() if isinstance(part, list) and part]
+    if "WanTransformer3DModel" in classes:
+        return "wan"
+    name = index.get("_class_name")
+    raise UserError(f"{file}: {short(name)} is of no family that can be loaded: {', '.join(FILES)}")
+
+
+def family_of_parts(parts: Mapping[str, Any]) -> str:
+    """The same of a backbone's configs, by the denoiser's part."""
+    return next(name for name, files in FILES.items() if files.denoiser in parts)
 
 
 def read_config(file: Path) -> dict[str, Any]:
@@ -153,20 +231,40 @@ def require_vae(folder: Path) -> None:
         )
 
 
-def _missing(folder: Path | None, with_vae: bool) -> list[str]:
+def _missing(folder: Path | None, of_family: str, with_vae: bool) -> list[str]:
     """The needed files that are not in a folder; all of them for None."""
-    names = []
-    for part, files in CONFIGS.items():
+    names, files = [], FILES[of_family]
+    for part, configs in files.configs.items():
         if part == "vae" and not with_vae:
             continue
-        names += [f"{part}/{file}" for file in files if folder is None or not (folder / part / file).is_file()]
-        if part in WEIGHTS and (folder is None or not _weights_there(folder, part)):
-            names.append(f"{part}/{WEIGHTS[part][0]}")
+        names += [f"{part}/{file}" for file in configs if folder is None or not (folder / part / file).is_file()]
+        if part not in files.weights:
+            continue
+        there = [] if folder is None else _weights_there(folder, files.weights[part], part)
+        if not there:
+            names.append(f"{part}/{files.weights[part][0]}")
+        elif there[0].name.endswith(INDEX):
+            names += [f"{part}/{file.name}" for file in shards(there[0]) if not file.is_file()]
     return names
 
 
-def _weights_there(folder: Path, part: str) -> list[Path]:
-    return [folder / part / name for name in WEIGHTS[part] if (folder / part / name).is_file()]
+def _weights_there(folder: Path, names: Sequence[str], part: str) -> list[Path]:
+    return [folder / part / name for name in names if (folder / part / name).is_file()]
+
+
+def shards(file: Path) -> list[Path]:
+    """The files that hold a part's tensors: those that an index names, or the one file itself.
+
+    Raises:
+        UserError: the index is none.
+    """
+    if not file.name.endswith(INDEX):
+        return [file]
+    places = read_config(file).get("weight_map")
+    names = set(places.values()) if isinstance(places, dict) else set()
+    if not names or not all(isinstance(name, str) and name == Path(name).name for name in names):
+        raise UserError(f"{file}: an index of weights must map each tensor to a file beside it (weight_map)")
+    return [file.with_name(name) for name in sorted(names)]
 
 
 def empty_padding(folder: Path, preset: Preset) -> bool:
@@ -190,8 +288,8 @@ def empty_padding(folder: Path, preset: Preset) -> bool:
 
 
 def weights_file(folder: Path, part: str) -> Path:
-    """The file that a part of a complete backbone is loaded from."""
-    return _weights_there(folder, part)[0]
+    """The file that a part of a complete backbone is loaded from, or the index of its files."""
+    return _weights_there(folder, FILES[family(folder)].weights[part], part)[0]
 
 
 def revision(source: str) -> str | None:
@@ -219,16 +317,21 @@ def to_fetch(files: Sequence[str]) -> list[str]:
         UserError: the repository is no text-to-video model in diffusers format.
     """
     there = set(files)
-    wanted = [f"{part}/{file}" for part, names in CONFIGS.items() for file in names]
-    for part, names in WEIGHTS.items():
-        wanted.append(next((f"{part}/{name}" for name in names if f"{part}/{name}" in there), f"{part}/{names[0]}"))
+    kinds = [one for one in FILES.values() if f"{one.denoiser}/config.json" in there] or [FILES["unet3d"]]
+    wanted = [f"{part}/{file}" for part, names in kinds[0].configs.items() for file in names]
+    for part, names in kinds[0].weights.items():
+        name = next((name for name in names if f"{part}/{name}" in there), names[0])
+        wanted.append(f"{part}/{name}")
+        if name.endswith(INDEX):  # which shards there are is said in it; they are told by their names
+            stem = name.removesuffix(".safetensors" + INDEX)
+            wanted += [file for file in sorted(there) if re.fullmatch(rf"{part}/{stem}-\d+-of-\d+\.safetensors", file)]
     if missing := sorted(set(wanted) - there):
         raise UserError(f"the repository is no text-to-video model in diffusers format: it has no {', '.join(missing)}")
-    return wanted + [name for name in OPTIONAL if name in there]
+    return wanted + [name for name in (*OPTIONAL, *kinds[0].optional) if name in there]
 
 
 def architecture(source: str) -> dict[str, dict[str, Any]]:
-    """The configs of a backbone's "unet", "text_encoder" and "vae": from its files, or as shipped for the presets.
+    """The configs of a backbone's denoiser, "text_encoder" and "vae": from its files, or as shipped for the presets.
 
     Raises:
         UserError: the files are not here, and it is no preset either; or a folder has no VAE.
@@ -236,16 +339,19 @@ def architecture(source: str) -> dict[str, dict[str, Any]]:
     try:
         folder = locate(source)
     except UserError:
-        if not preset(source)[1].revision:
+        known = preset(source)[1]
+        if not known.revision:
             raise
-        return json.loads(SHIPPED_ARCHITECTURE.read_text(encoding="utf-8"))
+        shipped = SHIPPED_ARCHITECTURE if known.family == "unet3d" else ARCHITECTURES / "wan2.1-1.3b.json"
+        return json.loads(shipped.read_text(encoding="utf-8"))
     require_vae(folder)
-    return {part: read_config(folder / part / "config.json") for part in ("unet", "text_encoder", "vae")}
+    parts = FILES[family(folder)].weights
+    return {part: read_config(folder / part / "config.json") for part in parts}
 
 
-def frame_size(preset: Preset, unet: Mapping[str, Any], factor: int) -> tuple[int, int]:
+def frame_size(preset: Preset, denoiser: Mapping[str, Any], factor: int) -> tuple[int, int]:
     """(height, width) of a clip in pixels: the preset's, else the denoiser's sample size times the VAE's factor."""
-    sample = unet.get("sample_size") or 32
+    sample = denoiser.get("sample_size") or 32
     sides = [sample, sample] if isinstance(sample, int) else sample
     if not isinstance(sides, list | tuple) or [type(side) for side in sides] != [int, int] or min(sides) < 1:
         raise UserError(f"the denoiser's sample_size must be one or two whole numbers, got {short(sample)}")
@@ -260,5 +366,6 @@ def weights_hash(folder: Path) -> str:
     """
     folder = Path(folder)
     files = {path for path in folder.rglob("*") if path.suffix in (".json", ".txt") and path.is_file()}
-    files |= {_weights_there(folder, part)[0] for part in WEIGHTS if _weights_there(folder, part)}
+    for part, names in FILES[family(folder)].weights.items():
+        files |= {file for first in _weights_there(folder, names, part)[:1] for file in shards(first)}
     return digest([[path.relative_to(folder).as_posix(), file_sha256(path)] for path in sorted(files)])

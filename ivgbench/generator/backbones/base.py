@@ -1,0 +1,298 @@
+"""What a family of text-to-video models offers, and how one is found and loaded.
+
+The sampler and the methods know no more of a model than this. Latents are [N,C,f,h,w] everywhere; what a network wants
+instead (frames first, packed tokens) is its family's own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
+
+from ivgbench.errors import UserError
+from ivgbench.generator import schedulers
+from ivgbench.generator.allocator import keep_freed_memory
+from ivgbench.generator.backbones import sources
+from ivgbench.generator.words import Reader
+from ivgbench.texts import short
+
+#: Where in the network a layer stands. UNet: its input, encoder, middle and decoder; DiT: halves of its blocks.
+Band = Literal["input", "early", "middle", "late"]
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """One attention layer.
+
+    name: the family's own; band: see `Band`;
+    over: whose tokens are a sequence: the cells of a "frame", the frames of a "cell", or the whole "clip";
+    reads: those tokens themselves ("self") or the prompt's ("text"); second: a second attention over the same tokens;
+    grid: rows and columns of its map; stride: how many of the clip's cells apart the map's cells are;
+    layer: the network's attention module.
+    """
+
+    name: str
+    band: Band
+    over: Literal["frame", "cell", "clip"]
+    reads: Literal["self", "text"]
+    second: bool
+    grid: tuple[int, int]
+    stride: int
+    layer: torch.nn.Module
+
+    @property
+    def heads(self) -> int:
+        return self.layer.heads
+
+    def pick(self, cells: torch.Tensor) -> torch.Tensor:
+        """What the clip's cells [F,h,w] hold at this map: [rows, tokens of a sequence].
+
+        Every stride-th cell from the top left, no average.
+        """
+        height, width = self.grid
+        held = cells[:, :: self.stride, :: self.stride][:, :height, :width].flatten(1)
+        return {"frame": held, "cell": held.T, "clip": held.reshape(1, -1)}[self.over]
+
+
+class Backbone(ABC):
+    """A text encoder, a denoiser and a VAE in eval mode without gradients, and a scheduler factory.
+
+    Attributes:
+        name: "pocket", "zeroscope", "modelscope", or the folder's name.
+        device, dtype: of the weights and the latents.
+        reader: what the text encoder reads of a text.
+        weights_hash: identity of the files it was loaded from.
+        frames, height, width: default clip, in frames and pixels; other sizes work where the case gives them.
+        latent_channels, latent_height, latent_width, vae_scale_factor: latents are [1,C,f,height/factor,width/factor].
+        time_factor: pixel frames that a latent frame after the first stands for.
+        text_width: of the text states.
+        default_steps, default_guidance: used where `generate` is told nothing.
+        masked_bands: where the released Peekaboo masks, in this family's terms.
+        frame_prompts: whether each frame may have text states of its own.
+        flow: whether the network was trained on flow matching's straight path, else on a variance-preserving one.
+    """
+
+    #: Names of the parts that hold weights, in the order in which they work.
+    parts: ClassVar[tuple[str, ...]]
+    masked_bands: ClassVar[frozenset[Band]]
+    frame_prompts: ClassVar[bool]
+    flow: ClassVar[bool]
+
+    name: str
+    reader: Reader
+    text_width: int
+    latent_channels: int
+    vae_scale_factor: int
+    time_factor: int = 1
+
+    def __init__(self, name: str, preset: sources.Preset, device: str, dtype: torch.dtype, offload: bool):
+        self.name, self.device, self.dtype, self.offload = name, torch.device(device), dtype, offload
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        self.default_steps, self.default_guidance = preset.steps, preset.guidance
+
+    def _settle(self, folder: Path) -> None:
+        """What is read of any folder; with all parts loaded, they go where they belong."""
+        self.weights_hash = sources.weights_hash(folder)
+        self.scheduler_config = sources.read_config(sources.scheduler_file(folder))
+        if not self.offload:
+            for part in self.modules().values():
+                part.to(self.device)
+
+    @staticmethod
+    def from_pretrained(
+        source: str | Path,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        offload: bool = False,
+        lora: str | Path | None = None,
+    ) -> Backbone:
+        """Loads a backbone of the family that its files name.
+
+        Args:
+            source: "pocket" (ships with the package), "zeroscope", "modelscope", a folder in diffusers format, or a
+                hub id that has been fetched. A folder may lack `vae`: then only output="latent" works.
+            dtype: weights are cast to it, whatever they are on disk.
+            offload: text encoder, denoiser and VAE wait on the CPU and are on the device only while they are used.
+            lora: a file of low-rank adapters for the denoiser; see `lora.merge`.
+        Raises:
+            UserError: files are missing (named), the device is not there, or dtype is none for weights.
+        """
+        if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+            raise UserError(f"dtype must be a floating-point dtype of torch, such as torch.float32, got {short(dtype)}")
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as fault:
+            raise UserError(f"device {device!r} cannot be used: {str(fault).splitlines()[0]}") from None
+        folder = sources.locate(source)
+        cls = family(sources.family(folder))
+        return cls(
+            folder, *sources.preset(str(source)), device=device, dtype=dtype, offload=offload,
+            lora=None if lora is None else Path(lora),
+        )  # fmt: skip
+
+    @classmethod
+    @abstractmethod
+    def hollow(
+        cls, architecture: Mapping[str, Mapping[str, Any]], preset: sources.Preset, dtype: torch.dtype
+    ) -> Backbone:
+        """A backbone on the meta device, of these configs and without content: all that a run asks of one works."""
+
+    @property
+    @abstractmethod
+    def denoiser(self) -> torch.nn.Module:
+        """The network that `denoise` evaluates."""
+
+    @property
+    def cell(self) -> int:
+        """Rows, and columns, of latents that are one cell to a method: what the network makes a token of."""
+        return 1
+
+    def latent_frames(self, frames: int) -> int:
+        """Latent frames of so many pixel frames. UserError where the VAE has none for their number."""
+        latent, rest = divmod(frames - 1, self.time_factor)
+        if rest:
+            raise UserError(
+                f"backbone {self.name!r} makes clips of {self.time_factor}k+1 frames, not of {frames}: use "
+                f"{frames - rest} or {frames - rest + self.time_factor}"
+            )
+        return latent + 1
+
+    def latent_boxes(self, track: np.ndarray) -> np.ndarray:
+        """A box for each latent frame [f,4] from those of the pixel frames [F,4].
+
+        The first latent frame is the first frame; each other one stands for `time_factor` frames, and has their mean
+        box.
+        """
+        later = track[1:].reshape(-1, self.time_factor, 4).mean(axis=1)
+        return np.concatenate([track[:1], later])
+
+    @property
+    def has_vae(self) -> bool:
+        return getattr(self, "vae", None) is not None
+
+    def modules(self) -> dict[str, torch.nn.Module]:
+        """Part -> its module, of the parts that are there."""
+        found = {name: getattr(self, name) for name in self.parts}
+        return {name: module for name, module in found.items() if module is not None}
+
+    def bring(self, wanted: str) -> None:
+        """With offload: the wanted part to the device, and the others away from it first."""
+        if self.offload:
+            for name, part in self.modules().items():
+                if name != wanted:
+                    part.to("cpu")
+            self.modules()[wanted].to(self.device)
+
+    @property
+    def start(self) -> int:
+        """How many tokens stand before the words of a text; see `Reader`."""
+        return self.reader.start
+
+    def token_ids(self, text: str) -> list[int]:
+        """Token ids of a prompt, padded or cut to the length that the text encoder reads."""
+        return self.reader.token_ids(text)
+
+    def phrase_ids(self, text: str) -> list[int]:
+        """Token ids of some words alone, with what the tokenizer puts around them; no padding, never cut."""
+        return self.reader.phrase_ids(text)
+
+    def places(self, text: str, phrase: str) -> list[range]:
+        """Token positions of every place of a text where a phrase stands; see `Reader.places`."""
+        return self.reader.places(text, phrase)
+
+    @abstractmethod
+    def encode_prompt(self, texts: Sequence[str]) -> torch.Tensor:
+        """Text states [N,L,C], padded or cut to the reader's length L."""
+
+    @abstractmethod
+    def denoise(
+        self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """One guided network evaluation: the raw outputs (unconditional, conditional), each [N,C,f,h,w].
+
+        Args:
+            latents: [N,C,f,h,w], already scaled for the scheduler.
+            context: text states [2N,L,C], all unconditional rows first; [2NF,L,C] with a row per frame where the
+                family has `frame_prompts`.
+        """
+
+    @abstractmethod
+    def sites(self, shape: tuple[int, int, int]) -> list[Site]:
+        """Every attention layer at latents of `shape` (f,h,w), in the network's order."""
+
+    @abstractmethod
+    def edited(self, edits: Mapping[Site, Any], clips: int) -> AbstractContextManager[None]:
+        """While open, these layers attend as the edits say; afterwards the network is what it was, whatever happened.
+
+        Args:
+            edits: of `ivgbench.generator.edits`. clips: number N of clips in the batch.
+        """
+
+    def decode(self, latents: torch.Tensor) -> np.ndarray:
+        """Frames uint8 [F,H,W,3] of latents [1,C,f,h,w], which the VAE decodes a slice at a time."""
+        if not self.has_vae:
+            raise UserError(f"backbone {self.name!r} has no VAE: only output='latent' works")
+        self.bring("vae")
+        with torch.no_grad():
+            pixels = torch.cat([self.decoded(part) for part in self.slices(latents.to(self.device, self.dtype))])
+        return ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+
+    @abstractmethod
+    def slices(self, latents: torch.Tensor) -> Sequence[torch.Tensor]:
+        """Latents [1,C,f,h,w] cut into what the VAE decodes at a time: bounds its memory."""
+
+    @abstractmethod
+    def decoded(self, part: torch.Tensor) -> torch.Tensor:
+        """Pixels [F,3,H,W] in -1..1, float32, of one slice."""
+
+    def scheduler(self, which: str | SchedulerMixin | None = None) -> SchedulerMixin:
+        """A fresh scheduler; see `scheduler_of`."""
+        return self.scheduler_of(self.scheduler_config, which)
+
+    @classmethod
+    def scheduler_of(cls, config: Mapping[str, Any], which: str | SchedulerMixin | None = None) -> SchedulerMixin:
+        """A fresh scheduler from a checkpoint's config; see `schedulers.make`.
+
+        Raises:
+            UserError: there is none of that name, or its noise path is not the one that the network was trained on.
+        """
+        named = {"ddim": False, "dpm": False, "flow": True}
+        if isinstance(which, str) and named.get(which, cls.flow) != cls.flow:
+            raise UserError(_of_another_path(which, cls.flow))
+        made = schedulers.make(config, which)
+        if schedulers.is_flow(made) != cls.flow:
+            raise UserError(_of_another_path(type(made).__name__, cls.flow))
+        return made
+
+    @classmethod
+    @abstractmethod
+    def reader_of(cls, folder: Path) -> Reader:
+        """What the text encoder of a folder reads of a text; loads no weights."""
+
+
+def _of_another_path(scheduler: str, flow: bool) -> str:
+    paths = ("variance-preserving", "of the straight path of flow matching")
+    return (
+        f"the scheduler {scheduler} is {paths[not flow]}, and the backbone's network is {paths[flow]}; use "
+        f"{'flow' if flow else 'ddim'!r}, or the checkpoint's own"
+    )
+
+
+#: Family -> where its class is. Loaded on first use: one family's library classes are no other's business.
+FAMILIES = {"unet3d": "unet3d:UNet3D", "wan": "wan:Wan"}
+
+
+def family(name: str) -> type[Backbone]:
+    """The class of a family, as `sources.family` names it."""
+    module, _, cls = FAMILIES[name].partition(":")
+    return getattr(import_module(f"ivgbench.generator.backbones.{module}"), cls)

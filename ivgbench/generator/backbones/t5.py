@@ -1,0 +1,37 @@
+"""What a T5-class text encoder reads of a prompt: no token before the words, `</s>` after them, then padding."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import ClassVar
+
+from ftfy import fix_text
+from transformers import PreTrainedTokenizerFast
+
+from ivgbench.errors import UserError
+from ivgbench.generator.words import Reader, composed
+
+#: Tokens that Wan's text encoder is given.
+LENGTH = 512
+
+
+class T5Reader(Reader):
+    """A tokenizer.json and the family's length; see `Reader`."""
+
+    start: ClassVar[int] = 0
+
+    def __init__(self, folder: Path, length: int = LENGTH):  # another tokenizer: no super().__init__
+        file = folder / "tokenizer" / "tokenizer.json"
+        try:
+            self.tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(file), pad_token="<pad>", eos_token="</s>")
+            if self.tokenizer("a")["input_ids"][-1:] != [self.tokenizer.eos_token_id]:
+                raise ValueError("it ends no text with </s>")
+        except Exception as fault:  # damaged files fail in any way
+            why = f"{type(fault).__name__}: {(str(fault).splitlines() or [''])[0][:200]}"
+            raise UserError(f"{file}: it is no tokenizer of T5: {why}") from None
+        self.length = length
+
+    def composed(self, text: str) -> str:
+        """As Wan's pipeline cleans a prompt: characters mended, HTML's unescaped, blanks single."""
+        return " ".join(html.unescape(html.unescape(fix_text(composed(text)))).split())

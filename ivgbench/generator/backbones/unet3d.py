@@ -1,0 +1,150 @@
+"""The family of ModelScope and ZeroScope, and of the pocket lab: UNet3DConditionModel, CLIPTextModel, AutoencoderKL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from diffusers import AutoencoderKL, UNet3DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from ivgbench.generator.backbones import lora as adapters
+from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones.base import Backbone, Band
+from ivgbench.generator.backbones.loading import diffusion_part, text_encoder
+from ivgbench.generator.backbones.processors import attached
+from ivgbench.generator.backbones.text_states import emptied_after_words
+from ivgbench.generator.backbones.unet3d_attention import UNetSite, compiled, sites
+from ivgbench.generator.words import Reader, WordReader
+
+#: Frames decoded at a time: bounds the VAE's memory.
+DECODE_SLICE = 8
+
+
+class UNet3D(Backbone):
+    """A latent video UNet. Each frame is decoded by itself: a latent frame is a frame.
+
+    empty_padding: text states after the last word are zero; only of the pocket lab's weights.
+    """
+
+    parts: ClassVar[tuple[str, ...]] = ("text_encoder", "unet", "vae")
+    masked_bands: ClassVar[frozenset[Band]] = frozenset({"middle", "late"})
+    frame_prompts: ClassVar[bool] = True
+    flow: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        preset: sources.Preset,
+        device: str,
+        dtype: torch.dtype,
+        offload: bool = False,
+        lora: Path | None = None,
+    ):
+        super().__init__(name, preset, device, dtype, offload)
+        self.reader = self.reader_of(folder)
+        self.tokenizer = self.reader.tokenizer
+        self.empty_padding = sources.empty_padding(folder, preset)
+        self.text_encoder = text_encoder(CLIPTextModel, folder, dtype)
+        self.unet = diffusion_part(UNet3DConditionModel, folder, "unet", dtype)
+        if lora is not None:
+            adapters.merge(self.unet, lora)
+        self.vae = diffusion_part(AutoencoderKL, folder, "vae", dtype) if (folder / "vae").is_dir() else None
+        self._settle(folder)
+        self._measure(preset)
+
+    @classmethod
+    def hollow(
+        cls, architecture: Mapping[str, Mapping[str, Any]], preset: sources.Preset, dtype: torch.dtype
+    ) -> UNet3D:
+        self = cls.__new__(cls)
+        Backbone.__init__(self, "hollow", preset, "meta", dtype, offload=False)
+        self.reader, self.empty_padding = WordReader(), False
+        self.text_encoder = CLIPTextModel(CLIPTextConfig(**architecture["text_encoder"]))
+        self.unet = UNet3DConditionModel.from_config(dict(architecture["unet"]))
+        self.vae = AutoencoderKL.from_config(dict(architecture["vae"]))
+        for part in self.modules().values():
+            torch.nn.Module.to(part, dtype).eval().requires_grad_(False)
+        self._measure(preset)
+        return self
+
+    def _measure(self, preset: sources.Preset) -> None:
+        """Sizes, from the parts' configs."""
+        # Without a VAE the factor only names the pixel size of a latent cell; 8 is the family's.
+        self.vae_scale_factor = 2 ** (len(self.vae.config.block_out_channels) - 1) if self.has_vae else 8
+        self.frames = preset.frames
+        self.height, self.width = sources.frame_size(preset, self.unet.config, self.vae_scale_factor)
+        self.latent_channels = self.unet.config.in_channels
+        self.latent_height = self.height // self.vae_scale_factor
+        self.latent_width = self.width // self.vae_scale_factor
+
+    @classmethod
+    def reader_of(cls, folder: Path) -> Reader:
+        return Reader(folder)
+
+    @property
+    def denoiser(self) -> torch.nn.Module:
+        return self.unet
+
+    @property
+    def text_width(self) -> int:
+        return self.unet.config.cross_attention_dim
+
+    @torch.no_grad()
+    def encode_prompt(self, texts: Sequence[str]) -> torch.Tensor:
+        """Last hidden states [N,L,C], padded or cut to the tokenizer's length L (77); no text attention mask.
+
+        With `empty_padding` the states of the end token and of what follows are zero.
+        """
+        self.bring("text_encoder")
+        ids = torch.tensor([self.token_ids(text) for text in texts], device=self.device)
+        states = self.text_encoder(ids).last_hidden_state.to(self.dtype)
+        return emptied_after_words(states, ids, self.tokenizer.eos_token_id) if self.empty_padding else states
+
+    def denoise(
+        self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self.bring("unet")
+        clips, frames = latents.shape[0], latents.shape[2]
+        per_frame = len(context) != 2 * clips
+        # The denoiser repeats one row per clip over its frames; per-frame rows are put back in after that.
+        with _context_in_blocks(self.unet, context) if per_frame else nullcontext():
+            shown = context[::frames] if per_frame else context
+            output = self.unet(torch.cat([latents, latents]), timestep, encoder_hidden_states=shown, return_dict=False)[
+                0
+            ]
+        unconditional, conditional = output.chunk(2)
+        return unconditional, conditional
+
+    def sites(self, shape: tuple[int, int, int]) -> list[UNetSite]:
+        return sites(self.unet, *shape[1:])
+
+    def edited(self, edits: Mapping[UNetSite, Any], clips: int) -> AbstractContextManager[None]:
+        return attached(self.unet, compiled(edits, clips))
+
+    def slices(self, latents: torch.Tensor) -> Sequence[torch.Tensor]:
+        return latents.split(DECODE_SLICE, dim=2)
+
+    def decoded(self, part: torch.Tensor) -> torch.Tensor:
+        frames = part[0].transpose(0, 1) / self.vae.config.scaling_factor
+        return self.vae.decode(frames, return_dict=False)[0].float()
+
+
+@contextmanager
+def _context_in_blocks(unet: UNet3DConditionModel, context: torch.Tensor) -> Iterator[None]:
+    """While open, every block that takes text states gets `context` instead of the repeated rows."""
+
+    def replace(_module: torch.nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]] | None:
+        return (args, {**kwargs, "encoder_hidden_states": context}) if "encoder_hidden_states" in kwargs else None
+
+    blocks = [*unet.down_blocks, unet.mid_block, *unet.up_blocks]
+    handles = [block.register_forward_pre_hook(replace, with_kwargs=True) for block in blocks]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

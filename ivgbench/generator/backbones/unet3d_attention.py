@@ -1,0 +1,144 @@
+"""Attention of a UNet3DConditionModel: where it is, and processors that attend as edits say.
+
+Layout of what a processor sees, for N clips of F frames and a map of h x w cells at the layer's level:
+spatial [2NF, hw, C], rows (half, clip, frame); temporal [2N hw, F, C], rows (half, clip, cell). The first half is the
+unconditional one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from diffusers import UNet3DConditionModel
+from diffusers.models.attention import BasicTransformerBlock
+from diffusers.models.attention_processor import Attention
+
+from ivgbench.generator.backbones.base import Site
+from ivgbench.generator.backbones.processors import heads_apart, heads_together, project_out
+from ivgbench.generator.edits.efdm import match_exactly
+from ivgbench.generator.edits.maps import Maps
+from ivgbench.generator.edits.masked import Mask
+
+BANDS = {"in": "input", "down": "early", "mid": "middle", "up": "late"}
+
+
+@dataclass(frozen=True, eq=False)
+class UNetSite(Site):
+    """One attention layer; name: its key in `attn_processors`.
+
+    depth: how often the map was halved before it; block: the transformer block around it.
+    """
+
+    depth: int
+    block: BasicTransformerBlock
+
+
+def sites(unet: UNet3DConditionModel, height: int, width: int) -> list[UNetSite]:
+    """Every attention layer of the denoiser at latents of height x width cells, in the model's order.
+
+    Each level of the network halves the map, rounding up.
+    """
+    grids = [(height, width)]
+    for _ in unet.config.down_block_types[1:]:
+        grids.append(tuple(-(-side // 2) for side in grids[-1]))
+    found, last = [], len(grids) - 1
+    for name in unet.attn_processors:
+        role = name.split(".")[-2]
+        place = name.split(".")[0].removesuffix("_blocks").removesuffix("_block").removeprefix("transformer_")
+        temporal = place == "in" or ".temp_attentions." in name
+        number = int(name.split(".")[1]) if place in ("down", "up") else 0
+        depth = {"in": 0, "down": number, "mid": last, "up": last - number}[place]
+        block = unet.get_submodule(name.rsplit(".", 2)[0])
+        found.append(
+            UNetSite(
+                name, BANDS[place], "cell" if temporal else "frame",
+                # Between frames the second attention reads no text: it is one more self-attention.
+                "text" if role == "attn2" and not temporal else "self", role == "attn2" and temporal,
+                grids[depth], 2**depth, getattr(block, role), depth, block,
+            )
+        )  # fmt: skip
+    return found
+
+
+def compiled(edits: Mapping[UNetSite, Any], clips: int) -> dict[str, Any]:
+    """The processors of edits, by layer name."""
+    kinds = {Mask: MaskedAttention, Maps: EditedMaps}
+    return {
+        site.name: next(made for kind, made in kinds.items() if isinstance(edit, kind))(site, edit, clips)
+        for site, edit in edits.items()
+    }
+
+
+def projected(
+    attn: Attention, hidden: torch.Tensor, context: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Queries [B,heads,N,d], keys and values [B,heads,M,d] of a layer."""
+    context = hidden if context is None else context
+    query, key, value = (heads_apart(attn, one) for one in (attn.to_q(hidden), attn.to_k(context), attn.to_v(context)))
+    return query, key, value
+
+
+class MaskedAttention:
+    """Processor: attention under a `Mask`.
+
+    match: given (masked, unmasked) outputs [B,N,heads*d] before the projection, returns what replaces the masked one;
+    None for nothing. The unmasked output comes from the same queries, keys and values, and carries no gradient.
+    """
+
+    def __init__(self, site: UNetSite, mask: Mask, clips: int):
+        self.site, self.mask = site, mask
+        self.match = match_exactly if mask.match else None
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        temb: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        keep = self.mask.updated(self.site, hidden_states.device)
+        if keep is not None:
+            keep = keep.repeat(len(hidden_states) // len(keep), 1)[:, :, None]
+            # Rows that are not kept enter as the bias of the layer norm, which is what it makes of a zeroed row.
+            hidden_states = torch.where(keep, hidden_states, self.site.block.norm2.bias)
+        query, key, value = projected(attn, hidden_states, encoder_hidden_states)
+        result = heads_together(self.mask.attend(self.site, query, key, value))
+        if self.match is not None and self.mask.acts:
+            with torch.no_grad():
+                unmasked = heads_together(F.scaled_dot_product_attention(query, key, value))
+            result = self.match(result, unmasked)
+        result = project_out(attn, result)
+        return result if keep is None else result * keep
+
+
+class EditedMaps:
+    """Processor: attention with the maps of one guidance half edited clip by clip; only they are spelled out."""
+
+    def __init__(self, site: UNetSite, edit: Maps, clips: int):
+        self.site, self.edit, self.clips = site, edit, clips
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        temb: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        parts = projected(attn, hidden_states, encoder_hidden_states)
+        results = []
+        for conditional, (q, k, v) in zip(
+            (False, True), zip(*(one.chunk(2) for one in parts), strict=True), strict=True
+        ):
+            if conditional != self.edit.conditional:
+                results.append(F.scaled_dot_product_attention(q, k, v))
+                continue
+            probs = torch.softmax(q @ k.transpose(-1, -2) * attn.scale, dim=-1)
+            edited = [self.edit.change(one, self.site, clip).abs() for clip, one in enumerate(probs.chunk(self.clips))]
+            results.append(torch.cat(edited).to(v.dtype) @ v)
+        return project_out(attn, heads_together(torch.cat(results)))

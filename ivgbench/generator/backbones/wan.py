@@ -1,0 +1,189 @@
+"""The family of Wan 2.1: WanTransformer3DModel, UMT5EncoderModel, AutoencoderKLWan, on flow matching's path.
+
+Attention is over the whole clip: tokens in the order frame, row, column. A latent frame after the first stands for
+`time_factor` pixel frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from diffusers.models.transformers.transformer_wan import WanAttention
+from transformers import UMT5Config, UMT5EncoderModel
+
+from ivgbench.generator.backbones import loading, sources
+from ivgbench.generator.backbones import lora as adapters
+from ivgbench.generator.backbones.base import Backbone, Band, Site
+from ivgbench.generator.backbones.processors import attached, heads_apart, heads_together, project_out
+from ivgbench.generator.backbones.t5 import LENGTH, T5Reader
+from ivgbench.generator.edits.efdm import match_exactly
+from ivgbench.generator.edits.masked import Mask
+from ivgbench.generator.words import Reader, WordReader
+
+
+class Wan(Backbone):
+    """A video DiT. Text states past the end of a prompt are zero, and are attended to.
+
+    The VAE works in float32, whatever the denoiser does. "Late" layers, a UNet's decoder, are the second half of the
+    blocks; the released Peekaboo's mid and up blocks stand for all of them. That is our reading.
+    """
+
+    parts: ClassVar[tuple[str, ...]] = ("text_encoder", "transformer", "vae")
+    masked_bands: ClassVar[frozenset[Band]] = frozenset({"early", "late"})
+    frame_prompts: ClassVar[bool] = False
+    flow: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        preset: sources.Preset,
+        device: str,
+        dtype: torch.dtype,
+        offload: bool = False,
+        lora: Path | None = None,
+    ):
+        super().__init__(name, preset, device, dtype, offload)
+        self.reader = self.reader_of(folder)
+        self.text_encoder = loading.text_encoder(UMT5EncoderModel, folder, dtype)
+        self.transformer = loading.sharded(WanTransformer3DModel, folder, "transformer", dtype)
+        if lora is not None:
+            adapters.merge(self.transformer, lora)
+        has_vae = (folder / "vae").is_dir()
+        self.vae = loading.sharded(AutoencoderKLWan, folder, "vae", torch.float32) if has_vae else None
+        self._settle(folder)
+        self._measure(preset)
+
+    @classmethod
+    def hollow(cls, architecture: Mapping[str, Mapping[str, Any]], preset: sources.Preset, dtype: torch.dtype) -> Wan:
+        self = cls.__new__(cls)
+        Backbone.__init__(self, "hollow", preset, "meta", dtype, offload=False)
+        self.reader = WordReader(LENGTH, start=0)
+        self.text_encoder = UMT5EncoderModel(UMT5Config(**architecture["text_encoder"])).to(dtype)
+        self.transformer = loading.cast(WanTransformer3DModel.from_config(dict(architecture["transformer"])), dtype)
+        self.vae = AutoencoderKLWan.from_config(dict(architecture["vae"]))
+        for part in self.modules().values():
+            part.eval().requires_grad_(False)
+        self._measure(preset)
+        return self
+
+    def _measure(self, preset: sources.Preset) -> None:
+        """Sizes, from the parts' configs."""
+        config = self.vae.config if self.has_vae else None
+        self.vae_scale_factor = config.scale_factor_spatial if config else 8
+        self.time_factor = config.scale_factor_temporal if config else 4
+        self.frames, self.height, self.width = preset.frames, preset.height, preset.width
+        self.latent_channels = self.transformer.config.in_channels
+        self.latent_height = self.height // self.vae_scale_factor
+        self.latent_width = self.width // self.vae_scale_factor
+
+    @classmethod
+    def reader_of(cls, folder: Path) -> Reader:
+        return T5Reader(folder)
+
+    @property
+    def denoiser(self) -> torch.nn.Module:
+        return self.transformer
+
+    @property
+    def text_width(self) -> int:
+        return self.transformer.config.text_dim
+
+    @property
+    def cell(self) -> int:
+        return self.transformer.config.patch_size[1]
+
+    @torch.no_grad()
+    def encode_prompt(self, texts: Sequence[str]) -> torch.Tensor:
+        """Last hidden states [N,512,C]; zero after each text's end."""
+        if self.device.type == "meta":  # the encoder looks at what its mask holds
+            return torch.empty(len(texts), self.reader.length, self.text_width, device=self.device, dtype=self.dtype)
+        self.bring("text_encoder")
+        ids = torch.tensor([self.token_ids(text) for text in texts])
+        ends = [min(len(self.phrase_ids(text)), self.reader.length) for text in texts]
+        read = (torch.arange(self.reader.length) < torch.tensor(ends)[:, None]).to(self.device)
+        states = self.text_encoder(ids.to(self.device), read.long()).last_hidden_state.to(self.dtype)
+        return states * read[:, :, None]
+
+    def denoise(
+        self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self.bring("transformer")
+        shown, at = latents.to(self.dtype), timestep.expand(len(latents))
+        # One half after the other, as the pipeline does: a clip's tokens fill a device by themselves.
+        unconditional, conditional = (
+            self.transformer(shown, at, encoder_hidden_states=half, return_dict=False)[0] for half in context.chunk(2)
+        )
+        return unconditional, conditional
+
+    def sites(self, shape: tuple[int, int, int]) -> list[Site]:
+        height, width = shape[1] // self.cell, shape[2] // self.cell
+        found = []
+        for name in self.transformer.attn_processors:
+            _, number, role, _ = name.split(".")
+            layer = getattr(self.transformer.blocks[int(number)], role)
+            band = "late" if 2 * int(number) >= len(self.transformer.blocks) else "early"
+            found.append(
+                Site(name, band, "clip", "self" if role == "attn1" else "text", False, (height, width), 1, layer)
+            )
+        return found
+
+    def edited(self, edits: Mapping[Site, Any], clips: int) -> AbstractContextManager[None]:
+        return attached(self.transformer, {site.name: WanMasked(site, edit) for site, edit in edits.items()})
+
+    def slices(self, latents: torch.Tensor) -> Sequence[torch.Tensor]:
+        return [latents]  # the VAE goes from frame to frame by itself
+
+    def decoded(self, part: torch.Tensor) -> torch.Tensor:
+        mean, std = (
+            torch.tensor(values, device=part.device).view(1, -1, 1, 1, 1)
+            for values in (self.vae.config.latents_mean, self.vae.config.latents_std)
+        )
+        return self.vae.decode(part.float() * std + mean, return_dict=False)[0][0].transpose(0, 1)
+
+
+class WanMasked:
+    """Processor: attention of a Wan block under a `Mask`, of one guidance half at a time.
+
+    Mask Normalization matches each latent frame by itself, as it does a frame of a UNet.
+    """
+
+    def __init__(self, site: Site, mask: Mask):
+        self.site, self.mask = site, mask
+        self.match = match_exactly if mask.match else None
+
+    def __call__(
+        self,
+        attn: WanAttention,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        rotary_emb: tuple[torch.Tensor, torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        query, key = attn.norm_q(attn.to_q(hidden_states)), attn.norm_k(attn.to_k(context))
+        query, key, value = (heads_apart(attn, one) for one in (query, key, attn.to_v(context)))
+        if rotary_emb is not None:
+            query, key = (rotated(one, *rotary_emb) for one in (query, key))
+        result = heads_together(self.mask.attend(self.site, query, key, value))
+        if self.match is not None and self.mask.acts:
+            with torch.no_grad():
+                unmasked = torch.nn.functional.scaled_dot_product_attention(query, key, value)
+            frames = self.mask.rules[0].labels.shape[0]
+            by_frame = (one.unflatten(1, (frames, -1)).flatten(0, 1) for one in (result, heads_together(unmasked)))
+            result = self.match(*by_frame).view_as(result)
+        result = project_out(attn, result.type_as(query))
+        keep = self.mask.updated(self.site, hidden_states.device)
+        return result if keep is None else result * keep[:, :, None]
+
+
+def rotated(tensor: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Rotary position embedding of [B,heads,T,d]: neighbouring numbers are a pair. cos, sin: [1,T,1,d], pairs equal."""
+    first, second = tensor.unflatten(-1, (-1, 2)).unbind(-1)
+    cos, sin = cos[..., 0::2].transpose(1, 2), sin[..., 1::2].transpose(1, 2)
+    return torch.stack([first * cos - second * sin, first * sin + second * cos], dim=-1).flatten(-2).type_as(tensor)

@@ -1,0 +1,72 @@
+"""Attention between groups of tokens without their pairs: gather a group's keys, attend, put the results back.
+
+Equal to attention with the spelled-out mask up to rounding, with the kernels that take no mask, and with less work than
+ordinary attention: no forbidden pair is computed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+
+@dataclass(frozen=True, eq=False)
+class Bucket:
+    """A group of queries in rows in which it and what it sees are of one size; such rows are attended to together.
+
+    count: rows; queries, keys: indices into the tokens of all rows, [count x size] each.
+    """
+
+    count: int
+    queries: torch.Tensor
+    keys: torch.Tensor
+
+
+class Groups:
+    """Who sees whom, for the rows of one guidance half.
+
+    Args:
+        queries: group of each query, int [rows,N]; keys: of each key, int [rows,M]; both on the CPU.
+        sees: bool [G,G'] for each row; a group that sees no key of its row sees all.
+    """
+
+    def __init__(self, queries: torch.Tensor, keys: torch.Tensor, sees: Sequence[torch.Tensor], device: torch.device):
+        self.rows, self.length, self.others = len(queries), queries.shape[1], keys.shape[1]
+        found: dict[tuple[int, int], list[tuple[torch.Tensor, torch.Tensor]]] = defaultdict(list)
+        for row, (own, other, table) in enumerate(zip(queries, keys, sees, strict=True)):
+            for group in own.unique().tolist():
+                of_group = (own == group).nonzero()[:, 0]
+                seen = table[group][other]
+                seen = seen.nonzero()[:, 0] if seen.any() else torch.arange(self.others)
+                found[len(of_group), len(seen)].append((of_group + row * self.length, seen + row * self.others))
+        self.buckets = [
+            Bucket(len(pairs), *(torch.cat(side).to(device) for side in zip(*pairs, strict=True)))
+            for pairs in found.values()
+        ]
+        # Where each query's result stands in the buckets' one after the other.
+        order = torch.cat([torch.cat([own for own, _ in pairs]) for pairs in found.values()])
+        self.places = torch.empty_like(order).scatter_(0, order, torch.arange(len(order))).to(device)
+
+    def attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """Attention [B,heads,N,d] of queries [B,heads,N,d], keys and values [B,heads,M,d]; B a multiple of the rows."""
+        halves, heads = len(query) // self.rows, query.shape[1]
+        # Tokens in front: a token's heads lie together, and a gather copies them as one.
+        flat_query, flat_key, flat_value = (one.transpose(1, 2).flatten(0, 1) for one in (query, key, value))
+        parts = []
+        for half in range(halves):
+            for bucket in self.buckets:
+                own = bucket.queries + half * self.rows * self.length
+                seen = bucket.keys + half * self.rows * self.others
+                q, k, v = (
+                    one.index_select(0, at).unflatten(0, (bucket.count, -1)).transpose(1, 2)
+                    for one, at in ((flat_query, own), (flat_key, seen), (flat_value, seen))
+                )
+                parts.append(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(0, 1))
+        size = self.rows * self.length
+        places = torch.cat([self.places + half * size for half in range(halves)])
+        result = torch.cat(parts).index_select(0, places)
+        return result.view(len(query), self.length, heads, -1).transpose(1, 2)

@@ -1,0 +1,141 @@
+"""Attention in which groups of tokens see each other or not: a label for each token, and a small table of groups.
+
+A table is exact and never grows with the square of the tokens; the pairs are spelled out only where that is faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from ivgbench.generator.backbones.base import Site
+from ivgbench.generator.edits.grouped import Groups
+
+#: Added to the logit of a pair that may not attend, as in the released Peekaboo. Finite on purpose: a row in which
+#: every pair is forbidden is ordinary attention then, where -inf would give NaN.
+FORBIDDEN = -10000.0
+#: From so many pairs of a query and a key on, groups are attended to one by one (`grouped`). On one CPU thread, in
+#: units of ordinary attention, biased against grouped: 2,880 cells 1.34 and 0.71, and to a text 1.29 and 0.92; 720
+#: cells 1.16 and 0.78. Below, either is a small part of a step, and the bias is kept.
+GROUPED_FROM = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """Who may attend to whom in one clip.
+
+    labels: group of each cell, int [F,h,w]; keys: group of each token of the text, int [L], or None where the cells
+    attend to themselves; sees: bool [G,G'], whether a group may attend to another, None for all; updated: bool [G],
+    groups that get an update at all, None for all. A group without one enters as a blank and leaves as 0.
+    """
+
+    labels: torch.Tensor
+    keys: torch.Tensor | None = None
+    sees: torch.Tensor | None = None
+    updated: torch.Tensor | None = None
+
+
+class Mask:
+    """An edit of attention layers: a rule for each clip of the batch.
+
+    multiply: a forbidden pair's logit is multiplied by 0, softmax((QK^T/sqrt(d)) o M) V, instead of its being hidden.
+    match: the output takes the distribution of the unmasked one (`efdm.match_exactly`).
+    """
+
+    def __init__(self, rules: Sequence[Rule], multiply: bool = False, match: bool = False):
+        self.rules, self.multiply, self.match = list(rules), multiply, match
+        self._made: dict[tuple, Any] = {}
+
+    @property
+    def acts(self) -> bool:
+        """Whether any token is hidden from another in any clip."""
+        return any(rule.sees is not None for rule in self.rules)
+
+    def attend(self, site: Site, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """Attention [B,heads,N,d] of a layer under the mask, spelled out or by groups, whichever is faster there."""
+        if self.acts and not self.multiply and query.shape[2] * key.shape[2] >= GROUPED_FROM:
+            return self.groups(site, query.device).attend(query, key, value)
+        bias = self.bias(site, query.device, query.dtype)
+        return softmax_attention(query, key, value, bias, self.multiply)
+
+    def groups(self, site: Site, device: torch.device) -> Groups:
+        """The same as `bias`, as groups; made once."""
+        key = ("groups", site.over, site.reads, site.grid)
+        if key not in self._made:
+            queries, keys, sees = [], [], []
+            for rule in self.rules:
+                own = site.pick(rule.labels)
+                table, other = rule.sees, own if rule.keys is None else rule.keys.expand(len(own), -1)
+                if table is None:
+                    own, other = torch.zeros_like(own), torch.zeros(len(own), self._width(own), dtype=torch.long)
+                    table = torch.ones(1, 1, dtype=torch.bool)
+                queries.append(own)
+                keys.append(other)
+                sees += [table] * len(own)
+            self._made[key] = Groups(torch.cat(queries), torch.cat(keys), sees, device)
+        return self._made[key]
+
+    def _width(self, queries: torch.Tensor) -> int:
+        """Number of keys that a clip without a table attends to: as the other clips' texts, or itself."""
+        return next((len(rule.keys) for rule in self.rules if rule.keys is not None), queries.shape[1])
+
+    def bias(self, site: Site, device: torch.device, dtype: torch.dtype) -> torch.Tensor | None:
+        """What is added to the logits (with `multiply`: their factors) [rows,N,M], for one guidance half; made once.
+
+        None if every clip's tokens may see all. Rows: clip by clip as `Site.pick` has them.
+        """
+        if not self.acts:
+            return None
+        key = ("bias", site.over, site.reads, site.grid)
+        if key not in self._made:
+            self._made[key] = torch.cat([self._pairs(rule, site, device, dtype) for rule in self.rules])
+        return self._made[key]
+
+    def _pairs(self, rule: Rule, site: Site, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+        """One clip's part."""
+        queries = site.pick(rule.labels).to(device)
+        if rule.sees is None:
+            size = (*queries.shape, self._width(queries))
+            return torch.full(size, float(self.multiply), device=device, dtype=dtype)
+        keys = queries if rule.keys is None else rule.keys.to(device).expand(len(queries), -1)
+        return self._bias(rule.sees.to(device)[queries[:, :, None], keys[:, None, :]], dtype)
+
+    def _bias(self, allowed: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        if self.multiply:
+            return allowed.to(dtype)
+        # Where a row has every pair forbidden (a subject whose words are not in the prompt), the release shifts all
+        # its logits alike, which is ordinary attention. Here without the rounding of the shift: 2^-10 in float32.
+        some = allowed.any(-1, keepdim=True)
+        return torch.zeros_like(allowed, dtype=dtype).masked_fill_(~allowed & some, FORBIDDEN)
+
+    def updated(self, site: Site, device: torch.device) -> torch.Tensor | None:
+        """Which tokens get an update: bool [rows,N], for one guidance half; None if all do."""
+        if all(rule.updated is None for rule in self.rules):
+            return None
+        key = ("updated", site.over, site.grid)
+        if key not in self._made:
+            picked = [site.pick(rule.labels).to(device) for rule in self.rules]
+            parts = [
+                torch.ones_like(queries, dtype=torch.bool) if rule.updated is None else rule.updated.to(device)[queries]
+                for rule, queries in zip(self.rules, picked, strict=True)
+            ]
+            self._made[key] = torch.cat(parts)
+        return self._made[key]
+
+
+def softmax_attention(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bias: torch.Tensor | None, multiply: bool = False
+) -> torch.Tensor:
+    """Attention [B,heads,N,d] with a bias [b,N,M] of the logits, b dividing B: the same for each of the B/b parts (the
+    guidance halves) and all heads. multiply: the bias is a factor of the logits: softmax((QK^T/sqrt(d)) * bias) V."""
+    if bias is None:
+        return F.scaled_dot_product_attention(query, key, value)
+    parts = zip(*(tensor.split(len(bias)) for tensor in (query, key, value)), strict=True)
+    if multiply:
+        scale = query.shape[-1] ** -0.5
+        return torch.cat([torch.softmax(q @ k.transpose(-1, -2) * scale * bias[:, None], -1) @ v for q, k, v in parts])
+    return torch.cat([F.scaled_dot_product_attention(*part, attn_mask=bias[:, None]) for part in parts])

@@ -1,0 +1,75 @@
+"""The noise path: one pair (a, b) for each step, x = a z0 + b n, of variance-preserving and of flow schedules alike.
+
+Variance-preserving: a = sqrt(alpha_bar), b = sqrt(1 - alpha_bar). Flow: a = 1 - sigma, b = sigma. What a network puts
+out is linear in the clean latents z0 and the noise n, so that guided outputs convert as plain ones do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
+
+from ivgbench.errors import UserError
+from ivgbench.generator import schedulers
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """The noise of one step.
+
+    a, b: scales of the clean latents and of the noise, 0-dim, at least float32; variance: b squared, as the schedule
+    has it and not rounded through a root. prediction: what the network puts out, as diffusers' schedulers name it:
+    "epsilon" (n), "v_prediction" (a n - b z0), "sample" (z0) or "flow_prediction" (n - z0).
+    """
+
+    a: torch.Tensor
+    b: torch.Tensor
+    variance: torch.Tensor
+    prediction: str
+
+    def clean(self, latents: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        """The estimate of z0 from the network's output at these latents: never by way of the noise, which cannot tell
+        z0 where a is 0."""
+        self._check()
+        if self.prediction == "epsilon":
+            return (latents - self.b * output) / self.a
+        if self.prediction == "v_prediction":
+            return self.a * latents - self.b * output
+        return output if self.prediction == "sample" else latents - self.b * output
+
+    def noise(self, latents: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        """The estimate of n."""
+        self._check()
+        if self.prediction == "epsilon":
+            return output
+        if self.prediction == "v_prediction":
+            return self.a * output + self.b * latents
+        return (latents - self.a * output) / self.b if self.prediction == "sample" else latents + self.a * output
+
+    def _check(self) -> None:
+        if self.prediction not in ("epsilon", "v_prediction", "sample", "flow_prediction"):
+            raise UserError(
+                f"prediction type {self.prediction!r} has no noise estimate here; use a method without inner steps"
+            )
+
+
+def of(scheduler: SchedulerMixin, device: torch.device, dtype: torch.dtype) -> list[Level] | None:
+    """The level of each step of a scheduler whose timesteps are set; None where its latents are on another scale.
+
+    Args:
+        dtype: of the latents; levels are at least float32.
+    """
+    wide = torch.promote_types(dtype, torch.float32)
+    if schedulers.is_flow(scheduler):
+        # By step: such a scheduler may have alphas as well, which are not those of its path.
+        sigmas = scheduler.sigmas[: len(scheduler.timesteps)].to(device, wide)
+        return [Level(1 - sigma, sigma, sigma**2, "flow_prediction") for sigma in sigmas]
+    alphas = getattr(scheduler, "alphas_cumprod", None)
+    # Schedulers that keep their latents on another scale (Euler's sigmas) have alphas, but not for these latents.
+    if alphas is None or float(schedulers.initial_scale(scheduler)) != 1:
+        return None
+    kind = scheduler.config.prediction_type
+    found = [alphas[int(timestep)].to(device, wide) for timestep in scheduler.timesteps]
+    return [Level(torch.sqrt(alpha), torch.sqrt(1 - alpha), 1 - alpha, kind) for alpha in found]

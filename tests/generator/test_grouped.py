@@ -1,0 +1,104 @@
+"""Attention by groups against the spelled-out mask, and the quick sort against torch's."""
+
+import pytest
+import torch
+
+from ivgbench.generator.backbones.base import Site
+from ivgbench.generator.edits import efdm, masked, rules
+from ivgbench.generator.edits.masked import Mask
+
+CPU = torch.device("cpu")
+FRAMES, GRID, LENGTH = 4, (5, 7), 9
+
+
+def site(over, reads):
+    return Site("x", "late", over, reads, False, GRID, 1, torch.nn.Identity())
+
+
+def cells(subjects, seed):
+    """Boxes that overlap, move, and in one frame are not there."""
+    found = torch.zeros(subjects, FRAMES, *GRID, dtype=torch.bool)
+    for k in range(subjects):
+        for frame in range(FRAMES - (k == 0)):
+            found[k, frame, k : k + 3, (frame + seed) % 3 : (frame + seed) % 3 + 2 + k] = True
+    return found
+
+
+def words(subjects):
+    said = torch.zeros(subjects, LENGTH, dtype=torch.bool)
+    for k in range(subjects):
+        said[k, 1 + 2 * k] = True
+    return said
+
+
+MASKS = {
+    "self": ("frame", "self", lambda k, n: rules.self_rule(cells(k, n))),
+    "self, over the clip": ("clip", "self", lambda k, n: rules.self_rule(cells(k, n))),
+    "time": ("cell", "self", lambda k, n: rules.temporal_rule(cells(k, n))),
+    "text": ("frame", "text", lambda k, n: rules.text_rule(cells(k, n), words(k), True, True)),
+    "text over the clip": ("clip", "text", lambda k, n: rules.text_rule(cells(k, n), words(k), False, False)),
+    "a phrase that is not there": (
+        "frame", "text", lambda k, n: rules.text_rule(cells(k, n), words(k) & False, True, False),
+    ),
+    "one clip of two without words": (
+        "frame", "text", lambda k, n: rules.text_rule(cells(k, n), words(k) if n else None, True, True),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("subjects", [1, 2, 3])
+@pytest.mark.parametrize("kind", MASKS)
+def test_groups_equal_the_spelled_out_mask(kind, subjects):
+    over, reads, rule = MASKS[kind]
+    at, mask = site(over, reads), Mask([rule(subjects, n) for n in (0, 1)])
+    bias = mask.bias(at, CPU, torch.float64)
+    draw = torch.Generator().manual_seed(0)
+    query = torch.randn(2 * len(bias), 3, bias.shape[1], 4, dtype=torch.float64, generator=draw)
+    key, value = torch.randn(2, 2 * len(bias), 3, bias.shape[2], 4, dtype=torch.float64, generator=draw)
+    expected = masked.softmax_attention(query, key, value, bias)
+    torch.testing.assert_close(mask.groups(at, CPU).attend(query, key, value), expected, rtol=0, atol=1e-13)
+
+
+def test_large_maps_go_by_groups_and_small_ones_by_their_bias(monkeypatch):
+    at, mask = site("frame", "self"), Mask([rules.self_rule(cells(1, 0))])
+    parts = torch.randn(3, 2 * FRAMES, 2, GRID[0] * GRID[1], 4, dtype=torch.float64)
+    small = mask.attend(at, *parts)
+    assert ("groups", "frame", "self", GRID) not in mask._made
+    monkeypatch.setattr(masked, "GROUPED_FROM", 1)
+    large = mask.attend(at, *parts)
+    assert ("groups", "frame", "self", GRID) in mask._made and not torch.equal(small, large)
+    torch.testing.assert_close(small, large, rtol=0, atol=1e-13)
+
+
+def test_the_gradient_goes_through_groups():
+    at, mask = site("frame", "self"), Mask([rules.self_rule(cells(2, 0))])
+    found = []
+    for attend in (
+        lambda *parts: masked.softmax_attention(*parts, mask.bias(at, CPU, torch.float64)),
+        mask.groups(at, CPU).attend,
+    ):
+        draw = torch.Generator().manual_seed(0)
+        parts = torch.randn(3, 2 * FRAMES, 2, GRID[0] * GRID[1], 4, dtype=torch.float64, generator=draw)
+        parts.requires_grad_()
+        (attend(*parts) ** 2).sum().backward()
+        found.append(parts.grad)
+    torch.testing.assert_close(*found, rtol=0, atol=1e-12)
+
+
+def test_a_factor_is_never_grouped(monkeypatch):
+    """A pair that is multiplied by 0 keeps a weight: it is not hidden."""
+    monkeypatch.setattr(masked, "GROUPED_FROM", 1)
+    at, mask = site("frame", "self"), Mask([rules.self_rule(cells(1, 0))], multiply=True)
+    parts = torch.randn(3, 2 * FRAMES, 2, GRID[0] * GRID[1], 4)
+    expected = masked.softmax_attention(*parts, mask.bias(at, CPU, torch.float32), multiply=True)
+    assert torch.equal(mask.attend(at, *parts), expected)
+
+
+@pytest.mark.parametrize("shape", [(2, 50, 3), (1, 1, 2), (3, 7, 1)])
+def test_the_quick_order_is_torchs_stable_one(shape):
+    draw = torch.Generator().manual_seed(0)
+    values = (torch.randn(shape, generator=draw) * 3).round() / 3  # many are equal, and some are both zeros
+    values = torch.where(torch.rand(shape, generator=draw) < 0.2, -values * 0, values)
+    values[0, 0] = -torch.inf
+    assert torch.equal(efdm._order(values), values.argsort(dim=1, stable=True))
+    assert torch.equal(efdm._sorted(values), values.sort(dim=1, stable=True).values)
