@@ -132,7 +132,7 @@ def test_the_quotation_counts_every_variant_and_has_ten_lines():
 
 
 def quoted(path):
-    """What stands between the quotation's marks, without line breaks: [] or one text; [] of a file that is not there."""
+    """What stands between the quotation's marks, without line breaks: [] or one text; [] where there is no file."""
     if not path.is_file():
         return []
     begin, end = map(re.escape, claims_text.QUOTE)
