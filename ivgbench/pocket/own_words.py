@@ -73,9 +73,8 @@ def wanted(prompts: list[str], known: dict[str, torch.Tensor]) -> torch.Tensor:
 def leak(states: torch.Tensor, prompts: list[str]) -> float:
     """How much the states of the background's words vary with the subjects before them, as a multiple of how much they
     vary with the background itself. Prompts of one length in words."""
-    last = [(parts[-1][1], parts[-1][2]) for parts in clauses(prompts)]
-    (first, behind) = last[0]
-    backgrounds = [parts[-1][0] for parts in clauses(prompts)]
+    backgrounds, firsts, behinds = zip(*(parts[-1] for parts in clauses(prompts)), strict=True)
+    first, behind = firsts[0], behinds[0]
     here, own = states[:, first:behind], torch.empty_like(states[:, first:behind])
     for background in set(backgrounds):
         rows = [row for row, one in enumerate(backgrounds) if one == background]

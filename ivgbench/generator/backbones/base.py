@@ -21,6 +21,7 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from ivgbench.errors import UserError
 from ivgbench.generator import schedulers
 from ivgbench.generator.allocator import keep_freed_memory
+from ivgbench.generator.backbones import lora as adapters
 from ivgbench.generator.backbones import sources
 from ivgbench.generator.words import Reader
 from ivgbench.texts import short
@@ -94,19 +95,46 @@ class Backbone(ABC):
     vae_scale_factor: int
     time_factor: int = 1
 
-    def __init__(self, name: str, preset: sources.Preset, device: str, dtype: torch.dtype, offload: bool):
-        self.name, self.device, self.dtype, self.offload = name, torch.device(device), dtype, offload
-        if self.device.type == "cpu":
-            keep_freed_memory()
-        self.default_steps, self.default_guidance = preset.steps, preset.guidance
-
-    def _settle(self, folder: Path) -> None:
-        """What is read of any folder; with all parts loaded, they go where they belong."""
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        preset: sources.Preset,
+        device: str,
+        dtype: torch.dtype,
+        offload: bool = False,
+        lora: Path | None = None,
+    ):
+        self._start(name, preset, device, dtype, offload)
+        self.reader = self.reader_of(folder)
+        self._load(folder, preset)
+        if lora is not None:
+            adapters.merge(self.denoiser, lora)
         self.weights_hash = sources.weights_hash(folder)
         self.scheduler_config = sources.read_config(sources.scheduler_file(folder))
         if not self.offload:
             for part in self.modules().values():
                 part.to(self.device)
+        self._measure(preset)
+
+    def _start(self, name: str, preset: sources.Preset, device: str, dtype: torch.dtype, offload: bool) -> None:
+        """What needs no files."""
+        self.name, self.device, self.dtype, self.offload = name, torch.device(device), dtype, offload
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        self.default_steps, self.default_guidance = preset.steps, preset.guidance
+
+    @abstractmethod
+    def _load(self, folder: Path, preset: sources.Preset) -> None:
+        """The family's parts, from a folder."""
+
+    @abstractmethod
+    def _build(self, architecture: Mapping[str, Mapping[str, Any]]) -> None:
+        """The reader and the family's parts in the backbone's dtype, of these configs and without content."""
+
+    @abstractmethod
+    def _measure(self, preset: sources.Preset) -> None:
+        """Sizes, from the parts' configs."""
 
     @staticmethod
     def from_pretrained(
@@ -141,11 +169,17 @@ class Backbone(ABC):
         )  # fmt: skip
 
     @classmethod
-    @abstractmethod
     def hollow(
         cls, architecture: Mapping[str, Mapping[str, Any]], preset: sources.Preset, dtype: torch.dtype
     ) -> Backbone:
         """A backbone on the meta device, of these configs and without content: all that a run asks of one works."""
+        self = cls.__new__(cls)
+        self._start("hollow", preset, "meta", dtype, offload=False)
+        self._build(architecture)
+        for part in self.modules().values():
+            part.eval().requires_grad_(False)
+        self._measure(preset)
+        return self
 
     @property
     @abstractmethod

@@ -268,7 +268,7 @@ def shards(file: Path) -> list[Path]:
 
 
 def empty_padding(folder: Path, preset: Preset) -> bool:
-    """Whether the denoiser of a folder wants zero text states after the end token (`text_states`).
+    """Whether the denoiser of a folder wants zero text states after the last word (`text_states`).
 
     Only weights that the pocket lab trained do, and their folder says so; weights of the hub never do.
 

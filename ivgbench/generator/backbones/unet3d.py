@@ -11,7 +11,6 @@ import torch
 from diffusers import AutoencoderKL, UNet3DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from ivgbench.generator.backbones import lora as adapters
 from ivgbench.generator.backbones import sources
 from ivgbench.generator.backbones.base import Backbone, Band
 from ivgbench.generator.backbones.loading import diffusion_part, text_encoder
@@ -35,45 +34,22 @@ class UNet3D(Backbone):
     frame_prompts: ClassVar[bool] = True
     flow: ClassVar[bool] = False
 
-    def __init__(
-        self,
-        folder: Path,
-        name: str,
-        preset: sources.Preset,
-        device: str,
-        dtype: torch.dtype,
-        offload: bool = False,
-        lora: Path | None = None,
-    ):
-        super().__init__(name, preset, device, dtype, offload)
-        self.reader = self.reader_of(folder)
+    def _load(self, folder: Path, preset: sources.Preset) -> None:
         self.tokenizer = self.reader.tokenizer
         self.empty_padding = sources.empty_padding(folder, preset)
-        self.text_encoder = text_encoder(CLIPTextModel, folder, dtype)
-        self.unet = diffusion_part(UNet3DConditionModel, folder, "unet", dtype)
-        if lora is not None:
-            adapters.merge(self.unet, lora)
-        self.vae = diffusion_part(AutoencoderKL, folder, "vae", dtype) if (folder / "vae").is_dir() else None
-        self._settle(folder)
-        self._measure(preset)
+        self.text_encoder = text_encoder(CLIPTextModel, folder, self.dtype)
+        self.unet = diffusion_part(UNet3DConditionModel, folder, "unet", self.dtype)
+        self.vae = diffusion_part(AutoencoderKL, folder, "vae", self.dtype) if (folder / "vae").is_dir() else None
 
-    @classmethod
-    def hollow(
-        cls, architecture: Mapping[str, Mapping[str, Any]], preset: sources.Preset, dtype: torch.dtype
-    ) -> UNet3D:
-        self = cls.__new__(cls)
-        Backbone.__init__(self, "hollow", preset, "meta", dtype, offload=False)
+    def _build(self, architecture: Mapping[str, Mapping[str, Any]]) -> None:
         self.reader, self.empty_padding = WordReader(), False
         self.text_encoder = CLIPTextModel(CLIPTextConfig(**architecture["text_encoder"]))
         self.unet = UNet3DConditionModel.from_config(dict(architecture["unet"]))
         self.vae = AutoencoderKL.from_config(dict(architecture["vae"]))
         for part in self.modules().values():
-            torch.nn.Module.to(part, dtype).eval().requires_grad_(False)
-        self._measure(preset)
-        return self
+            torch.nn.Module.to(part, self.dtype)
 
     def _measure(self, preset: sources.Preset) -> None:
-        """Sizes, from the parts' configs."""
         # Without a VAE the factor only names the pixel size of a latent cell; 8 is the family's.
         self.vae_scale_factor = 2 ** (len(self.vae.config.block_out_channels) - 1) if self.has_vae else 8
         self.frames = preset.frames

@@ -17,7 +17,6 @@ from diffusers.models.transformers.transformer_wan import WanAttention
 from transformers import UMT5Config, UMT5EncoderModel
 
 from ivgbench.generator.backbones import loading, sources
-from ivgbench.generator.backbones import lora as adapters
 from ivgbench.generator.backbones.base import Backbone, Band, Site
 from ivgbench.generator.backbones.processors import attached, heads_apart, heads_together, project_out
 from ivgbench.generator.backbones.t5 import LENGTH, T5Reader
@@ -38,42 +37,20 @@ class Wan(Backbone):
     frame_prompts: ClassVar[bool] = False
     flow: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        folder: Path,
-        name: str,
-        preset: sources.Preset,
-        device: str,
-        dtype: torch.dtype,
-        offload: bool = False,
-        lora: Path | None = None,
-    ):
-        super().__init__(name, preset, device, dtype, offload)
-        self.reader = self.reader_of(folder)
-        self.text_encoder = loading.text_encoder(UMT5EncoderModel, folder, dtype)
-        self.transformer = loading.sharded(WanTransformer3DModel, folder, "transformer", dtype)
-        if lora is not None:
-            adapters.merge(self.transformer, lora)
+    def _load(self, folder: Path, preset: sources.Preset) -> None:
+        self.text_encoder = loading.text_encoder(UMT5EncoderModel, folder, self.dtype)
+        self.transformer = loading.sharded(WanTransformer3DModel, folder, "transformer", self.dtype)
         has_vae = (folder / "vae").is_dir()
         self.vae = loading.sharded(AutoencoderKLWan, folder, "vae", torch.float32) if has_vae else None
-        self._settle(folder)
-        self._measure(preset)
 
-    @classmethod
-    def hollow(cls, architecture: Mapping[str, Mapping[str, Any]], preset: sources.Preset, dtype: torch.dtype) -> Wan:
-        self = cls.__new__(cls)
-        Backbone.__init__(self, "hollow", preset, "meta", dtype, offload=False)
+    def _build(self, architecture: Mapping[str, Mapping[str, Any]]) -> None:
         self.reader = WordReader(LENGTH, start=0)
-        self.text_encoder = UMT5EncoderModel(UMT5Config(**architecture["text_encoder"])).to(dtype)
-        self.transformer = loading.cast(WanTransformer3DModel.from_config(dict(architecture["transformer"])), dtype)
+        self.text_encoder = UMT5EncoderModel(UMT5Config(**architecture["text_encoder"])).to(self.dtype)
+        transformer = WanTransformer3DModel.from_config(dict(architecture["transformer"]))
+        self.transformer = loading.cast(transformer, self.dtype)
         self.vae = AutoencoderKLWan.from_config(dict(architecture["vae"]))
-        for part in self.modules().values():
-            part.eval().requires_grad_(False)
-        self._measure(preset)
-        return self
 
     def _measure(self, preset: sources.Preset) -> None:
-        """Sizes, from the parts' configs."""
         config = self.vae.config if self.has_vae else None
         self.vae_scale_factor = config.scale_factor_spatial if config else 8
         self.time_factor = config.scale_factor_temporal if config else 4
