@@ -19,3 +19,19 @@ sys.path.insert(0, str(Path(__file__).parent / "runs"))  # the fake lab
 def a_home_of_its_own(tmp_path_factory, monkeypatch):
     """No test sees, or leaves, what its user fetched."""
     monkeypatch.setenv("IVGBENCH_HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture
+def command_line(monkeypatch, capsys):
+    """A function (*arguments) -> (exit code, stdout, stderr) of the command line, in this process."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        from ivgbench import cli
+
+        monkeypatch.setattr(sys, "argv", ["ivgbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        told = capsys.readouterr()
+        return left.value.code or 0, told.out, told.err
+
+    return call

@@ -23,19 +23,12 @@ PROMPT = "a red star on a grey background"
 
 
 @pytest.fixture
-def shell(monkeypatch, capsys, tmp_path):
+def shell(command_line, monkeypatch, tmp_path):
     """A function (*arguments) -> (exit code, stdout, stderr), in a folder of its own, with the fake lab."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(lab, "Lab", lambda *_: FakeLab(tmp_path / "log"))
 
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ivgbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        told = capsys.readouterr()
-        return left.value.code or 0, told.out, told.err
-
-    return call
+    return command_line
 
 
 def refused(answer: tuple[int, str, str]) -> str:

@@ -1,7 +1,6 @@
 """generate and compare on one's own prompt: which box is whose, what is written, and what a failing method costs."""
 
 import dataclasses
-import sys
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ from fake_lab import HEIGHT, WIDTH, FakeLab
 from matplotlib.image import imread
 from PIL import Image
 
-from ivgbench import boxes, cli
+from ivgbench import boxes
 from ivgbench.cli import placing
 from ivgbench.errors import UserError
 from ivgbench.plugins import PluginFault
@@ -42,17 +41,10 @@ class Inline:
 
 
 @pytest.fixture
-def call(monkeypatch, capsys, tmp_path, fake):
+def call(command_line, monkeypatch, tmp_path, fake):
     monkeypatch.chdir(tmp_path)
 
-    def called(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ivgbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        told = capsys.readouterr()
-        return left.value.code or 0, told.out, told.err
-
-    return called
+    return command_line
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fake_lab import FakeLab
 
-from ivgbench import __version__, cli, load_suite
+from ivgbench import __version__, load_suite
 from ivgbench.cli import options
 from ivgbench.runs import lab, recording, variations, video
 
@@ -23,7 +22,7 @@ assert issubclass(recording.RecordingLab, lab.Lab) and issubclass(variations.Var
 
 
 @pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
+def call(command_line, monkeypatch, tmp_path):
     """A function (*arguments) -> (exit code, stdout, stderr), in a folder with things that are in the way."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(lab, "Lab", lambda *_: FakeLab(tmp_path / "log"))
@@ -37,14 +36,7 @@ def call(monkeypatch, capsys, tmp_path):
     (tmp_path / "utf-16.toml").write_bytes("run = 'x'".encode("utf-16"))
     (tmp_path / "claims.toml").write_text("run = 3\n")
 
-    def called(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ivgbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        told = capsys.readouterr()
-        return left.value.code or 0, told.out, told.err
-
-    return called
+    return command_line
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,12 @@ import csv
 import inspect
 import os
 import re
-import sys
 from pathlib import Path
 
 import pytest
 from fake_lab import FakeLab
 
-from ivgbench import cli, load_suite
+from ivgbench import load_suite
 from ivgbench.cli import claims, options, results
 from ivgbench.runs import lab, recording, video
 from ivgbench.runs.store import Store
@@ -21,19 +20,13 @@ ONE = ("run", "--method", "plain", "--suite", "static", "--cases", 1)
 
 
 @pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
+def call(command_line, monkeypatch, tmp_path):
     """A function (*arguments) -> (exit code, stdout, stderr), in a folder of its own, with the fake lab."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(lab, "Lab", lambda *_: FakeLab(tmp_path / "log"))
 
     def called(*arguments):
-        monkeypatch.setattr(
-            sys, "argv", ["ivgbench", *map(str, arguments), *(["--workers", "1"] if arguments[0] == "run" else [])]
-        )
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        told = capsys.readouterr()
-        return left.value.code or 0, told.out, told.err
+        return command_line(*arguments, *(["--workers", "1"] if arguments[0] == "run" else []))
 
     return called
 
