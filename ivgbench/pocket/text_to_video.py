@@ -4,7 +4,7 @@ First together: single frames, then clips. Frames teach colour, shape and place 
 time. Then the denoiser goes on alone, the text encoder frozen, on pairs of frames and again on clips: real
 text-to-video models read a frozen encoder and find nothing in padding. At first it may still read the end token, whose
 state has the whole caption in it; in the last stretch words alone, each of which then means itself (`own_words`,
-`text_states`).
+`text_states`); at the end mostly on scenes of two subjects and at high noise, where a clip decides how many it shows.
 Epsilon prediction on ZeroScope's noise schedule, min-SNR loss weights (Hang et al. 2023, gamma 5). In the second part
 they lean towards high noise, where layout, motion and which colour goes with which shape are decided: halfway, as a
 geometric mean, to the weights of velocity prediction. Under them every noise level has about the same loss.
@@ -40,6 +40,8 @@ class Phase(NamedTuple):
 
     onward: the text encoder is frozen, its padding empty, and the loss leans towards high noise.
     words: nothing but words is read: the end token's state is empty, too, and the encoder's words mean themselves.
+    two: how many of the scenes have two subjects, and then more of the noise levels are high; None: as the bank has
+    them, and all levels alike.
     """
 
     schedule: Schedule
@@ -47,6 +49,7 @@ class Phase(NamedTuple):
     frames: int
     onward: bool = False
     words: bool = False
+    two: float | None = None
 
 
 PHASES = {
@@ -60,8 +63,14 @@ ONWARD = {
     "words": Phase(
         Schedule(steps=1500, learning_rate=6e-4, matrix_rate=2e-3, warmup=20, ema=0.995), 12, world.FRAMES, True, True
     ),
-}
+    "two": Phase(
+        Schedule(steps=3000, learning_rate=6e-4, matrix_rate=2e-3, warmup=20, ema=0.995),
+        12, world.FRAMES, True, True, 0.75,
+    ),
+}  # fmt: skip
 CAPTION_DROPOUT = 0.1
+#: With `Phase.two`: a level is T u^this, u uniform in 0..1.
+HIGH_NOISE = 0.6
 MIN_SNR_GAMMA = 5.0
 TEXT_WIDTH = 64
 UNET_CONFIG = dict(
@@ -190,8 +199,12 @@ def loss_function(
     seed: int,
     lean: bool = False,
     words: bool = False,
+    two: float | None = None,
 ):
-    """step -> min-SNR weighted noise error on `batch` clips of the bank, or on some random frames of each, in order."""
+    """step -> min-SNR weighted noise error on `batch` clips of the bank, or on some random frames of each, in order.
+
+    lean: see the module; words, two: as in `Phase`.
+    """
     device = next(model.parameters()).device
     signal = scheduler.alphas_cumprod.to(device)
     snr = signal / (1 - signal)
@@ -199,13 +212,18 @@ def loss_function(
     if lean:
         weights = weights * (1 + 1 / snr).sqrt()
     latents, captions = bank
+    second = np.array([" and " in caption for caption in captions])
+    groups = np.flatnonzero(~second), np.flatnonzero(second)
 
     # Stretches on as many frames draw other batches.
-    stream = [1 + words] if lean else []
+    stream = [1 + words + (two is not None)] if lean else []
 
     def loss_of(step: int) -> torch.Tensor:
         rng = np.random.default_rng([seed, frames, step, *stream])
-        picks = rng.integers(len(captions), size=batch)
+        if two is None:
+            picks = rng.integers(len(captions), size=batch)
+        else:
+            picks = np.array([rng.choice(groups[int(share < two)]) for share in rng.random(batch)])
         shown = latents[picks]
         if frames == 1:
             shown = shown[torch.arange(batch), rng.integers(world.FRAMES, size=batch)].unsqueeze(1)
@@ -218,7 +236,9 @@ def loss_function(
         noise = torch.randn(clean.shape, generator=generator).to(device)
         # Stratified timesteps: every batch sees the whole noise range.
         strata = (torch.arange(batch) + torch.rand(batch, generator=generator)) / batch
-        timesteps = (strata * scheduler.config.num_train_timesteps).long().to(device)
+        levels = strata if two is None else strata**HIGH_NOISE
+        last = scheduler.config.num_train_timesteps
+        timesteps = (levels * last).long().clamp(max=last - 1).to(device)
         # On a CPU torch 2.14's bfloat16 gradients of the convolutions over time are NaN for two frames.
         half = contextlib.nullcontext() if frames == 2 else half_precision(device.type)
         with half:
@@ -257,16 +277,18 @@ def train(
         model.unet.load_state_dict(load_file(start / "unet" / "diffusion_pytorch_model.safetensors"))
         model.text_encoder.load_state_dict(load_file(start / "text_encoder" / "model.safetensors"))
         phases = {f"{name}-{weights_hash(start)[:8]}": phase for name, phase in ONWARD.items()}
-    weights = model.state_dict()
-    for name, (schedule, batch, frames, onward, words) in phases.items():
+    weights, taught = model.state_dict(), False
+    for name, (schedule, batch, frames, onward, words, two) in phases.items():
         if steps is not None:
             schedule = replace(schedule, steps=steps)
-        if words:
+        if words and not taught:
+            taught = True
             model.load_state_dict(weights)
-            own_words.train(model.text_encoder, model.tokenizer, steps, seed)
+            if not (work / f"text-to-video-{name}.pt").exists():  # which has the encoder in it
+                own_words.train(model.text_encoder, model.tokenizer, steps, seed)
             weights = model.state_dict()
         model.freeze_text(onward, words)
-        loss_of = loss_function(model, bank, scheduler, batch, frames, seed, lean=onward, words=words)
+        loss_of = loss_function(model, bank, scheduler, batch, frames, seed, lean=onward, words=words, two=two)
         with spatial_only(model.unet) if frames == 1 else contextlib.nullcontext():
             weights = fit(f"text-to-video-{name}", model, loss_of, schedule, work, start_from=weights)
     model.load_state_dict(weights)

@@ -148,6 +148,22 @@ def test_the_lean_weighs_high_noise_more():
     assert error_at(950, True) > 2 * error_at(650, True) > 2 * error_at(650, False)
 
 
+def test_a_stretch_on_two_subjects_draws_them_and_high_noise_more_often():
+    def drawn(two):
+        seen, scheduler, model = [], DDIMScheduler(**text_to_video.SCHEDULER_CONFIG), torch.nn.Linear(1, 1)
+        model.forward = lambda noisy, timesteps, prompts: seen.append((prompts, timesteps)) or noisy
+        bank = (torch.zeros(4, 8, 1, 2, 2), ["a star", "a disc", "a ring", "a star and a ring"])
+        loss_of = text_to_video.loss_function(model, bank, scheduler, 200, 8, 0, True, True, two)
+        loss_of(0)
+        prompts, timesteps = seen[0]
+        return sum(" and " in prompt for prompt in prompts if prompt) / sum(map(bool, prompts)), timesteps
+
+    (few, level), (many, high) = drawn(None), drawn(0.75)
+    assert few == pytest.approx(0.25, abs=0.1) and many == pytest.approx(0.75, abs=0.1)
+    assert level.float().mean() == pytest.approx(500, abs=10) and high.float().mean() == pytest.approx(625, abs=10)
+    assert high.min() >= 0 and high.max() <= 999
+
+
 def test_the_video_encoder_is_told_where_a_sprite_goes():
     def track(*centres):
         corners = np.array(centres) / (world.WIDTH, world.HEIGHT)
