@@ -1,0 +1,234 @@
+"""The pocket video DiT: a WanTransformer3DModel on the pocket autoencoder's latents, trained from scratch.
+
+A small UMT5 encoder comes first and is frozen from then on: it learns to say of each word what it means in its phrase
+(`meanings`), so that nothing sums the caption up anywhere. Then the transformer learns single frames, an eighth of the
+cost, and then clips; at the end mostly scenes of two subjects. Flow matching (Lipman et al. 2023): z = (1-sigma) z0 +
+sigma n, and the network predicts n - z0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, WanTransformer3DModel
+from diffusers.models.transformers.transformer_wan import WanAttention
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+
+from ivgbench.files import write_json
+from ivgbench.generator.backbones.processors import heads_apart, heads_together
+from ivgbench.generator.backbones.wan import rotated
+from ivgbench.pocket import own_words, world
+from ivgbench.pocket.bank import load_bank
+from ivgbench.pocket.loop import Schedule, fit, half_precision
+from ivgbench.pocket.tokenizer import EXTRA_WORDS
+
+TEXT_WIDTH, TEXT_LENGTH = 64, 32
+CONFIG = dict(
+    patch_size=(1, 2, 2),
+    num_attention_heads=4,
+    attention_head_dim=32,
+    in_channels=4,
+    out_channels=4,
+    text_dim=TEXT_WIDTH,
+    freq_dim=64,
+    ffn_dim=512,
+    num_layers=6,
+    rope_max_seq_len=32,
+)
+SCHEDULER_CONFIG = dict(num_train_timesteps=1000, shift=3.0)
+CAPTION_DROPOUT = 0.1
+TEXT_STEPS, TEXT_BATCH, TEXT_RATE = 1000, 64, 2e-3
+
+
+class Phase(NamedTuple):
+    """schedule; clips a step; frames of a clip; two: share of scenes with two subjects, None: as the bank has them."""
+
+    schedule: Schedule
+    batch: int
+    frames: int
+    two: float | None = None
+
+
+PHASES = {
+    "frames": Phase(Schedule(steps=10_000, learning_rate=1e-3, matrix_rate=4e-3, warmup=200, ema=0.999), 32, 1),
+    "clips": Phase(Schedule(steps=5000, learning_rate=6e-4, matrix_rate=2e-3, ema=0.998), 12, world.FRAMES),
+    "two": Phase(Schedule(steps=1500, learning_rate=4e-4, matrix_rate=1.3e-3, ema=0.995), 12, world.FRAMES, 0.75),
+}
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    """A token for each word of the world, `</s>` at the end; any other word is `<unk>`."""
+    words = dict.fromkeys([*EXTRA_WORDS, *world.COLOURS, *world.SHAPES, *world.BACKGROUNDS])
+    vocabulary = {word: at for at, word in enumerate(["<pad>", "</s>", "<unk>", *words])}
+    made = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    made.normalizer = normalizers.Lowercase()
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    made.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=TEXT_LENGTH
+    )
+
+
+def meanings(prompt: str) -> torch.Tensor:
+    """What the words of one of the world's sentences, and `</s>`, are to say: [words + 1, TEXT_WIDTH], RMS 1.
+
+    A sum of directions at right angles to each other: the word's part in the sentence, and for a subject's adjective
+    and noun both the colour and the shape, for a background's words which one it is. Articles and what connects say
+    nothing of it: a mask on a phrase would not reach them.
+    """
+    names = [*world.COLOURS, *world.SHAPES, *world.BACKGROUNDS]
+    names += ["article", "adjective", "noun", "and", "on", "ground's", "ground", "</s>"]
+    draw = torch.Generator().manual_seed(0)
+    axes = torch.linalg.qr(torch.randn(TEXT_WIDTH, TEXT_WIDTH, generator=draw, dtype=torch.float64))[0]
+    axis = dict(zip(names, axes, strict=False))
+
+    pairs, background = world.parse_caption(prompt)
+    said: list[tuple[str, ...]] = []
+    for number, (colour, shape) in enumerate(pairs):
+        said += [("and",)] * bool(number) + [("article",), ("adjective", colour, shape), ("noun", colour, shape)]
+    said += [("on",), ("article",), ("ground's", background), ("ground", background), ("</s>",)]
+    summed = torch.stack([torch.stack([axis[name] for name in word]).sum(0) for word in said])
+    return (summed / summed.square().mean(-1, keepdim=True).sqrt()).float()
+
+
+def text_encoder() -> UMT5EncoderModel:
+    return UMT5EncoderModel(
+        UMT5Config(
+            vocab_size=64, d_model=TEXT_WIDTH, d_kv=16, d_ff=2 * TEXT_WIDTH, num_layers=2, num_heads=4, dropout_rate=0.0
+        )
+    )
+
+
+def encode(encoder: UMT5EncoderModel, tokens: PreTrainedTokenizerFast, prompts: list[str]) -> torch.Tensor:
+    """Text states [N,TEXT_LENGTH,C], zero after each `</s>`, as the family of Wan makes them."""
+    given = tokens(prompts, padding="max_length", max_length=TEXT_LENGTH, truncation=True, return_tensors="pt")
+    read = given.attention_mask.to(encoder.device)
+    return encoder(given.input_ids.to(encoder.device), read).last_hidden_state * read[:, :, None]
+
+
+def train_text(work: Path, seed: int = 0, steps: int | None = None) -> UMT5EncoderModel:
+    """The text encoder, in eval mode and frozen."""
+    torch.manual_seed(seed)
+    encoder, tokens = text_encoder(), tokenizer()
+    ones, twos = own_words.all_prompts()
+    wanted = {prompt: meanings(prompt) for prompt in (*ones, *twos)}
+
+    def loss_of(step: int) -> torch.Tensor:
+        rng = np.random.default_rng([seed, step])
+        losses = []
+        for prompts in (ones, twos):  # sentences of one length together
+            picked = [prompts[at] for at in rng.integers(len(prompts), size=TEXT_BATCH)]
+            goal = torch.stack([wanted[prompt] for prompt in picked])
+            losses.append((encode(encoder, tokens, picked)[:, : goal.shape[1]] - goal).square().mean())
+        return torch.stack(losses).sum()
+
+    schedule = Schedule(steps=TEXT_STEPS if steps is None else steps, learning_rate=TEXT_RATE, ema=0.99)
+    encoder.load_state_dict(fit("dit-text", encoder, loss_of, schedule, work, log_every=200))
+    return encoder.eval().requires_grad_(False)
+
+
+class TrainingAttention:
+    """Attention with heads put apart in front: on a CPU a third faster, there and back, than the library's."""
+
+    def __call__(
+        self,
+        attn: WanAttention,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        rotary_emb: tuple[torch.Tensor, torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        query, key = attn.norm_q(attn.to_q(hidden_states)), attn.norm_k(attn.to_k(context))
+        query, key, value = (heads_apart(attn, one) for one in (query, key, attn.to_v(context)))
+        if rotary_emb is not None:
+            query, key = (rotated(one, *rotary_emb) for one in (query, key))
+        query, key = query.to(value.dtype), key.to(value.dtype)
+        return attn.to_out[0](heads_together(torch.nn.functional.scaled_dot_product_attention(query, key, value)))
+
+
+def loss_function(
+    model: WanTransformer3DModel,
+    bank: tuple[torch.Tensor, list[str]],
+    states: dict[str, torch.Tensor],
+    phase: Phase,
+    seed: int,
+):
+    """step -> flow-matching error on a batch of the bank, all noise levels in each batch.
+
+    Levels are spread as the sampler's steps are: evenly, then shifted (`SCHEDULER_CONFIG`).
+
+    Args:
+        states: caption -> its text states [L,C]; "" is among them.
+    """
+    latents, captions = bank
+    second = np.array([" and " in caption for caption in captions])
+    groups = np.flatnonzero(~second), np.flatnonzero(second)
+    device, shift = next(model.parameters()).device, SCHEDULER_CONFIG["shift"]
+
+    def loss_of(step: int) -> torch.Tensor:
+        rng = np.random.default_rng([seed, phase.frames, step, phase.two is not None])
+        if phase.two is None:
+            picks = rng.integers(len(captions), size=phase.batch)
+        else:
+            picks = np.array([rng.choice(groups[int(share < phase.two)]) for share in rng.random(phase.batch)])
+        shown = latents[picks]
+        if phase.frames == 1:
+            shown = shown[torch.arange(phase.batch), rng.integers(world.FRAMES, size=phase.batch)].unsqueeze(1)
+        clean = shown.to(device).float().transpose(1, 2)
+        prompts = ["" if rng.random() < CAPTION_DROPOUT else captions[pick] for pick in picks]
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        noise = torch.randn(clean.shape, generator=generator).to(device)
+        even = (torch.arange(phase.batch) + torch.rand(phase.batch, generator=generator)) / phase.batch
+        sigma = (shift * even / (1 + (shift - 1) * even)).to(device)
+        weight = sigma.view(-1, 1, 1, 1, 1)
+        text = torch.stack([states[prompt] for prompt in prompts]).to(device)
+        with half_precision(device.type):
+            velocity = model((1 - weight) * clean + weight * noise, 1000 * sigma, text, return_dict=False)[0]
+        return (velocity.float() - (noise - clean)).square().mean()
+
+    return loss_of
+
+
+def train(
+    work: Path, vae: AutoencoderKL, seed: int = 0, device: str = "cpu", steps: int | None = None
+) -> tuple[WanTransformer3DModel, UMT5EncoderModel]:
+    """All phases; each resumes from its own checkpoint. Returns the averaged transformer and the text encoder."""
+    encoder, tokens = train_text(work, seed, steps), tokenizer()
+    bank = load_bank(work, vae.to(device).eval())
+    unique = ["", *dict.fromkeys(bank[1])]
+    with torch.no_grad():
+        parts = [encode(encoder, tokens, unique[at : at + 1000]) for at in range(0, len(unique), 1000)]
+    states = dict(zip(unique, torch.cat(parts), strict=True))
+    torch.manual_seed(seed)
+    model = WanTransformer3DModel(**CONFIG).to(device)
+    model.set_attn_processor(TrainingAttention())
+    weights = model.state_dict()
+    for name, phase in PHASES.items():
+        schedule = phase.schedule if steps is None else replace(phase.schedule, steps=steps)
+        loss_of = loss_function(model, bank, states, phase, seed)
+        weights = fit(f"dit-{name}", model, loss_of, schedule, work, start_from=weights)
+    model.load_state_dict(weights)
+    return model.eval(), encoder
+
+
+def save(model: WanTransformer3DModel, encoder: UMT5EncoderModel, vae: AutoencoderKL, folder: Path) -> None:
+    """Writes a diffusers pipeline folder in half precision."""
+    model.half().save_pretrained(folder / "transformer")
+    encoder.half().save_pretrained(folder / "text_encoder")
+    vae.half().save_pretrained(folder / "vae")
+    FlowMatchEulerDiscreteScheduler(**SCHEDULER_CONFIG).save_pretrained(folder / "scheduler")
+    tokenizer().save_pretrained(folder / "tokenizer")
+    classes = {
+        "transformer": ("diffusers", "WanTransformer3DModel"),
+        "text_encoder": ("transformers", "UMT5EncoderModel"),
+        "vae": ("diffusers", "AutoencoderKL"),
+        "scheduler": ("diffusers", "FlowMatchEulerDiscreteScheduler"),
+        "tokenizer": ("transformers", "PreTrainedTokenizerFast"),
+    }
+    write_json(folder / "model_index.json", {"_class_name": "WanPipeline", **{k: list(v) for k, v in classes.items()}})
