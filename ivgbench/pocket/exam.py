@@ -26,7 +26,7 @@ from ivgbench.metrics.fid import fid
 from ivgbench.metrics.kid import kid
 from ivgbench.pocket import segmentation, world
 from ivgbench.pocket.loop import default_work_dir
-from ivgbench.pocket.samples import SHIPPED, backbone_of, exam_folder, sample, sheet, truth
+from ivgbench.pocket.samples import SHIPPED, exam_folder, sample, sheet, truth
 
 #: Frames that a thing must be seen in to count for the clip: more than this share.
 MOST = 0.5
@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("--sheets", type=Path, default=Path("results/figures"), help="(default: %(default)s)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
-    backbone = backbone_of(arguments.weights, arguments.device)
+    backbone = Backbone.from_pretrained(str(arguments.weights), arguments.device)
     detector = PocketYolo()
     judge = ClipModel.from_pretrained("pocket")
     folder = exam_folder(arguments.work, arguments.weights)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ivgbench.cases import Case, Subject
 from ivgbench.files import write_atomic
@@ -26,11 +25,6 @@ def exam_folder(work: Path, weights: Path = SHIPPED) -> Path:
     """
     preset = PRESETS["pocket"]
     return work / "exam" / f"{weights_hash(weights)[:12]}-{preset.steps}x{preset.guidance:g}"
-
-
-def backbone_of(weights: Path, device: str) -> Backbone:
-    """The backbone of a text-to-video folder, run as the pocket lab is, wherever the folder lies."""
-    return Backbone(weights, "pocket", PRESETS["pocket"], device, torch.float32)
 
 
 def truth(index: int, subjects: int) -> world.Clip:

@@ -1,5 +1,9 @@
 """The exams themselves, sat by pictures whose right answers are known."""
 
+import json
+import shutil
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -98,3 +102,20 @@ def test_frames_of_the_world_are_at_the_distance_of_the_world_to_itself():
     near = exam.distance(videos, mean_colour)
     far = exam.distance(255 - videos, mean_colour)
     assert near["FID"] < 500 < far["FID"] and near["KID"] < far["KID"]
+
+
+def test_the_whole_exam_is_sat_on_a_folder_and_written_down(tmp_path, monkeypatch):
+    def drawn(backbone, cases, method, seeds):
+        assert backbone.name == "pocket" and method == "plain"
+        return [SimpleNamespace(video=samples.truth(int(case.id), len(case.subjects)).video) for case in cases]
+
+    folder = tmp_path / "own"
+    shutil.copytree(samples.SHIPPED, folder)
+    monkeypatch.setattr(samples, "generate_batch", drawn)
+    monkeypatch.setattr(exam.speed, "__defaults__", (1, 1))
+    given = ["--clips", "4", "--pairs", "4", "--work", tmp_path, "--weights", folder, "--sheets", tmp_path]
+    monkeypatch.setattr("sys.argv", ["exam", *map(str, given), "--device", "cpu"])
+    exam.main()
+    told = json.loads((samples.exam_folder(tmp_path, folder) / "exam.json").read_text())
+    assert told["two subjects"]["both covered"] == told["one subject"]["coverage"] == 1
+    assert told["one subject"]["clips"] == 4 and (tmp_path / "pocket-pairs.png").is_file()
