@@ -71,7 +71,7 @@ def plan_command(
 
     # The pocket lab is for CPUs: what it would take on a GPU is told when asked for.
     spec, lab = spec_of(request), Lab("cpu")
-    on_cpu = sources.preset(spec.backbone)[0] == "pocket"
+    on_cpu = sources.is_pocket(spec.backbone)
     chosen = gpu if gpu is not None else (None if on_cpu else "a100-80gb")
     device = None if chosen is None else estimates.gpu(chosen)
     with late_progress() as stage:

@@ -1,4 +1,4 @@
-"""Trains the pocket lab: `python -m ivgbench.pocket.train {vae,text-to-video,clip,detector,video,denoiser,all}`.
+"""Trains the pocket lab: `python -m ivgbench.pocket.train {vae,text-to-video,dit,clip,detector,video,denoiser,all}`.
 
 Every part resumes from its checkpoint in the work folder; finished parts are written to the package's weights folder.
 """
@@ -12,7 +12,7 @@ import torch
 
 from ivgbench.pocket.loop import default_work_dir
 
-PARTS = ("vae", "text-to-video", "clip", "detector", "video", "denoiser")
+PARTS = ("vae", "text-to-video", "dit", "clip", "detector", "video", "denoiser")
 WEIGHTS = Path(__file__).parent / "weights"
 
 
@@ -24,7 +24,7 @@ def train_part(part: str, work: Path, weights: Path, device: str, steps: int | N
     """
     from diffusers import AutoencoderKL
 
-    from ivgbench.pocket import clip, denoiser, detector, text_to_video, vae, video
+    from ivgbench.pocket import clip, denoiser, detector, dit, text_to_video, vae, video
 
     shipped = weights / "text-to-video" / "vae"
     if part == "vae" and not onward:
@@ -40,6 +40,8 @@ def train_part(part: str, work: Path, weights: Path, device: str, steps: int | N
     if part == "text-to-video":
         model = text_to_video.train(work, autoencoder, device=device, steps=steps, start=start)
         text_to_video.save(model, autoencoder, weights / part)
+    elif part == "dit":
+        dit.save(*dit.train(work, autoencoder, device=device, steps=steps), autoencoder, weights / part)
     elif part == "clip":
         clip.save(clip.train(work, autoencoder, device=device, steps=steps), weights / part)
     elif part == "denoiser":

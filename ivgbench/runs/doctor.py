@@ -49,7 +49,7 @@ def examine(runs: Path) -> list[Finding]:
         found = is_there(module)
         remedy = "" if found else f'pip install "ivgbench[{extra_of(module)}]"'
         findings.append(Finding(module, str(version) if found else "not installed", remedy))
-    return [*findings, _device(), _backbone(), _judges(), _suites(), _codec(), _disk(runs), *_plugins()]
+    return [*findings, _device(), _backbones(), _judges(), _suites(), _codec(), _disk(runs), *_plugins()]
 
 
 def _device() -> Finding:
@@ -61,11 +61,12 @@ def _device() -> Finding:
     return Finding("device", name)
 
 
-def _backbone() -> Finding:
+def _backbones() -> Finding:
     try:
-        return Finding("pocket backbone", f"weights {sources.weights_hash(sources.locate('pocket'))[:12]}")
+        there = [f"{name} {sources.weights_hash(sources.locate(name))[:12]}" for name in sources.POCKETS]
     except UserError as fault:
-        return Finding("pocket backbone", "incomplete", str(fault))
+        return Finding("pocket backbones", "incomplete", str(fault))
+    return Finding("pocket backbones", f"weights {', '.join(there)}")
 
 
 def _judges() -> Finding:

@@ -35,7 +35,7 @@ def with_judges(spec: RunSpec, suites: Iterable[Suite]) -> RunSpec:
     """
     cases = [case for suite in suites for case in suite.cases[: spec.cases]]
     strange = _strange(cases)
-    defaults = POCKET if sources.preset(spec.backbone)[0] == "pocket" or not strange else PUBLISHED
+    defaults = POCKET if sources.is_pocket(spec.backbone) or not strange else PUBLISHED
     spec = replace(spec, **{name: value for name, value in defaults.items() if getattr(spec, name) is None})
     if spec.detector == "pocket" and strange:
         case, phrase = strange

@@ -105,8 +105,9 @@ def read_release(
 
 
 def canonical(name: str, backbone: str = "pocket") -> str:
-    """What "static" and "dynamic" mean: the pocket world's own suites on the pocket, IMC's on any other backbone."""
-    return f"{'pocket' if backbone == 'pocket' else 'imc'}-{name}" if name in ("static", "dynamic") else name
+    """What "static" and "dynamic" mean: the pocket world's own suites on its backbones, IMC's on any other."""
+    world = "pocket" if backbone in ("pocket", "pocket-dit") else "imc"
+    return f"{world}-{name}" if name in ("static", "dynamic") else name
 
 
 def stand_in(name: str, backbone: str = "pocket") -> str | None:

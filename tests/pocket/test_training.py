@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL, DDIMScheduler
 from transformers import CLIPTokenizer
 
 from ivgbench.generator import Backbone
-from ivgbench.pocket import bank, clip, denoiser, detector, text_to_video, vae, video, world
+from ivgbench.pocket import bank, clip, denoiser, detector, dit, text_to_video, vae, video, world
 from ivgbench.pocket.loop import Schedule, fit
 from ivgbench.pocket.muon import Muon, orthogonalise
 from ivgbench.pocket.train import WEIGHTS
@@ -80,6 +80,7 @@ def test_every_recipe_takes_a_step_and_saves_what_it_made(tmp_path, monkeypatch)
     decoder = vae.train(tmp_path, steps=1, start=tmp_path / "text-to-video" / "vae").state_dict()
     moved = {name for name, value in model.state_dict().items() if not torch.equal(value.float(), decoder[name])}
     assert moved and all(name.startswith(("decoder", "post_quant")) for name in moved), "latents stay what they were"
+    dit.save(*dit.train(tmp_path, model.float(), steps=1), model, tmp_path / "dit")
     judge = clip.train(tmp_path, model.float(), steps=1)
     clip.save(judge, tmp_path / "clip")
     yolo = detector.train(tmp_path, model.float(), steps=1)
@@ -95,6 +96,8 @@ def test_every_recipe_takes_a_step_and_saves_what_it_made(tmp_path, monkeypatch)
     backbone = Backbone.from_pretrained(str(tmp_path / "text-to-video"))
     assert backbone.latent_channels == 4 and backbone.empty_padding
     assert ClipModel.from_pretrained(tmp_path / "clip").embed_text(["a red star on a grey background"]).shape == (1, 64)
+    transformer = Backbone.from_pretrained(str(tmp_path / "dit"))
+    assert transformer.flow and transformer.time_factor == 1 and transformer.reader.length == dit.TEXT_LENGTH
     clips = [world.sample_clip("held-out", 1).video]
     assert PocketYolo(tmp_path / "detector").detect(clips[0], "red star").boxes.shape == (8, 4)
     assert video_features.pocket(tmp_path / "video").embed_clip(clips[0]).shape == (96,)

@@ -69,7 +69,10 @@ ARCHITECTURES = Path(__file__).parent / "architectures"
 SHIPPED_ARCHITECTURE = ARCHITECTURES / "text-to-video-1.7b.json"
 #: Says how text states are prepared. The pocket lab's training writes it beside its weights; it is never fetched.
 TEXT_STATES = "text_states.json"
-POCKET_FOLDER = Path(__file__).parents[2] / "pocket" / "weights" / "text-to-video"
+_POCKET = Path(__file__).parents[2] / "pocket" / "weights"
+#: The pocket lab's backbones, of the two kinds, and how `ivgbench.pocket.train` calls them.
+POCKETS = {"pocket": _POCKET / "text-to-video", "pocket-dit": _POCKET / "dit"}
+POCKET_FOLDER = POCKETS["pocket"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class Preset:
 #: Named backbones. Sizes as in the published demos (Peekaboo's app: 40 steps, guidance 9); the pocket's are tuned.
 PRESETS = {
     "pocket": Preset(frames=8, height=48, width=80, steps=20, guidance=4.5),
+    "pocket-dit": Preset(frames=8, height=48, width=80, steps=20, guidance=4.5, family="wan"),
     "zeroscope": Preset(
         frames=24,
         height=320,
@@ -125,13 +129,13 @@ PRESETS = {
 def preset(source: str) -> tuple[str, Preset]:
     """The (name, preset) of a source: a named backbone, the hub id of one, or any other folder or hub id.
 
-    A folder whose vocabulary is the pocket lab's is the pocket, wherever it lies: it can read nothing else, and a clip
+    A folder whose vocabulary is a pocket backbone's is that one, wherever it lies: it can read nothing else, and a clip
     of weights that are tried out is then the one that they make when they ship.
     """
     if source in PRESETS:
         return source, PRESETS[source]
-    if _reads_the_pockets_words(Path(source)):
-        return "pocket", PRESETS["pocket"]
+    if (name := _reads_the_words_of(Path(source))) is not None:
+        return name, PRESETS[name]
     for name, known in PRESETS.items():
         if known.hub_id == source:
             return name, known
@@ -140,9 +144,19 @@ def preset(source: str) -> tuple[str, Preset]:
     return Path(source).name, Preset(hub_id=source if _is_hub_id(source) else None)
 
 
-def _reads_the_pockets_words(folder: Path) -> bool:
-    own, theirs = (place / "tokenizer" / "vocab.json" for place in (POCKET_FOLDER, folder))
-    return own.is_file() and theirs.is_file() and own.read_bytes() == theirs.read_bytes()
+def is_pocket(source: str) -> bool:
+    """Whether a source is one of the pocket lab's backbones, which know its world and nothing else."""
+    return preset(source)[0] in POCKETS
+
+
+def _reads_the_words_of(folder: Path) -> str | None:
+    """The pocket backbone whose vocabulary a folder has."""
+    for name, own in POCKETS.items():
+        file = f"tokenizer/{FILES[PRESETS[name].family].configs['tokenizer'][0]}"
+        mine, theirs = own / file, folder / file
+        if mine.is_file() and theirs.is_file() and mine.read_bytes() == theirs.read_bytes():
+            return name
+    return None
 
 
 def _is_hub_id(source: str) -> bool:
@@ -153,17 +167,20 @@ def locate(source: str | Path) -> Path:
     """The folder of a source, all needed files in it.
 
     Args:
-        source: "pocket", "zeroscope", "modelscope", a folder in diffusers format, or a hub id that has been fetched.
+        source: "pocket", "pocket-dit", "zeroscope", "modelscope", a folder in diffusers format, or a hub id
+            that has been fetched.
     Raises:
         UserError: nothing there, or the list of missing files, and how to get them.
     """
     text = str(source)
     known = preset(text)[1]
     remedy = ""
-    if text == "pocket":
-        folder = POCKET_FOLDER
+    if text in POCKETS:
+        folder = POCKETS[text]
         if not folder.is_dir():
-            raise UserError("the pocket backbone has no weights here; train them: python -m ivgbench.pocket.train")
+            raise UserError(
+                f"the backbone {text!r} has no weights here; train them: python -m ivgbench.pocket.train {folder.name}"
+            )
     elif Path(text).is_dir():
         folder = Path(text)
     elif known.hub_id:

@@ -10,9 +10,10 @@ from ftfy import fix_text
 from transformers import PreTrainedTokenizerFast
 
 from ivgbench.errors import UserError
+from ivgbench.generator.backbones.sources import read_config
 from ivgbench.generator.words import Reader, composed
 
-#: Tokens that Wan's text encoder is given.
+#: Tokens that Wan's text encoder is given. A tokenizer whose own limit is lower is the pocket lab's.
 LENGTH = 512
 
 
@@ -30,8 +31,14 @@ class T5Reader(Reader):
         except Exception as fault:  # damaged files fail in any way
             why = f"{type(fault).__name__}: {(str(fault).splitlines() or [''])[0][:200]}"
             raise UserError(f"{file}: it is no tokenizer of T5: {why}") from None
-        self.length = length
+        self.length = min(length, _limit(folder / "tokenizer" / "tokenizer_config.json"))
 
     def composed(self, text: str) -> str:
         """As Wan's pipeline cleans a prompt: characters mended, HTML's unescaped, blanks single."""
         return " ".join(html.unescape(html.unescape(fix_text(composed(text)))).split())
+
+
+def _limit(file: Path) -> int:
+    """The longest text of a tokenizer's config; without one, or where it names none, any."""
+    limit = read_config(file).get("model_max_length") if file.is_file() else None
+    return limit if type(limit) is int and limit > 1 else LENGTH

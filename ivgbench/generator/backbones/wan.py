@@ -1,7 +1,7 @@
-"""The family of Wan 2.1: WanTransformer3DModel, UMT5EncoderModel, AutoencoderKLWan, on flow matching's path.
+"""The family of Wan 2.1, and of the pocket lab's DiT: WanTransformer3DModel, UMT5EncoderModel, on flow matching's path.
 
 Attention is over the whole clip: tokens in the order frame, row, column. A latent frame after the first stands for
-`time_factor` pixel frames.
+`time_factor` pixel frames: of AutoencoderKLWan, 4; the pocket lab's VAE is an AutoencoderKL, of single frames.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from diffusers import AutoencoderKL, AutoencoderKLWan, WanTransformer3DModel
 from diffusers.models.transformers.transformer_wan import WanAttention
 from transformers import UMT5Config, UMT5EncoderModel
 
@@ -40,20 +40,25 @@ class Wan(Backbone):
     def _load(self, folder: Path, preset: sources.Preset) -> None:
         self.text_encoder = loading.text_encoder(UMT5EncoderModel, folder, self.dtype)
         self.transformer = loading.sharded(WanTransformer3DModel, folder, "transformer", self.dtype)
-        has_vae = (folder / "vae").is_dir()
-        self.vae = loading.sharded(AutoencoderKLWan, folder, "vae", torch.float32) if has_vae else None
+        self.vae = None
+        if (folder / "vae").is_dir():
+            config = sources.read_config(folder / "vae" / "config.json")
+            self.vae = loading.sharded(_vae_class(config), folder, "vae", torch.float32)
 
     def _build(self, architecture: Mapping[str, Mapping[str, Any]]) -> None:
         self.reader = WordReader(LENGTH, start=0)
         self.text_encoder = UMT5EncoderModel(UMT5Config(**architecture["text_encoder"])).to(self.dtype)
         transformer = WanTransformer3DModel.from_config(dict(architecture["transformer"]))
         self.transformer = loading.cast(transformer, self.dtype)
-        self.vae = AutoencoderKLWan.from_config(dict(architecture["vae"]))
+        self.vae = _vae_class(architecture["vae"]).from_config(dict(architecture["vae"]))
 
     def _measure(self, preset: sources.Preset) -> None:
-        config = self.vae.config if self.has_vae else None
-        self.vae_scale_factor = config.scale_factor_spatial if config else 8
-        self.time_factor = config.scale_factor_temporal if config else 4
+        if isinstance(self.vae, AutoencoderKL):
+            self.vae_scale_factor, self.time_factor = 2 ** (len(self.vae.config.block_out_channels) - 1), 1
+        else:
+            config = self.vae.config if self.has_vae else None
+            self.vae_scale_factor = config.scale_factor_spatial if config else 8
+            self.time_factor = config.scale_factor_temporal if config else 4
         self.frames, self.height, self.width = preset.frames, preset.height, preset.width
         self.latent_channels = self.transformer.config.in_channels
         self.latent_height = self.height // self.vae_scale_factor
@@ -117,11 +122,19 @@ class Wan(Backbone):
         return [latents]  # the VAE goes from frame to frame by itself
 
     def decoded(self, part: torch.Tensor) -> torch.Tensor:
+        if isinstance(self.vae, AutoencoderKL):
+            frames = part[0].transpose(0, 1).float() / self.vae.config.scaling_factor
+            return self.vae.decode(frames, return_dict=False)[0]
         mean, std = (
             torch.tensor(values, device=part.device).view(1, -1, 1, 1, 1)
             for values in (self.vae.config.latents_mean, self.vae.config.latents_std)
         )
         return self.vae.decode(part.float() * std + mean, return_dict=False)[0][0].transpose(0, 1)
+
+
+def _vae_class(config: Mapping[str, Any]) -> type[torch.nn.Module]:
+    """Of a VAE's config."""
+    return AutoencoderKL if config.get("_class_name") == "AutoencoderKL" else AutoencoderKLWan
 
 
 class WanMasked:
