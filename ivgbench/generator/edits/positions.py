@@ -83,5 +83,5 @@ def isolated(cells: torch.Tensor, positions: torch.Tensor) -> Rule:
 
 
 def own_prompts(cells: torch.Tensor, length: int) -> Rule:
-    """Text attention over two prompts one behind the other, of `length` tokens each: the background's, the subject's."""
+    """Text attention over two prompts of `length` tokens each, the background's then the subject's: each its own."""
     return Rule(cells.long(), keys=torch.arange(2).repeat_interleave(length), sees=torch.eye(2, dtype=torch.bool))
