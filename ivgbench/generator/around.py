@@ -19,8 +19,10 @@ def flat(options: Mapping[str, Any]) -> dict[str, Any]:
     inner = options.get(OPTIONS)
     if not isinstance(inner, Mapping):
         return {name: value for name, value in options.items() if name != OPTIONS or value is not None}
-    own = {name: value for name, value in options.items() if name != OPTIONS}
-    return {**{f"{PREFIX}{name}": value for name, value in inner.items()}, **own}
+    found = {name: value for name, value in options.items() if name != OPTIONS}
+    for name, value in inner.items():
+        found.setdefault(f"{PREFIX}{name}", value)
+    return found
 
 
 def gathered(options: Mapping[str, Any]) -> dict[str, Any]:

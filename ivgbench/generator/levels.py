@@ -67,7 +67,9 @@ def of(scheduler: SchedulerMixin, device: torch.device, dtype: torch.dtype) -> l
         sigmas = scheduler.sigmas[: len(scheduler.timesteps)].to(device, wide)
         return [Level(1 - sigma, sigma, sigma**2, "flow_prediction") for sigma in sigmas]
     alphas = _alphas(scheduler)
-    return None if alphas is None else [_level(scheduler, alphas[int(at)].to(device, wide)) for at in scheduler.timesteps]
+    if alphas is None:
+        return None
+    return [_level(scheduler, alphas[int(timestep)].to(device, wide)) for timestep in scheduler.timesteps]
 
 
 def last(scheduler: SchedulerMixin, device: torch.device, dtype: torch.dtype) -> Level | None:

@@ -1,8 +1,8 @@
 """FreeInit (Wu et al., ECCV 2024, arXiv 2312.07537): the sampler again and again, each time from a better start.
 
-A round's clip is noised back to the end of the schedule with the noise that the first round began with. Its slow, coarse
-part stays, and the rest is drawn anew. No attention is edited and nothing is placed: alone it is a reference without
-control, and it can be put around any other method.
+A round's clip is noised back to the end of the schedule with the noise that the first round began with. Its slow,
+coarse part stays, and the rest is drawn anew. No attention is edited and nothing is placed: alone it is a reference
+without control, and it can be put around any other method.
 """
 
 from __future__ import annotations
