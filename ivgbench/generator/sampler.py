@@ -200,12 +200,12 @@ def sampled(
         solo_config.check_words(bb.reader, prompt, suffix, clip.phrases)
         alone = bb.encode_prompt([sampling.negative_prompt, prompt + suffix])
         start = standard_normal([clip.stream(label)], (1, *shape))
-        return _loop(bb, solo_config, [clip], alone, start, sampling, None, None).trajectories[0]
+        return _rounds(bb, solo_config, [clip], alone, start, sampling, None, None).trajectories[0]
 
-    return _loop(bb, config, clips, context, initial, sampling, solo, callback)
+    return _rounds(bb, config, clips, context, initial, sampling, solo, callback)
 
 
-def _loop(
+def _rounds(
     bb: Backbone,
     config: Method,
     clips: list[Clip],
@@ -234,7 +234,7 @@ def _loop(
             latents = run.restart(number, initial, latents)
         before = sum(len(one.timesteps) for one in every[:number])
         told = None if callback is None else lambda step, before=before: callback(before + step, total)
-        made = _round(bb, config, run, setup, scheduler, noise, context, latents, told)
+        made = _loop(bb, config, run, setup, scheduler, noise, context, latents, told)
         latents, nfe, backward = made.latents, nfe + made.nfe, backward + made.backward
     return made._replace(nfe=nfe, backward=backward)
 
@@ -248,7 +248,7 @@ def _scheduled(bb: Backbone, sampling: Sampling, steps: int) -> SchedulerMixin:
     return scheduler
 
 
-def _round(
+def _loop(
     bb: Backbone,
     config: Method,
     run: Run,

@@ -52,7 +52,7 @@ MASKED = "generator.backbones.unet3d_attention:MaskedAttention.__call__"
 RUN, INNER = "generator.methods.peekaboo:MaskedRun", "generator.methods.intrinsic:IntrinsicRun._inner"
 EDITED, FRAMES = "generator.methods.trailblazer:EditRun", "metrics.control:_by_frame"
 PERTURBATIONS = (
-    one("guidance 10 % up", "plain", "clip_sim", "generator.sampler:_round",
+    one("guidance 10 % up", "plain", "clip_sim", "generator.sampler:_loop",
         "guidance * (conditional", "1.1 * guidance * (conditional"),
     one("another seed", "plain", "clip_sim", "generator.inputs:clip_of", '"seed": seed', '"seed": seed + 1'),
     one("another suffix", "plain", "clip_sim", "generator.sampler:sampled",
@@ -73,7 +73,7 @@ PERTURBATIONS = (
         "level.b, self._config.gamma)", "level.b, 2 * self._config.gamma)"),
     one("no fresh noise", "mask-norm-id", "miou_all", "generator.methods.intrinsic:renoise", "** 0.5 * b", "* 0 * b"),
     one("kappa doubled", "mask-norm-tid", "miou_all", INNER, "guide.kappa,", "2 * guide.kappa,"),
-    one("inner evaluations not counted", "mask-norm-tid", "nfe", "generator.sampler:_round",
+    one("inner evaluations not counted", "mask-norm-tid", "nfe", "generator.sampler:_loop",
         "nfe + 1 + network.evaluations", "nfe + 1"),
     one("boxes a pixel to the right", "", "miou_all", "runs.scoring:score_job",
         'phrase))["boxes"]', 'phrase))["boxes"] + [1 / width, 0, 1 / width, 0]'),

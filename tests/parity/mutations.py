@@ -220,7 +220,7 @@ TRAILBLAZER = (
              "step / self._config", "(step + 1) / self._config", SUBJECTS),
     Mutation("compose", "one step too few", f"{METHOD}:CompositionRun.after_step",
              "if step >=", "if step + 1 >=", SUBJECTS),
-    Mutation("compose", "saved after the blend", "generator.sampler:_round",
+    Mutation("compose", "saved after the blend", "generator.sampler:_loop",
              "trajectory.append(latents)\n        latents = run.after_step(step, latents)",
              "latents = run.after_step(step, latents)\n        trajectory.append(latents)", SUBJECTS),
     Mutation("keyframes", "linear from key to key", "generator.keyframes:at_every_frame",

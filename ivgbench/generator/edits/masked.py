@@ -112,11 +112,12 @@ class Mask:
     def _bias(self, allowed: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         if self.multiply:
             return torch.ones_like(allowed, dtype=dtype).masked_fill_(~allowed, self.left)
-        hidden = math.log(self.left) if self.left else FORBIDDEN
+        if self.left:
+            return torch.zeros_like(allowed, dtype=dtype).masked_fill_(~allowed, math.log(self.left))
         # Where a row has every pair forbidden (a subject whose words are not in the prompt), the release shifts all
         # its logits alike, which is ordinary attention. Here without the rounding of the shift: 2^-10 in float32.
         some = allowed.any(-1, keepdim=True)
-        return torch.zeros_like(allowed, dtype=dtype).masked_fill_(~allowed & some, hidden)
+        return torch.zeros_like(allowed, dtype=dtype).masked_fill_(~allowed & some, FORBIDDEN)
 
     def updated(self, site: Site, device: torch.device) -> torch.Tensor | None:
         """Which tokens get an update: bool [rows,N], for one guidance half; None if all do."""
