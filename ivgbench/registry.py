@@ -103,10 +103,14 @@ METHODS = Registry(
         "mask-norm": "ivgbench.generator.methods.mask_norm:MaskNorm",
         "mask-norm-id": "ivgbench.generator.methods.intrinsic:MaskNormID",
         "mask-norm-tid": "ivgbench.generator.methods.intrinsic:MaskNormTID",
+        "freeinit": "ivgbench.generator.methods.freeinit:FreeInit",
+        "freetraj": "ivgbench.generator.methods.freetraj:FreeTraj",
     },
     aliases={"id": "mask-norm-id", "tid": "mask-norm-tid"},
     reserved=("ground-truth", "floor"),  # rows of a run that no method makes
 )
+#: Methods that are made around another one: see `ivgbench.generator.around`.
+AROUND = ("freeinit",)
 DETECTORS = Registry(
     "detector",
     {

@@ -208,10 +208,8 @@ def _list_runs(runs: Path) -> None:
 
 def _method_options() -> tuple[list[str], list[list[str]]]:
     """Header, and a row per option: its default, and its value in each of the settings that the method has."""
-    from dataclasses import asdict
-
     from ivgbench.generator import settings
-    from ivgbench.generator.methods.base import resolve
+    from ivgbench.generator.methods.base import options_of, resolve
 
     # What is the same on all backbones stands there once.
     places = {name: OTHERS for method in METHODS.names() for name in settings.known(OTHERS, method)}
@@ -223,7 +221,7 @@ def _method_options() -> tuple[list[str], list[list[str]]]:
     for method in METHODS.names():
         try:
             found = [
-                asdict(resolve(method, settings.of(place, method, name)))
+                options_of(resolve(method, settings.of(place, method, name)))
                 if name in settings.known(place, method)
                 else {}
                 for place, name in columns

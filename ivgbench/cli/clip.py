@@ -80,4 +80,5 @@ def generate(
         tracks = [one.boxes for one in case.subjects]
         shown = overlay.draw_boxes(video.enlarged(shown, video.WATCHABLE), tracks)
     video.save(output, shown)
-    print(f"{output}: {len(clip.video)} frames, {clip.nfe} network evaluations; {name}, settings {told.name}")
+    row = spec.methods[0].row
+    print(f"{output}: {len(clip.video)} frames, {clip.nfe} network evaluations; {row}, settings {told.name}")

@@ -1,14 +1,16 @@
-"""Key frames as TrailBlazer's release reads them (commit de2696e): boxes and prompts at few frames, by one rule.
+"""Key frames as two releases read them: TrailBlazer's (commit de2696e), boxes and prompts at few frames by one rule,
+and FreeTraj's (commit 1e0f64b), whose path goes on beyond its keys.
 
-Boxes of `ivgbench.boxes.interpolate` are linear between keys; the release is not quite, so parity with it starts here.
+Boxes of `ivgbench.boxes.interpolate` are linear between keys and rest beyond them; parity with either starts here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 
 from ivgbench.errors import UserError
@@ -53,3 +55,30 @@ def prompt_embeds(
     encoded = bb.encode_prompt([negative_prompt, *texts])
     conditional = torch.stack(at_every_frame(dict(zip(at, encoded[1:], strict=True))))
     return torch.cat([encoded[:1].expand_as(conditional), conditional])
+
+
+def trajectory(keys: Mapping[int, Sequence[float]], frames: int = 16) -> np.ndarray:
+    """FreeTraj's path as boxes float64 [frames,4], xyxy as fractions of the frame.
+
+    Linear between keys. Before the first and after the last the box moves on, rigidly, by what its top left corner
+    moved in the nearest step; nothing keeps it inside the frame.
+
+    Args:
+        keys: frame -> (x0, y0, x1, y1).
+    Raises:
+        UserError: fewer than two keys, or one below frame 0.
+    """
+    at = sorted(keys)
+    if len(at) < 2 or at[0] < 0:
+        raise UserError(f"key frames: give at least two, from frame 0 on; got {at}")
+    path = {at[0]: np.array(keys[at[0]], dtype=np.float64)}
+    for first, last in pairwise(at):
+        start, end = (np.array(keys[one], dtype=np.float64) for one in (first, last))
+        for step in range(1, last - first + 1):
+            path[first + step] = step * ((end - start) / (last - first)) + start
+    for wanted, behind in ((range(at[0] - 1, -1, -1), 1), (range(at[-1] + 1, frames), -1)):
+        for frame in wanted:
+            # Both corners by what the first one moves: the size is kept.
+            moved = path[frame + behind][:2] - path[frame + 2 * behind][:2]
+            path[frame] = path[frame + behind] + np.tile(moved, 2)
+    return np.stack([path[frame] for frame in range(frames)])

@@ -66,10 +66,26 @@ def of(scheduler: SchedulerMixin, device: torch.device, dtype: torch.dtype) -> l
         # By step: such a scheduler may have alphas as well, which are not those of its path.
         sigmas = scheduler.sigmas[: len(scheduler.timesteps)].to(device, wide)
         return [Level(1 - sigma, sigma, sigma**2, "flow_prediction") for sigma in sigmas]
+    alphas = _alphas(scheduler)
+    if alphas is None:
+        return None
+    return [_level(scheduler, alphas[int(timestep)].to(device, wide)) for timestep in scheduler.timesteps]
+
+
+def last(scheduler: SchedulerMixin, device: torch.device, dtype: torch.dtype) -> Level | None:
+    """The level of the last training timestep, at or beyond that of any step; None as in `of`, and on flow matching's
+    path, whose end is noise alone."""
+    alphas = None if schedulers.is_flow(scheduler) else _alphas(scheduler)
+    if alphas is None:
+        return None
+    return _level(scheduler, alphas[-1].to(device, torch.promote_types(dtype, torch.float32)))
+
+
+def _alphas(scheduler: SchedulerMixin) -> torch.Tensor | None:
     alphas = getattr(scheduler, "alphas_cumprod", None)
     # Schedulers that keep their latents on another scale (Euler's sigmas) have alphas, but not for these latents.
-    if alphas is None or float(schedulers.initial_scale(scheduler)) != 1:
-        return None
-    kind = scheduler.config.prediction_type
-    found = [alphas[int(timestep)].to(device, wide) for timestep in scheduler.timesteps]
-    return [Level(torch.sqrt(alpha), torch.sqrt(1 - alpha), 1 - alpha, kind) for alpha in found]
+    return None if alphas is None or float(schedulers.initial_scale(scheduler)) != 1 else alphas
+
+
+def _level(scheduler: SchedulerMixin, alpha: torch.Tensor) -> Level:
+    return Level(torch.sqrt(alpha), torch.sqrt(1 - alpha), 1 - alpha, scheduler.config.prediction_type)

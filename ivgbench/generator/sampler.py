@@ -15,8 +15,9 @@ from ivgbench.errors import UserError
 from ivgbench.generator import inputs, schedulers
 from ivgbench.generator import settings as named_settings
 from ivgbench.generator.backbones.base import Backbone
+from ivgbench.generator.levels import last as last_level
 from ivgbench.generator.levels import of as noise_levels
-from ivgbench.generator.methods.base import Clip, Method, Network, Setup, standard_normal
+from ivgbench.generator.methods.base import Clip, Method, Network, Run, Setup, standard_normal
 from ivgbench.generator.sampling import Sampling
 from ivgbench.texts import short
 
@@ -199,12 +200,12 @@ def sampled(
         solo_config.check_words(bb.reader, prompt, suffix, clip.phrases)
         alone = bb.encode_prompt([sampling.negative_prompt, prompt + suffix])
         start = standard_normal([clip.stream(label)], (1, *shape))
-        return _loop(bb, solo_config, [clip], alone, start, sampling, None, None).trajectories[0]
+        return _rounds(bb, solo_config, [clip], alone, start, sampling, None, None).trajectories[0]
 
-    return _loop(bb, config, clips, context, initial, sampling, solo, callback)
+    return _rounds(bb, config, clips, context, initial, sampling, solo, callback)
 
 
-def _loop(
+def _rounds(
     bb: Backbone,
     config: Method,
     clips: list[Clip],
@@ -214,15 +215,54 @@ def _loop(
     solo: Callable[[Clip, str, Method, str], torch.Tensor] | None,
     callback: Callable[[int, int], None] | None,
 ) -> Sample:
+    """All rounds of a batch; the trajectories are the last one's."""
+    context, scheduler = context.to(bb.device, bb.dtype), _scheduled(bb, sampling, sampling.steps)
+    setup = Setup(
+        bb, clips, tuple(initial.shape[2:]), len(scheduler.timesteps), sampling.guidance_scale,
+        noise_levels(scheduler, bb.device, bb.dtype), solo,
+        schedulers.steps_from_given(scheduler, len(scheduler.timesteps)), last_level(scheduler, bb.device, bb.dtype),
+        sampling.steps,
+    )  # fmt: skip
+    run, noise = config.start(setup), [clip.stream("scheduler") for clip in clips]
+    every = [_scheduled(bb, sampling, steps) for steps in run.rounds()] or [scheduler]
+    total, nfe, backward = sum(len(one.timesteps) for one in every), run.extra_evaluations(), 0
+    initial = run.initial(initial).to(bb.device, bb.dtype)
+    latents = initial * schedulers.initial_scale(scheduler)
+    for number, scheduler in enumerate(every):
+        setup.steps, setup.levels = len(scheduler.timesteps), noise_levels(scheduler, bb.device, bb.dtype)
+        if number > 0:
+            latents = run.restart(number, initial, latents)
+        before = sum(len(one.timesteps) for one in every[:number])
+        told = None if callback is None else lambda step, before=before: callback(before + step, total)
+        made = _loop(bb, config, run, setup, scheduler, noise, context, latents, told)
+        latents, nfe, backward = made.latents, nfe + made.nfe, backward + made.backward
+    return made._replace(nfe=nfe, backward=backward)
+
+
+def _scheduled(bb: Backbone, sampling: Sampling, steps: int) -> SchedulerMixin:
+    """A fresh scheduler whose timesteps are set. UserError where it cannot make so many steps (`schedulers.check`)."""
     scheduler = bb.scheduler(sampling.scheduler)
-    scheduler.set_timesteps(sampling.steps, device=bb.device)
-    timesteps, guidance, context = scheduler.timesteps, sampling.guidance_scale, context.to(bb.device, bb.dtype)
-    levels = noise_levels(scheduler, bb.device, bb.dtype)
-    drawn = schedulers.step_arguments(scheduler, [clip.stream("scheduler") for clip in clips])
-    kept = schedulers.steps_from_given(scheduler, len(timesteps))
-    run = config.start(Setup(bb, clips, tuple(initial.shape[2:]), len(timesteps), guidance, levels, solo, kept))
-    latents = initial.to(bb.device, bb.dtype) * schedulers.initial_scale(scheduler)
-    trajectory, nfe, backward = [], run.extra_evaluations(), 0
+    if steps != sampling.steps:  # else it was tried before any work
+        schedulers.check(scheduler, steps)
+    scheduler.set_timesteps(steps, device=bb.device)
+    return scheduler
+
+
+def _loop(
+    bb: Backbone,
+    config: Method,
+    run: Run,
+    setup: Setup,
+    scheduler: SchedulerMixin,
+    noise: list[torch.Generator],
+    context: torch.Tensor,
+    latents: torch.Tensor,
+    callback: Callable[[int], None] | None,
+) -> Sample:
+    """One way through a scheduler's timesteps, from latents on its scale. callback: called with the steps done."""
+    timesteps, levels, clips, guidance = scheduler.timesteps, setup.levels, setup.clips, setup.guidance
+    drawn = schedulers.step_arguments(scheduler, noise)
+    trajectory, nfe, backward = [], 0, 0
 
     for step, timestep in enumerate(timesteps):
 
@@ -243,9 +283,9 @@ def _loop(
         # Without content (see `cost`) there is nothing to look at.
         if not (latents.is_meta or torch.isfinite(latents).all()):
             raise FloatingPointError(
-                f"latents are not finite after step {step + 1} of {sampling.steps}, method {config.name!r}, "
+                f"latents are not finite after step {step + 1} of {len(timesteps)}, method {config.name!r}, "
                 f"backbone {bb.name!r} in {bb.dtype}"
             )
         if callback is not None:
-            callback(step + 1, len(timesteps))
+            callback(step + 1)
     return Sample(latents, torch.stack(trajectory, dim=1), nfe, backward)

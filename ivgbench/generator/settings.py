@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ivgbench.errors import UserError
-from ivgbench.registry import METHODS
+from ivgbench.generator import around
+from ivgbench.registry import AROUND, METHODS
 from ivgbench.texts import read_toml, short
 
 FILE = Path(__file__).with_name("settings.toml")
@@ -38,17 +39,35 @@ def backbones() -> list[str]:
     return [name for name in _file() if name != ANY]
 
 
-def known(backbone: str, method: str) -> dict[str, dict[str, Any]]:
+def known(backbone: str, method: str, base: str | None = None) -> dict[str, dict[str, Any]]:
     """A method's settings on a backbone: name -> options on top of the method's defaults, the backbone's default first.
 
     Args:
         backbone: its preset's name (`sources.preset`); one without settings of its own has those of all backbones.
+        base: the method that this one is made around (`around`), whose settings of the same name come along.
     """
     name = METHODS.canonical(method)
+    if base is not None and name in AROUND:
+        return _both(known(backbone, name), METHODS.canonical(base), known(backbone, base))
     found = {**_file().get(backbone, {}).get(name, {}), **_file()[ANY].get(name, {}), DEFAULTS: {}}
+    return _listed(found, default(backbone, name))
+
+
+def _listed(found: Mapping[str, dict[str, Any]], first: str) -> dict[str, dict[str, Any]]:
     listed = sorted(found, key=lambda one: ORDER.index(one) if one in ORDER else len(ORDER))
-    first = default(backbone, name)
     return {one: found[one] for one in [first, *(one for one in listed if one != first)]}
+
+
+def _both(own: Mapping[str, dict[str, Any]], base: str, inner: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Settings of a method around a base. Under a name that only one of them has, the other is at its default's."""
+    first_own, first_inner = next(iter(own)), next(iter(inner))
+    found = {
+        name: own.get(name, own[first_own])
+        | {around.BASE: base}
+        | {f"{around.PREFIX}{key}": value for key, value in inner.get(name, inner[first_inner]).items()}
+        for name in {**own, **inner}
+    }
+    return _listed(found, first_inner if first_own == DEFAULTS else first_own)
 
 
 def default(backbone: str, method: str) -> str:
@@ -57,15 +76,15 @@ def default(backbone: str, method: str) -> str:
     return TUNED if TUNED in own else DEFAULTS
 
 
-def of(backbone: str, method: str, name: str | None = None) -> dict[str, Any]:
-    """The options behind a name; None: behind the backbone's default.
+def of(backbone: str, method: str, name: str | None = None, base: str | None = None) -> dict[str, Any]:
+    """The options behind a name; None: behind the backbone's default. base: as in `known`.
 
     A method without any option goes along with every name that another method of the backbone has.
 
     Raises:
         UserError: the method has no such settings there, with those that it has.
     """
-    found = known(backbone, method)
+    found = known(backbone, method, base)
     if name is None:
         name = next(iter(found))
     if isinstance(name, str) and name in found:
@@ -76,7 +95,7 @@ def of(backbone: str, method: str, name: str | None = None) -> dict[str, Any]:
             return {}
     near = difflib.get_close_matches(str(name), found, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    method = METHODS.canonical(method)
+    method = around.row_name(method, {around.BASE: base})
     raise UserError(f"method {method!r} has no settings {short(name)} on {backbone}; it has {', '.join(found)}{hint}")
 
 
@@ -97,17 +116,20 @@ def resolve(
     """
     if how is None:
         from ivgbench.generator.methods.base import resolve as how
-    brought = of(backbone, method, name)
     if not isinstance(options, Mapping | None):
         return how(method, options)  # which refuses it
-    own = dict(options or {})
+    own, base = dict(options or {}), None
+    if METHODS.canonical(method) in AROUND:
+        own = around.flat(own)
+        base = own.get(around.BASE)
+    brought = of(backbone, method, name, base)
     try:
         return how(method, brought | own)
     except UserError as fault:
         how(method, own)  # what is wrong without the settings is told as it is
-        name = name or default(backbone, method)
+        name = name or next(iter(known(backbone, method, base)))
         kept = spelled({key: value for key, value in brought.items() if key not in own})
-        others = ", ".join(one for one in known(backbone, method) if one != name)
+        others = ", ".join(one for one in known(backbone, method, base) if one != name)
         raise UserError(f"{fault} (settings {name!r} have {kept}; others by --settings: {others})") from None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ivgbench.registry import AROUND
 from ivgbench.runs.identity import FLOOR as FLOOR
 from ivgbench.runs.identity import GROUND_TRUTH as GROUND_TRUTH
 from ivgbench.runs.identity import ROW_NAMES
@@ -25,9 +26,19 @@ LABELS: dict[str, str] = {
 BESIDE: dict[str, str] = {"peekaboo-paper-scope": "Peekaboo, paper's scope", "masks-alone": "Mask Norm's masks alone"}
 
 
+#: Rows of the field's other methods, after the paper's.
+FIELD: dict[str, str] = {"freeinit": "FreeInit", "freetraj": "FreeTraj"}
+
+
 def print_name(label: str) -> str:
-    """A row's name in print: that of a known row, else the label that the run gave it."""
-    return {**LABELS, **BESIDE, **ROW_NAMES}.get(label, label)
+    """A row's name in print: that of a known row, else the label that the run gave it.
+
+    Of a method around another one, both: "freeinit+peekaboo" is FreeInit + Peekaboo.
+    """
+    outer, plus, inner = label.partition("+")
+    if plus and outer in AROUND:
+        return f"{FIELD[outer]} + {print_name(inner)}"
+    return {**LABELS, **FIELD, **BESIDE, **ROW_NAMES}.get(label, label)
 
 
 SOURCE = "The paper, on ZeroScope (not comparable in absolute value)"

@@ -13,6 +13,7 @@ import pandas as pd
 from ivgbench.errors import UserError
 from ivgbench.metrics import stats
 from ivgbench.metrics.clip_sim import attained
+from ivgbench.registry import AROUND
 from ivgbench.report import paper, settings_notes
 from ivgbench.report.clips import load, scored
 from ivgbench.report.notes import is_pocket, notes, ordered
@@ -165,7 +166,8 @@ def _split_lines(
 
 def print_label(method: str, label: str) -> str:
     """The name in print; a label of the user's own stays as it is, even if it is another method's name."""
-    return paper.print_name(label) if label == method or label in paper.BESIDE else label
+    ours = label == method or label in paper.BESIDE or (method in AROUND and label.startswith(f"{method}+"))
+    return paper.print_name(label) if ours else label
 
 
 def _measures(clips: pd.DataFrame) -> dict[str, float]:

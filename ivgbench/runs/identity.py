@@ -40,7 +40,8 @@ class Job:
     """One clip to make: a case, a method with resolved options, a backbone, and the sampling settings.
 
     method: canonical name. options: every field of the method's config, as plain data; changed: those that differ from
-    their defaults. version: the method's algorithm version, raised when its output or a default changes.
+    their defaults. version: the method's algorithm version, raised when its output or a default changes; with a method
+    inside (`generator.around`), a list of both methods' versions.
     backbone, weights: name and content hash (for pseudo-methods, of what draws or brought the clip).
     size: (height, width) of the frames in pixels; None: the denoiser's own, which its weights' hash stands for.
     scheduler: "ddim", "dpm", or None for the checkpoint's.
@@ -53,7 +54,7 @@ class Job:
     method: str
     options: dict[str, Any]
     changed: dict[str, Any]
-    version: int
+    version: int | list[int]
     backbone: str
     weights: str
     size: tuple[int, int] | None

@@ -6,7 +6,6 @@ reading results loads no model library.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -45,12 +44,15 @@ class Facts(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """A method with all its options spelled out, and those again that differ from their defaults."""
+    """A method with all its options spelled out, and those again that differ from their defaults.
+
+    version: with a method inside (`generator.around`), a list of both methods' versions.
+    """
 
     method: str
     options: dict[str, Any]
     changed: dict[str, Any]
-    version: int
+    version: int | list[int]
 
 
 class Made(NamedTuple):
@@ -165,12 +167,11 @@ class Lab:
     def resolve(self, method: str, options: dict[str, Any]) -> Resolved:
         """Canonical name, every option with its value, algorithm version. UserError for unknown names and options."""
         name = METHODS.canonical(method)
-        from ivgbench.generator.methods.base import resolve
+        from ivgbench.generator.methods.base import changed_of, options_of, resolve
 
         config = resolve(name, options)
-        values, defaults = dataclasses.asdict(config), dataclasses.asdict(resolve(name))
-        changed = {key: value for key, value in values.items() if value != defaults[key]}
-        return Resolved(name, values, changed, config.version)
+        version, *inner = config.versions()
+        return Resolved(name, options_of(config), changed_of(config), [version, *inner] if inner else version)
 
     def backbone(self, name: str, dtype: str, lora: str = "") -> Any:
         """Loads a backbone. `lora`: a file of adapters, "" for none."""

@@ -73,11 +73,7 @@ def compare(spec: RunSpec, case: Case, lab: Any, engine: Any, store: Store) -> l
     except (UserError, StartFailed) as fault:
         log(f"not measured: {' '.join(str(fault).split())}")
     made = {entry.label: _result(entry, suite, judges, store, done.get(entry.job.id)) for entry in plan.entries}
-    return [refused.get(label) or made[label] for label in map(_label, spec.methods)]
-
-
-def _label(method: MethodSpec) -> str:
-    return method.label or method.method
+    return [refused.get(one.row) or made[one.row] for one in spec.methods]
 
 
 def _planned(spec: RunSpec, suite: Suite, lab: Any) -> tuple[Plan, dict[str, Result]]:
@@ -87,8 +83,8 @@ def _planned(spec: RunSpec, suite: Suite, lab: Any) -> tuple[Plan, dict[str, Res
         try:
             lab.resolve(one.method, one.options)  # a mistyped option is no failure of a method
         except PluginFault as fault:
-            broken[_label(one)] = _refusal(one, fault)
-    sound = [one for one in spec.methods if _label(one) not in broken]
+            broken[one.row] = _refusal(one, fault)
+    sound = [one for one in spec.methods if one.row not in broken]
     if not sound:
         raise UserError(next(iter(broken.values())).failed)
     try:
@@ -100,7 +96,7 @@ def _planned(spec: RunSpec, suite: Suite, lab: Any) -> tuple[Plan, dict[str, Res
         try:
             plans.append(make_plan(replace(spec, methods=(one,)), lab, own=suite))
         except UserError as fault:
-            broken[_label(one)] = _refusal(one, fault)
+            broken[one.row] = _refusal(one, fault)
     if not plans:  # it is not the methods' fault
         raise first
     return plans[0]._replace(entries=tuple(entry for plan in plans for entry in plan.entries)), broken
@@ -108,8 +104,8 @@ def _planned(spec: RunSpec, suite: Suite, lab: Any) -> tuple[Plan, dict[str, Res
 
 def _refusal(method: MethodSpec, fault: Exception) -> Result:
     reason = " ".join(str(fault).split())
-    log(f"failed: {_label(method)}: {reason}")
-    return Result(_label(method), None, {}, reason)
+    log(f"failed: {method.row}: {reason}")
+    return Result(method.row, None, {}, reason)
 
 
 def _result(entry: Entry, suite: Suite, judges: Judges | None, store: Store, facts: dict[str, Any] | None) -> Result:

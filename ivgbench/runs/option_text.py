@@ -6,18 +6,26 @@ import re
 from typing import Any
 
 from ivgbench.errors import UserError
+from ivgbench.generator.around import PREFIX
 from ivgbench.texts import short, tomllib
 
+#: Ends METHOD where the option is of the method inside.
+INSIDE = f".{PREFIX[:-1]}"
 #: A decimal number as a person writes it, whole: nothing of a word or of a date.
 _NUMBER = re.compile(r"(?<![\w.:+-])([+-]?)(\d[\d_]*)?(?:\.(\d[\d_]*)?)?([eE][+-]?\d+)?(?![\w.:-])")
 
 
 def parse_option(text: str) -> tuple[str, str, Any]:
-    """Reads METHOD.FIELD=VALUE, e.g. tid.gamma=0.1, into its three parts. Values are TOML, anything else a text."""
+    """Reads METHOD.FIELD=VALUE, e.g. tid.gamma=0.1, into its three parts. Values are TOML, anything else a text.
+
+    Of a method inside another one, FIELD is "base.NAME" (`ivgbench.generator.around`).
+    """
     name, equals, value = text.partition("=")
     method, dot, option = name.strip().rpartition(".")
-    if not equals or not dot or not method or not option.isidentifier():
+    if not equals or not dot or not method.removesuffix(INSIDE) or not option.isidentifier():
         raise UserError(f"--option {short(text)}: write METHOD.FIELD=VALUE, e.g. tid.gamma=0.1")
+    if method.endswith(INSIDE):
+        method, option = method[: -len(INSIDE)], f"{PREFIX}{option}"
     return method, option, _value(value.strip(), text)
 
 

@@ -106,7 +106,7 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False, own: Suite | None = No
                         lora_file=spec.lora,
                         source=spec.backbone,
                     )
-                    entries.append(Entry(job, suite.name, case, one.label or resolved.method, split, *told))
+                    entries.append(Entry(job, suite.name, case, one.row, split, *told))
     plan = Plan(spec, facts, suites, tuple(entries), tuple(notes))
     lab.check(spec, plan.jobs)
     return plan

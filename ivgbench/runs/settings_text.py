@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ivgbench.generator import settings
+from ivgbench.generator.around import BASE
 from ivgbench.generator.settings import spelled, value_text
 from ivgbench.runs.lab import Resolved
 
@@ -37,9 +38,10 @@ def describe(backbone: str, resolved: Resolved, resolve: Callable[[str, dict[str
     """
     if not resolved.options:
         return Told()
+    base = resolved.options.get(BASE)
     changes = {
         name: _changes(resolve(resolved.method, options).options, resolved.options)
-        for name, options in settings.known(backbone, resolved.method).items()
+        for name, options in settings.known(backbone, resolved.method, base).items()
     }
     # Among equals the first: the backbone's own before the paper's.
     nearest = min(_in_order(changes), key=lambda name: len(changes[name]))
@@ -52,7 +54,7 @@ def describe(backbone: str, resolved: Resolved, resolve: Callable[[str, dict[str
     if same := [one for one in _in_order(changes) if one not in (nearest, settings.DEFAULTS) and not changes[one]]:
         about += f", the same as {' and '.join(same)}"
     if theirs := changes.get(RELEASED):
-        released = resolve(resolved.method, settings.of(backbone, resolved.method, RELEASED)).options
+        released = resolve(resolved.method, settings.of(backbone, resolved.method, RELEASED, base)).options
         about += f"; released: {', '.join(f'{key}={value_text(released.get(key))}' for key in theirs)}"
     return Told(name, about)
 

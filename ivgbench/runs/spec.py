@@ -13,7 +13,7 @@ from typing import Any
 from ivgbench.cases import ID_PATTERN
 from ivgbench.errors import UserError
 from ivgbench.files import digest
-from ivgbench.registry import METHODS
+from ivgbench.generator.around import row_name
 from ivgbench.runs import spec_paths
 from ivgbench.runs.identity import ROW_NAMES, is_kept
 from ivgbench.texts import read_toml, short
@@ -27,8 +27,8 @@ MAX_STEPS = 1000
 
 @dataclass(frozen=True)
 class MethodSpec:
-    """A method with named settings (None: the run's), and options on top of them. `label` names its row; by default the
-    method's name.
+    """A method with named settings (None: the run's), and options on top of them. `label` names its row; by default it
+    is called by the method's name.
 
     The other fields are the run's own unless they are given here: a table compares methods under common settings, but
     a baseline can be run as its authors do.
@@ -44,6 +44,11 @@ class MethodSpec:
     negative_prompt: str | None = None
     prompt_suffix: str | None = None
     dtype: str | None = None
+
+    @property
+    def row(self) -> str:
+        """What its row is called: its label, else its name, with that of a method inside ("freeinit+peekaboo")."""
+        return self.label or row_name(self.method, self.options)
 
     def __post_init__(self) -> None:
         where = f"method {self.label or self.method!r}"
@@ -132,8 +137,7 @@ class RunSpec:
             raise UserError(f"{where}: reference_videos must be at least 2 and reference_seed at least 0")
         if self.references and self.frame_encoders == ():
             raise UserError(f"{where}: references need at least one of frame_encoders")
-        names = METHODS.aliases()
-        labels = [one.label or names.get(one.method, one.method) for one in self.methods]
+        labels = [one.row for one in self.methods]
         if taken := sorted(filter(is_kept, labels)):
             rows = " and ".join(ROW_NAMES.values())
             raise UserError(f"{where}: the label {taken[0]!r} is kept for the rows {rows}; choose another one")

@@ -1,14 +1,14 @@
 """Checks against numbers of the official implementations, from a folder of golden fixtures (tests/golden, or more)."""
 
-import json
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+import golden_noise
 import numpy as np
 import torch
 from checks import TOLERANCES, Check, backbone
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
+from fixtures import load
 
 from ivgbench.cases import Case, Subject
 from ivgbench.generator import generate
@@ -32,6 +32,8 @@ def golden_checks(folder: Path) -> tuple[list[Check], list[str]]:
             checks += [peekaboo(path, name, "float64"), peekaboo(path, name, "float32")]
             if meta["frozen_steps"] and "vanilla_final_latents" in load(path)[0]:
                 checks.append(vanilla(path, name))
+        elif path.parent.name in ("freeinit", "freetraj"):
+            checks += golden_noise.checks(path, name)
         elif meta["kind"] == "units":
             checks += [unit(path, name, which, bits) for which in ("spatial", "temporal") for bits in (32, 16)]
         elif meta["kind"] == "single" and (folder / meta["model"] / "unet").is_dir():
@@ -39,12 +41,6 @@ def golden_checks(folder: Path) -> tuple[list[Check], list[str]]:
         else:
             left_out.append(f"{name}: the kind {meta.get('kind')!r}, or its model, is not known here")
     return checks, left_out
-
-
-@cache
-def load(path: Path) -> tuple[dict[str, np.ndarray], dict]:
-    arrays = dict(np.load(path, allow_pickle=False))
-    return arrays, json.loads(str(arrays.pop("meta")))
 
 
 def shortened(name: str, first: int) -> str:

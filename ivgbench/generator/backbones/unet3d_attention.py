@@ -22,6 +22,7 @@ from ivgbench.generator.backbones.processors import heads_apart, heads_together,
 from ivgbench.generator.edits.efdm import match_exactly
 from ivgbench.generator.edits.maps import Maps
 from ivgbench.generator.edits.masked import Mask
+from ivgbench.generator.edits.trajectory import TextInside
 
 BANDS = {"in": "input", "down": "early", "mid": "middle", "up": "late"}
 
@@ -66,7 +67,7 @@ def sites(unet: UNet3DConditionModel, height: int, width: int) -> list[UNetSite]
 
 def compiled(edits: Mapping[UNetSite, Any], clips: int) -> dict[str, Any]:
     """The processors of edits, by layer name."""
-    kinds = {Mask: MaskedAttention, Maps: EditedMaps}
+    kinds = {Mask: MaskedAttention, Maps: EditedMaps, TextInside: OwnAttention}
     return {
         site.name: next(made for kind, made in kinds.items() if isinstance(edit, kind))(site, edit, clips)
         for site, edit in edits.items()
@@ -142,3 +143,21 @@ class EditedMaps:
             edited = [self.edit.change(one, self.site, clip).abs() for clip, one in enumerate(probs.chunk(self.clips))]
             results.append(torch.cat(edited).to(v.dtype) @ v)
         return project_out(attn, heads_together(torch.cat(results)))
+
+
+class OwnAttention:
+    """Processor: attention that an edit computes by itself, from queries, keys and values of both guidance halves."""
+
+    def __init__(self, site: UNetSite, edit: TextInside, clips: int):
+        self.site, self.edit = site, edit
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        temb: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        parts = projected(attn, hidden_states, encoder_hidden_states)
+        return project_out(attn, heads_together(self.edit.attend(self.site, *parts)))

@@ -5,6 +5,7 @@ A table is exact and never grows with the square of the tokens; the pairs are sp
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ FORBIDDEN = -10000.0
 #: units of ordinary attention, biased against grouped: 2,880 cells 1.34 and 0.71, and to a text 1.29 and 0.92; 720
 #: cells 1.16 and 0.78. Below, either is a small part of a step, and the bias is kept.
 GROUPED_FROM = 100_000
+#: As many logits are spelled out at a time, to bound their memory.
+LOGITS = 2**27
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +45,14 @@ class Rule:
 class Mask:
     """An edit of attention layers: a rule for each clip of the batch.
 
-    multiply: a forbidden pair's logit is multiplied by 0, softmax((QK^T/sqrt(d)) o M) V, instead of its being hidden.
+    multiply: a forbidden pair's logit is multiplied by `left`, softmax((QK^T/sqrt(d)) o M) V, instead of its being
+        hidden.
     match: the output takes the distribution of the unmasked one (`efdm.match_exactly`).
+    left: how much is left of a forbidden pair: of its logit where it is multiplied, else of its weight.
     """
 
-    def __init__(self, rules: Sequence[Rule], multiply: bool = False, match: bool = False):
-        self.rules, self.multiply, self.match = list(rules), multiply, match
+    def __init__(self, rules: Sequence[Rule], multiply: bool = False, match: bool = False, left: float = 0.0):
+        self.rules, self.multiply, self.match, self.left = list(rules), multiply, match, left
         self._made: dict[tuple, Any] = {}
 
     @property
@@ -57,7 +62,7 @@ class Mask:
 
     def attend(self, site: Site, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Attention [B,heads,N,d] of a layer under the mask, spelled out or by groups, whichever is faster there."""
-        if self.acts and not self.multiply and query.shape[2] * key.shape[2] >= GROUPED_FROM:
+        if self.acts and not self.multiply and not self.left and query.shape[2] * key.shape[2] >= GROUPED_FROM:
             return self.groups(site, query.device).attend(query, key, value)
         bias = self.bias(site, query.device, query.dtype)
         return softmax_attention(query, key, value, bias, self.multiply)
@@ -106,7 +111,9 @@ class Mask:
 
     def _bias(self, allowed: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         if self.multiply:
-            return allowed.to(dtype)
+            return torch.ones_like(allowed, dtype=dtype).masked_fill_(~allowed, self.left)
+        if self.left:
+            return torch.zeros_like(allowed, dtype=dtype).masked_fill_(~allowed, math.log(self.left))
         # Where a row has every pair forbidden (a subject whose words are not in the prompt), the release shifts all
         # its logits alike, which is ordinary attention. Here without the rounding of the shift: 2^-10 in float32.
         some = allowed.any(-1, keepdim=True)
@@ -136,6 +143,7 @@ def softmax_attention(
         return F.scaled_dot_product_attention(query, key, value)
     parts = zip(*(tensor.split(len(bias)) for tensor in (query, key, value)), strict=True)
     if multiply:
-        scale = query.shape[-1] ** -0.5
-        return torch.cat([torch.softmax(q @ k.transpose(-1, -2) * scale * bias[:, None], -1) @ v for q, k, v in parts])
+        scale, rows = query.shape[-1] ** -0.5, max(1, LOGITS // (query.shape[1] * query.shape[2] * key.shape[2]))
+        pieces = [piece for part in parts for piece in zip(*(one.split(rows) for one in (*part, bias)), strict=True)]
+        return torch.cat([torch.softmax(q @ k.transpose(-1, -2) * scale * b[:, None], -1) @ v for q, k, v, b in pieces])
     return torch.cat([F.scaled_dot_product_attention(*part, attn_mask=bias[:, None]) for part in parts])

@@ -17,11 +17,12 @@ import torch
 
 from ivgbench.errors import UserError
 from ivgbench.files import canonical_json
+from ivgbench.generator import around
 from ivgbench.generator.backbones.base import Backbone, Site
 from ivgbench.generator.levels import Level
 from ivgbench.generator.words import Reader
 from ivgbench.plugins import PluginFault, broken
-from ivgbench.registry import METHODS
+from ivgbench.registry import AROUND, METHODS
 from ivgbench.texts import short
 
 #: Of an option's number where nothing else limits it.
@@ -51,7 +52,10 @@ class Setup:
 
     shape: (f,h,w) of the latents. levels: the noise level of each step, or None where the scheduler keeps its latents
     on another scale. keeps_hand: whether the scheduler steps from latents that a method has changed
-    (`schedulers.steps_from_given`).
+    (`schedulers.steps_from_given`). last: the noise level of the last training timestep, the noisiest there is; None
+    as for levels, and on flow matching's path, where nothing of a clip is left at its end.
+    steps and levels are those of the round that is being made (`Run.rounds`). asked: the steps that the sampler was
+    asked for, of which a scheduler may make more.
     solo: (clip, its prompt, config, stream label) -> trajectory [steps,C,f,h,w] of one more clip, made alone; None in
     such a run itself.
     """
@@ -64,6 +68,8 @@ class Setup:
     levels: list[Level] | None
     solo: Callable[[Clip, str, Method, str], torch.Tensor] | None
     keeps_hand: bool = True
+    last: Level | None = None
+    asked: int = 0
 
 
 class Network:
@@ -86,6 +92,23 @@ class Run:
     def edits(self, step: int) -> Mapping[Site, Any]:
         """How layers attend in this step, as `ivgbench.generator.edits` has it; those not named are the model's own."""
         return {}
+
+    def initial(self, latents: torch.Tensor) -> torch.Tensor:
+        """Standard-normal latents [N,C,f,h,w] to start from, before the scheduler scales them."""
+        return latents
+
+    def rounds(self) -> list[int]:
+        """Sampler steps of each round; none: one round of all steps. Every round has a scheduler of its own, and its
+        first step is step 0 again; the last round's latents are the clip's."""
+        return []
+
+    def restart(self, round: int, initial: torch.Tensor, final: torch.Tensor) -> torch.Tensor:
+        """Latents [N,C,f,h,w] that a round after the first (0) starts from, on the scheduler's scale.
+
+        Args:
+            initial: what round 0 started from, before it was scaled. final: what the round before ended with.
+        """
+        return final
 
     def before_step(self, step: int, latents: torch.Tensor, network: Network) -> torch.Tensor:
         """Latents [N,C,f,h,w] to take the scheduler's step from; the step's edits are on."""
@@ -125,6 +148,10 @@ class Method:
             UserError: with the phrase, and what to do.
         """
 
+    def versions(self) -> tuple[int, ...]:
+        """The version, and after it that of a method that this one is made around."""
+        return (self.version,)
+
     def start(self, setup: Setup) -> Run:
         """A run over the setup's clips. Raises UserError where the clips or the backbone do not allow the method."""
         raise NotImplementedError
@@ -156,13 +183,28 @@ def resolve(name: str, options: Mapping[str, Any] | None = None) -> Method:
     values = {}
     if not isinstance(options, Mapping | None):
         raise UserError(f"method {canonical!r}: options must be a mapping of names to values, got {short(options)}")
-    for key, value in (options or {}).items():
+    options = options or {}
+    for key, value in (around.gathered(around.flat(options)) if canonical in AROUND else options).items():
         if key not in fields:
             near = difflib.get_close_matches(str(key), fields, n=2, cutoff=0.5)
             known = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(fields) or 'none'}"
             raise UserError(f"method {canonical!r} has no option {key!r}; {known}")
         values[key] = _checked(f"method {canonical!r}, option {key!r}", value, hints[key], fields[key].metadata)
     return cls(**values)
+
+
+def options_of(config: Method) -> dict[str, Any]:
+    """A config's options as plain data by name, as `resolve` takes them and a run keeps them."""
+    return around.flat(dataclasses.asdict(config)) if config.name in AROUND else dataclasses.asdict(config)
+
+
+def changed_of(config: Method) -> dict[str, Any]:
+    """Those of `options_of` that are not at their default; of a method inside: at that method's."""
+    defaults = options_of(type(config)())
+    if config.name in AROUND:
+        inner = options_of(resolve(config.base))
+        defaults |= {f"{around.PREFIX}{name}": value for name, value in inner.items()}
+    return {name: value for name, value in options_of(config).items() if value != defaults[name]}
 
 
 def _check_plugin(name: str, cls: Any) -> None:
@@ -184,6 +226,10 @@ def _check_plugin(name: str, cls: Any) -> None:
 
 def _checked(where: str, value: Any, hint: Any, limits: Mapping[str, Any]) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Mapping:
+        if not isinstance(value, Mapping):
+            raise UserError(f"{where}: expected a mapping of names to values, got {short(value)}")
+        return dict(value)
     if origin in (Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
