@@ -103,6 +103,7 @@ METHODS = Registry(
         "mask-norm": "ivgbench.generator.methods.mask_norm:MaskNorm",
         "mask-norm-id": "ivgbench.generator.methods.intrinsic:MaskNormID",
         "mask-norm-tid": "ivgbench.generator.methods.intrinsic:MaskNormTID",
+        "direct-a-video": "ivgbench.generator.methods.direct_a_video:DirectAVideo",
     },
     aliases={"id": "mask-norm-id", "tid": "mask-norm-tid"},
     reserved=("ground-truth", "floor"),  # rows of a run that no method makes
