@@ -104,6 +104,7 @@ METHODS = Registry(
         "mask-norm-id": "ivgbench.generator.methods.intrinsic:MaskNormID",
         "mask-norm-tid": "ivgbench.generator.methods.intrinsic:MaskNormTID",
         "direct-a-video": "ivgbench.generator.methods.direct_a_video:DirectAVideo",
+        "lvd": "ivgbench.generator.methods.lvd:LVD",
     },
     aliases={"id": "mask-norm-id", "tid": "mask-norm-tid"},
     reserved=("ground-truth", "floor"),  # rows of a run that no method makes
