@@ -261,9 +261,7 @@ class Backbone(ABC):
         """
 
     @abstractmethod
-    def denoise_conditional(
-        self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor
-    ) -> torch.Tensor:
+    def denoise_conditional(self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         """The conditional half of an evaluation alone: its raw output [N,C,f,h,w].
 
         Args:

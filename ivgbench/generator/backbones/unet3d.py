@@ -91,9 +91,7 @@ class UNet3D(Backbone):
         unconditional, conditional = self._output(torch.cat([latents, latents]), timestep, context).chunk(2)
         return unconditional, conditional
 
-    def denoise_conditional(
-        self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor
-    ) -> torch.Tensor:
+    def denoise_conditional(self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         with self.batch.conditional_alone():
             return self._output(latents, timestep, context)
 

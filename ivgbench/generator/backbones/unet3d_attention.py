@@ -68,7 +68,7 @@ def sites(unet: UNet3DConditionModel, height: int, width: int) -> list[UNetSite]
 
 
 class Batch:
-    """What a network's batch holds while it is evaluated. halves: both guidance halves, or the conditional one alone."""
+    """What the network's batch holds while it is evaluated. halves: 2, or 1 where the conditional one is alone."""
 
     def __init__(self) -> None:
         self.halves = 2

@@ -99,9 +99,7 @@ class Wan(Backbone):
         )
         return unconditional, conditional
 
-    def denoise_conditional(
-        self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor
-    ) -> torch.Tensor:
+    def denoise_conditional(self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         self.bring("transformer")
         at = timestep.expand(len(latents))
         return self.transformer(latents.to(self.dtype), at, encoder_hidden_states=context, return_dict=False)[0]
@@ -122,8 +120,8 @@ class Wan(Backbone):
         for edit in edits.values():
             if not isinstance(edit, Mask):
                 raise UserError(
-                    f"backbone {self.name!r} is a video DiT, whose attention takes masks only, and the method's edit is "
-                    f"of another kind ({type(edit).__name__}); use another method, or a backbone with a UNet"
+                    f"backbone {self.name!r} is a video DiT, whose attention takes masks only, and the method edits it "
+                    f"otherwise ({type(edit).__name__}); use another method, or a backbone with a UNet"
                 )
         return attached(self.transformer, {site.name: WanMasked(site, edit) for site, edit in edits.items()})
 

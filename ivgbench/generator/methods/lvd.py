@@ -1,10 +1,10 @@
-"""LVD's control of boxes (LLM-grounded Video Diffusion, Lian et al., ICLR 2024, arXiv 2309.17444): gradient steps on the
-latents until the subjects' words are attended to in their boxes. Its language model, which draws boxes, is left out.
+"""LVD's control of boxes (LLM-grounded Video Diffusion, Lian et al., ICLR 2024, arXiv 2309.17444): gradient steps on
+the latents until the subjects' words are attended to in their boxes. Its language model, which draws boxes, is not here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -83,8 +83,8 @@ class LVD(Method):
         """Refuses one that the loss is below before there is any."""
         if self.loss_scale * threshold >= UNKNOWN:
             raise UserError(
-                f"{self.name}: loss_scale {self.loss_scale:g} times the threshold {threshold:g} is {UNKNOWN:g} or more, "
-                f"with which the release guides no step; use a smaller one, or method 'plain'"
+                f"{self.name}: loss_scale {self.loss_scale:g} times the threshold {threshold:g} is {UNKNOWN:g} or "
+                f"more, with which the release guides no step; use a smaller one, or method 'plain'"
             )
 
     def iterations(self, step: int) -> int:
@@ -96,7 +96,8 @@ class LVD(Method):
     @property
     def acts(self) -> bool:
         """Whether any step is guided at all."""
-        return any(self.iterations(step) for step in range(self.max_index_step))
+        most = self.max_iter if isinstance(self.max_iter, tuple) else (self.max_iter,)
+        return any(most[: self.max_index_step])
 
     def check_words(self, reader: Reader, prompt: str, suffix: str, phrases: Sequence[str | None]) -> None:
         if self.acts:
@@ -125,8 +126,8 @@ class LVDRun(Run):
             )
         if not setup.keeps_hand:
             raise UserError(
-                f"{config.name} moves the latents, and the scheduler's corrector would undo it: use 'ddim' or 'dpm', or "
-                f"turn its corrector off"
+                f"{config.name} moves the latents, and the scheduler's corrector would undo it: use 'ddim' or 'dpm', "
+                f"or turn its corrector off"
             )
         self._config, self._boxes = config, clip.boxes
         self._tokens = config.spans(setup.backbone.reader, clip.prompt, clip.suffix, clip.phrases)
@@ -165,7 +166,8 @@ class LVDRun(Run):
         self._watch.maps.clear()
         # Of the loss before this step: it is taken even where that was low enough.
         self._loss = loss.item()
-        return latents - network.level.variance.float() ** 0.5 * gradient  # float32 whatever the latents are, as released
+        size = network.level.variance.float() ** 0.5  # in float32 whatever the latents are, as released
+        return latents - size * gradient
 
 
 def watched(sites: Sequence[Site], config: LVD) -> list[Site]:
@@ -173,29 +175,32 @@ def watched(sites: Sequence[Site], config: LVD) -> list[Site]:
     texts = [site for site in sites if site.reads == "text" and site.over == "frame"]
     if not texts:
         raise UserError(
-            f"{config.name} looks at text attention within frames, and this backbone has none (a video DiT attends over "
-            f"the whole clip at once); use a backbone with a UNet"
+            f"{config.name} looks at text attention within frames, and this backbone has none (a video DiT attends "
+            f"over the whole clip at once); use a backbone with a UNet"
         )
     if config.maps == "half-and-quarter":
         if not (found := [site for site in texts if site.band in ("early", "late") and site.stride in (2, 4)]):
             raise UserError(f"{config.name}: the backbone has no text attention at half or a quarter of its size")
         return found
     wanted = OFFICIAL if config.maps == "official" else config.maps
-    named = {_layer_of(site): site for site in texts}
+    named = {layer_of(site): site for site in texts}
     if missing := [layer for layer in wanted if layer not in named]:
-        lacks, has = (", ".join(f"{place} {block}.{number}" for place, block, number in layers) for layers in (missing, named))
         raise UserError(
-            f"{config.name}: the backbone lacks the layers {lacks} of maps; set the option maps to 'half-and-quarter', or "
-            f"to a list of [place, block, attention] from {has}"
+            f"{config.name}: the backbone lacks the layers {_spelled(missing)} of maps; set the option maps to "
+            f"'half-and-quarter', or to a list of [place, block, attention] of {_spelled(named)}"
         )
     return [named[layer] for layer in dict.fromkeys(wanted)]
 
 
-def _layer_of(site: Site) -> tuple[str, int, int]:
-    """(place, block, attention) of a layer, from the name that diffusers gives it."""
-    place, *rest = site.name.split(".")
-    block = 0 if place == "mid_block" else int(rest[0])
-    return place.removesuffix("_blocks").removesuffix("_block"), block, int(site.name.split("attentions.")[1].split(".")[0])
+def layer_of(site: Site) -> tuple[str, int, int]:
+    """(place, block, attention) of a layer, from the name that diffusers gives it; the middle block is number 0."""
+    place, number, *_ = site.name.split(".")
+    attention = int(site.name.partition("attentions.")[2].partition(".")[0])
+    return ("mid", 0, attention) if place == "mid_block" else (place.removesuffix("_blocks"), int(number), attention)
+
+
+def _spelled(layers: Iterable[tuple[str, int, int]]) -> str:
+    return ", ".join(f"{place} {block} {attention}" for place, block, attention in layers)
 
 
 def spelled_first(text: list[str], phrase: list[str]) -> int | None:
