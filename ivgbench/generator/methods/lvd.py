@@ -1,5 +1,5 @@
 """LVD's control of boxes (LLM-grounded Video Diffusion, Lian et al., ICLR 2024, arXiv 2309.17444): gradient steps on
-the latents until the subjects' words are attended to in their boxes. Its language model, which draws boxes, is not here.
+the latents until the subjects' words are attended to in their boxes. The language model that draws boxes is left out.
 """
 
 from __future__ import annotations
