@@ -9,7 +9,9 @@ from ivgbench.registry import DETECTORS, METHODS, Registry
 
 
 def test_methods_and_their_aliases():
-    assert METHODS.builtin() == ["plain", "peekaboo", "trailblazer", "mask-norm", "mask-norm-id", "mask-norm-tid"]
+    assert METHODS.builtin() == [
+        "plain", "peekaboo", "trailblazer", "mask-norm", "mask-norm-id", "mask-norm-tid", "direct-a-video", "lvd",
+    ]  # fmt: skip
     assert METHODS.canonical("tid") == "mask-norm-tid" and METHODS.canonical("id") == "mask-norm-id"
     assert METHODS.canonical("plain") == "plain" and "pocket" in DETECTORS.names()
 

@@ -16,7 +16,7 @@ from ivgbench.generator.methods.base import resolve
 
 #: Of a loss and its gradient; of the first gradient of a run, its guided latents, and its end: random weights amplify
 #: what rounding makes of the gradients.
-LOSS, GRADIENT, GUIDED, END = 1e-12, 1e-10, 1e-8, 1e-6
+LOSS, GRADIENT, GUIDED, END = 1e-12, 1e-10, 1e-8, 1e-7
 OPTIONS = (
     "loss_scale", "loss_threshold", "max_iter", "max_index_step", "fg_top_p", "bg_top_p", "fg_weight", "bg_weight",
     "com_loss_scale",
