@@ -16,6 +16,7 @@ from ivgbench.cli import in_one_line
 from ivgbench.files import write_text
 from ivgbench.metrics import stats
 from ivgbench.report import clips, paper, tables
+from ivgbench.report.layout import evaluations
 
 RUN, BASE = "ablations", "masks: self, cross"
 OUT = Path("results/own/tables")
@@ -65,7 +66,7 @@ def markdown(frame: pd.DataFrame) -> str:
                 f"\n| {line.setting} | {line.settings} "
                 f"| {line.miou_all:.1f} [{line.miou_all_low:.1f}, {line.miou_all_high:.1f}] "
                 f"| {line.difference:+.1f} [{line.difference_low:+.1f}, {line.difference_high:+.1f}] "
-                f"| {line.coverage:.0f} | {line.clip_sim:.2f} | {line.nfe:.0f} | {line.backward:.0f} "
+                f"| {line.coverage:.0f} | {line.clip_sim:.2f} | {evaluations(line.nfe)} | {line.backward:.0f} "
                 f"| {line.seconds:.2f} |"
             )
         parts += table

@@ -35,6 +35,7 @@ from ivgbench.generator.methods.mask_norm import MaskNorm
 from ivgbench.generator.methods.peekaboo import Masking
 from ivgbench.report import paper
 from ivgbench.report.figures import save
+from ivgbench.report.layout import evaluations
 from ivgbench.runs import runner
 from ivgbench.runs.engines import LocalEngine
 from ivgbench.runs.lab import Lab
@@ -189,7 +190,7 @@ def markdown(frame: pd.DataFrame) -> str:
             what += ", **chosen**" if one.chosen and one.method != "plain" else ""
             lines[-1] += (
                 f"\n| {paper.print_name(method)} | {what} | {one.miou_all:.1f} | {one.clip_sim:.2f} "
-                f"| {one.clip_sim_cost:+.2f} | {one.nfe:.0f} | {one.backward:.0f} | {one.seconds:.2f} |"
+                f"| {one.clip_sim_cost:+.2f} | {evaluations(one.nfe)} | {one.backward:.0f} | {one.seconds:.2f} |"
             )
         if not mine["chosen"].any():
             lines[-1] += f"\n| {paper.print_name(method)} | every setting failed | – | – | – | – | – | – |"

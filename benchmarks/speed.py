@@ -71,7 +71,7 @@ def measured(bb: Backbone, grid: tuple[int, int], frames: int, rounds: int) -> l
     case, given = request(bb, grid, frames)
     seconds: dict[str, list[float]] = {name: [] for name in ROWS}
     processor: dict[str, list[float]] = {name: [] for name in ROWS}
-    evaluations: dict[str, int] = {}
+    evaluations: dict[str, float] = {}
     for turn in range(rounds + 1):
         for name, (method, options) in ROWS.items():
             before = time.perf_counter(), time.process_time()

@@ -105,6 +105,8 @@ METHODS = Registry(
         "mask-norm-tid": "ivgbench.generator.methods.intrinsic:MaskNormTID",
         "freeinit": "ivgbench.generator.methods.freeinit:FreeInit",
         "freetraj": "ivgbench.generator.methods.freetraj:FreeTraj",
+        "direct-a-video": "ivgbench.generator.methods.direct_a_video:DirectAVideo",
+        "lvd": "ivgbench.generator.methods.lvd:LVD",
     },
     aliases={"id": "mask-norm-id", "tid": "mask-norm-tid"},
     reserved=("ground-truth", "floor"),  # rows of a run that no method makes

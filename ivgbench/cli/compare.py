@@ -98,7 +98,7 @@ def compare(
 def _print(results: list[Result], subjects: int) -> None:
     """A line per method."""
     from ivgbench.report import paper
-    from ivgbench.report.layout import number
+    from ivgbench.report.layout import evaluations, number
 
     rows = []
     for one in results:
@@ -107,7 +107,7 @@ def _print(results: list[Result], subjects: int) -> None:
             known.get(name, math.nan) for name in ("clip_sim", "covered", "miou", "nfe", "seconds")
         )
         found = number(covered, 0) if math.isnan(covered) else f"{round(covered * subjects)} of {subjects}"
-        numbers = number(clip_sim, 2), found, number(100 * miou, 1), number(nfe, 0), number(seconds, 1)
+        numbers = number(clip_sim, 2), found, number(100 * miou, 1), evaluations(nfe), number(seconds, 1)
         status = f"failed: {one.failed}" if one.clip is None else "ok" if "miou" in known else "not measured"
         rows.append([paper.print_name(one.label), *numbers, one.settings, status])
     print_table(["method", "CLIP-SIM", "covered", "mIoU all %", "NFE", "seconds", "settings", "status"], rows)

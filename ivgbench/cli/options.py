@@ -63,7 +63,7 @@ Settings = Annotated[
     typer.Option(
         "--settings",
         help="tuned, paper, released or defaults (`ivgbench list methods` says who has which); --option goes on top. "
-        "(default: tuned where the backbone has it, else defaults)",
+        "(default: tuned, or adapted, where the backbone has it, else defaults)",
     ),
 ]
 SpecFile = Annotated[Path | None, typer.Option("--spec", help="A TOML file that says all this.")]

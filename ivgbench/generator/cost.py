@@ -7,7 +7,7 @@ the driver's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -19,6 +19,7 @@ from ivgbench.cases import Case
 from ivgbench.generator import inputs
 from ivgbench.generator.backbones import sources
 from ivgbench.generator.backbones.base import Backbone, family
+from ivgbench.generator.edits.watched import AllSeen, Watch
 from ivgbench.generator.metering import FusedAttention, Meter
 from ivgbench.generator.methods.base import Method
 from ivgbench.generator.sampler import sampled
@@ -31,12 +32,13 @@ META = torch.device("meta")
 class Cost:
     """Of one clip.
 
-    evaluations: guided network evaluations; backward: how many of them are gone through backwards as well.
+    evaluations: guided network evaluations, of which a conditional half alone is a half; backward: how many are gone
+    through backwards as well. At most: a method that stops by what it sees is taken to go on.
     flops: floating point operations of it all, a multiplication and an addition counting two.
     weights: bytes of text encoder, denoiser, VAE; working: most bytes alive beside them in denoiser, VAE.
     """
 
-    evaluations: int
+    evaluations: int | float
     backward: int
     flops: int
     weights: tuple[int, int, int]
@@ -122,10 +124,11 @@ class _Walk:
 
     def __enter__(self) -> None:
         self.backbone.denoise, self.backbone.edited = self._denoise, self._edited
+        self.backbone.denoise_conditional = self._denoise_conditional
         self.backbone.scheduler = lambda which: which
 
     def __exit__(self, *fault: object) -> None:
-        for name in ("denoise", "edited", "scheduler"):
+        for name in ("denoise", "denoise_conditional", "edited", "scheduler"):
             delattr(self.backbone, name)  # the class's own are back
 
     @contextmanager
@@ -138,20 +141,43 @@ class _Walk:
     def _denoise(
         self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        def evaluate(source: torch.Tensor) -> Sequence[torch.Tensor]:
+            return type(self.backbone).denoise(self.backbone, source, timestep.to(META), context)
+
+        self._evaluation("pair", latents, evaluate)
+        return latents * 1, latents * 1
+
+    def _denoise_conditional(
+        self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor
+    ) -> torch.Tensor:
+        watch = next((edit for _, edit in self._edits if isinstance(edit, Watch) and edit.on), None)
+
+        def evaluate(source: torch.Tensor) -> Sequence[torch.Tensor]:
+            try:
+                return [type(self.backbone).denoise_conditional(self.backbone, source, timestep.to(META), context)]
+            except AllSeen:  # what is gone back from is then the maps
+                return [watch.maps.pop(site) for site in watch.sites]
+
+        self._evaluation("watched" if watch else "half", latents, evaluate)
+        return latents * 1
+
+    def _evaluation(
+        self, what: str, latents: torch.Tensor, evaluate: Callable[[torch.Tensor], Sequence[torch.Tensor]]
+    ) -> None:
+        """One more of a kind: with latents that ask for a gradient it is gone through backwards as well."""
         gradient = torch.is_grad_enabled() and latents.requires_grad
 
         def walk() -> None:
             source = torch.empty_like(latents).requires_grad_(gradient)
-            pair = type(self.backbone).denoise(self.backbone, source, timestep.to(META), context)
+            results = evaluate(source)
             if gradient:
-                torch.autograd.grad(sum(pair).sum(), source)
+                torch.autograd.grad(sum(one.sum() for one in results), source)
 
         # Without edits all methods are alike.
-        kind = (tuple(latents.shape), gradient)
+        kind = (what, tuple(latents.shape), gradient)
         passes, key = (self._seen, (*kind, self._edits)) if self._edits else (self._passes, kind)
         flops, working = _walked(passes, key, walk, self.backbone.denoiser)
         self.flops, self.working = self.flops + flops, max(self.working, working)
-        return latents * 1, latents * 1
 
 
 def _walked(

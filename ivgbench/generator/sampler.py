@@ -17,7 +17,7 @@ from ivgbench.generator import settings as named_settings
 from ivgbench.generator.backbones.base import Backbone
 from ivgbench.generator.levels import last as last_level
 from ivgbench.generator.levels import of as noise_levels
-from ivgbench.generator.methods.base import Clip, Method, Network, Run, Setup, standard_normal
+from ivgbench.generator.methods.base import Clip, Method, Network, Run, Setup, counted, standard_normal
 from ivgbench.generator.sampling import Sampling
 from ivgbench.texts import short
 
@@ -27,14 +27,14 @@ class GeneratedClip:
     """What `generate` returns.
 
     video: uint8 [F,H,W,3], or None with output="latent"; latents: [1,C,F,h,w] on the CPU;
-    trajectory: latents after each step [steps,C,F,h,w], or None; nfe: network evaluations (a guided pair counts once);
-    backward: backward passes through the network.
+    trajectory: latents after each step [steps,C,F,h,w], or None; nfe: network evaluations (a guided pair counts once,
+    its conditional half alone a half); backward: backward passes through the network.
     """
 
     video: np.ndarray | None
     latents: torch.Tensor
     trajectory: torch.Tensor | None
-    nfe: int
+    nfe: int | float
     backward: int
 
 
@@ -171,7 +171,7 @@ class Sample(NamedTuple):
 
     latents: torch.Tensor
     trajectories: torch.Tensor
-    nfe: int
+    nfe: int | float
     backward: int
 
 
@@ -192,13 +192,13 @@ def sampled(
     """
     suffix = sampling.prompt_suffix
     if context is None:
-        context = bb.encode_prompt([sampling.negative_prompt] * len(clips) + [clip.prompt + suffix for clip in clips])
+        context = bb.encode_prompt([sampling.negative_prompt] * len(clips) + [config.text(clip) for clip in clips])
     if initial is None:
         initial = standard_normal([clip.stream("initial") for clip in clips], (1, *shape))
 
     def solo(clip: Clip, prompt: str, solo_config: Method, label: str) -> torch.Tensor:
         solo_config.check_words(bb.reader, prompt, suffix, clip.phrases)
-        alone = bb.encode_prompt([sampling.negative_prompt, prompt + suffix])
+        alone = bb.encode_prompt([sampling.negative_prompt, solo_config.text(clip)])
         start = standard_normal([clip.stream(label)], (1, *shape))
         return _rounds(bb, solo_config, [clip], alone, start, sampling, None, None).trajectories[0]
 
@@ -271,7 +271,11 @@ def _loop(
             unconditional, conditional = bb.denoise(seen, timestep, context)
             return unconditional + guidance * (conditional - unconditional)
 
-        network = Network(guided, None if levels is None else levels[step])
+        def half(sample: torch.Tensor, timestep: torch.Tensor = timestep) -> torch.Tensor:
+            seen = schedulers.shown(scheduler, sample, timestep)
+            return bb.denoise_conditional(seen, timestep, context[len(context) // 2 :])
+
+        network = Network(guided, None if levels is None else levels[step], half)
         with bb.edited(run.edits(step), len(clips)):
             latents = run.before_step(step, latents, network)
             prediction = guided(latents)
@@ -288,4 +292,4 @@ def _loop(
             )
         if callback is not None:
             callback(step + 1)
-    return Sample(latents, torch.stack(trajectory, dim=1), nfe, backward)
+    return Sample(latents, torch.stack(trajectory, dim=1), counted(nfe), backward)

@@ -22,10 +22,12 @@ FILE = Path(__file__).with_name("settings.toml")
 ANY = "any"
 #: Chosen by the search. A backbone's own default, where it has them.
 TUNED = "tuned"
+#: A backbone's own default without a search: where what a release has cannot serve on it.
+ADAPTED = "adapted"
 #: A method's own defaults, of every method on every backbone.
 DEFAULTS = "defaults"
 #: The order in which names are listed, and preferred where several say the same; any others come after these.
-ORDER = (TUNED, "paper", "released", DEFAULTS)
+ORDER = (TUNED, ADAPTED, "paper", "released", DEFAULTS)
 
 
 @cache
@@ -71,9 +73,10 @@ def _both(own: Mapping[str, dict[str, Any]], base: str, inner: Mapping[str, dict
 
 
 def default(backbone: str, method: str) -> str:
-    """The name of what a method runs with on a backbone when nothing is said: `tuned` where a search found some."""
+    """The name of what a method runs with on a backbone when nothing is said: `tuned` where a search found some, else
+    `adapted` where the backbone needs it."""
     own = _file().get(backbone, {}).get(METHODS.canonical(method), {})
-    return TUNED if TUNED in own else DEFAULTS
+    return next((name for name in (TUNED, ADAPTED) if name in own), DEFAULTS)
 
 
 def of(backbone: str, method: str, name: str | None = None, base: str | None = None) -> dict[str, Any]:

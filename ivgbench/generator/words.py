@@ -64,6 +64,10 @@ class Reader:
         """Token ids of some words alone: BOS, words, EOS; no padding, never cut."""
         return self.tokenizer(self.composed(text), verbose=False)["input_ids"]
 
+    def pieces(self, text: str) -> list[str]:
+        """The tokens of `phrase_ids`, spelled."""
+        return self.tokenizer.convert_ids_to_tokens(self.phrase_ids(text))
+
     def places(self, text: str, phrase: str) -> list[range]:
         """Token positions of every place of a text where a phrase stands (`phrases.occurrences`), BOS at 0, never cut.
 
@@ -101,9 +105,13 @@ class WordReader(Reader):
         words = (2 + zlib.crc32(word.strip(".,").encode()) for word in text.lower().split())
         return [*[0] * self.start, *words, 1]
 
+    def pieces(self, text: str) -> list[str]:
+        return [str(one) for one in self.phrase_ids(text)]
+
     def places(self, text: str, phrase: str) -> list[range]:
-        """At the beginning: where it is does not matter here either."""
-        return [range(self.start, len(self.phrase_ids(phrase)) - 1)]
+        """At the beginning, as often as the phrase is there: where it is does not matter here either."""
+        place = range(self.start, len(self.phrase_ids(phrase)) - 1)
+        return [place] * max(1, len(occurrences(text, phrase)))
 
 
 def composed(text: str) -> str:

@@ -70,7 +70,7 @@ def splits(table: Table, seconds: bool) -> list[Block]:
                 )
             row.insert(2, Cell(number(line["clip_sim_attained"], 2)))
             row.insert(1, Cell(line["settings"]))
-            row += [Cell(f"{line['n_scored']}/{line['n_expected']}"), Cell(number(line["nfe"], 0))]
+            row += [Cell(f"{line['n_scored']}/{line['n_expected']}"), Cell(evaluations(line["nfe"]))]
             rows.append(row + ([Cell(number(line["seconds"], 2))] if seconds else []))
         if split in table.floors:
             floor = [Cell(FLOOR_LABEL), Cell(""), Cell(number(table.floors[split], 2)), Cell(number(0.0, 2))]
@@ -153,6 +153,11 @@ def _ranked(block: Block, better: int) -> Block:
         for row, place in zip(block.rows, places([float(text) for text in texts], better, decimals), strict=True):
             row[column] = row[column]._replace(rank=place)
     return block
+
+
+def evaluations(count: float) -> str:
+    """A number of guided evaluations: of the conditional half alone there are halves."""
+    return number(count, 1).removesuffix(".0")
 
 
 def number(value: float, decimals: int) -> str:

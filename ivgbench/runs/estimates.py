@@ -69,7 +69,7 @@ class Row(NamedTuple):
     label: str
     jobs: int
     done: int
-    evaluations: int
+    evaluations: int | float
     backward: int
     hours: float
     peak: int
@@ -137,7 +137,9 @@ def total(every: list[Row]) -> Row:
 
 def counts(row: Row) -> list[str]:
     """Jobs, done, evaluations and backward passes as text."""
-    return [str(row.jobs), str(row.done), *(["?", "?"] if row.uncounted else map(str, row[3:5]))]
+    # Of the conditional half alone there are halves.
+    evaluations = f"{row.evaluations:.1f}".removesuffix(".0")
+    return [str(row.jobs), str(row.done), *(["?", "?"] if row.uncounted else [evaluations, str(row.backward)])]
 
 
 def spelled(row: Row, device: Gpu) -> list[str]:

@@ -59,7 +59,7 @@ class Made(NamedTuple):
     """A generated clip, uint8 [F,H,W,3], and its cost: guided network evaluations and backward passes."""
 
     video: np.ndarray
-    nfe: int
+    nfe: int | float
     backward: int
 
 

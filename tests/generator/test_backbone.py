@@ -133,7 +133,7 @@ class Trap:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("method", ["plain", "peekaboo", "trailblazer", "tid"])
+@pytest.mark.parametrize("method", ["plain", "peekaboo", "trailblazer", "tid", "direct-a-video"])
 def test_every_method_runs_in_half_precision(complete, case, dtype, method):
     bb = Backbone.from_pretrained(complete, dtype=dtype)
     latents = torch.randn(1, 4, 3, 8, 12, generator=torch.Generator().manual_seed(0))

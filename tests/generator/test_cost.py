@@ -19,6 +19,9 @@ COUNTED = [
     ("id", {"gamma": 0.0}, 1),
     ("tid", {"frozen_steps": 1}, 1),
     ("tid", {"gradient": "exact", "frozen_steps": 1, "guided_steps": "frozen"}, 1),
+    ("direct-a-video", {}, 2),
+    ("lvd", {"maps": "half-and-quarter", "loss_threshold": 0.0, "max_iter": (2, 1), "max_index_step": 2}, 2),
+    ("lvd", {"max_iter": 0}, 1),
 ]
 
 
@@ -45,7 +48,7 @@ def test_evaluations_are_those_of_a_real_run(small, make, case, two, method, opt
     assert (cost.evaluations, cost.backward) == (clip.nfe, clip.backward)
 
 
-@pytest.mark.parametrize("method", ["plain", "peekaboo", "trailblazer", "mask-norm"])
+@pytest.mark.parametrize("method", ["plain", "peekaboo", "trailblazer", "mask-norm", "direct-a-video"])
 def test_operations_are_those_of_a_real_run(small, make, case, method):
     embeds = torch.randn(2, 77, 32)
     # Spelled out, attention is two products of matrices: not every version of torch counts its fused kernel on a CPU.
@@ -124,6 +127,41 @@ def test_going_back_through_the_network_costs_more(small, case):
     )
     assert exact.evaluations == detached.evaluations and (exact.backward, detached.backward) == (2, 0)
     assert exact.flops > 1.3 * detached.flops and exact.working[0] > 3 * detached.working[0]
+
+
+def test_looking_at_maps_costs_half_an_evaluation_as_far_as_the_last_and_back(small, case):
+    """Of one gradient step, by the layers that are looked at: memory and work are of what lies before the last."""
+    options = {"loss_threshold": 0.0, "max_iter": 1, "max_index_step": 1}
+    plain = small.of(resolve("plain"), case, 1, 3.0)
+    early, late = (
+        small.of(resolve("lvd", options | {"maps": (layer,)}), case, 1, 3.0) for layer in (("down", 1, 0), ("up", 2, 1))
+    )
+    assert (early.evaluations, early.backward) == (late.evaluations, late.backward) == (1.5, 1)
+    assert plain.flops < early.flops < late.flops < 3.5 * plain.flops
+    assert plain.working[0] <= early.working[0] < late.working[0]
+
+
+def test_a_threshold_is_taken_not_to_be_met(small, case, make):
+    options = {"maps": "half-and-quarter", "loss_threshold": 1000.0}
+    assert make(case, "lvd", options, steps=3).nfe == 3.5
+    assert small.of(resolve("lvd", options), case, 3, 4.0).evaluations == 3 + 3 * 5 / 2
+
+
+def test_a_half_evaluation_is_walked_through_for_itself(small, case):
+    """The hook by itself: no gradient, nothing looked at."""
+    from ivgbench.generator.methods.base import Run
+    from ivgbench.generator.methods.plain import Plain
+
+    class Half(Plain):
+        def start(self, setup):
+            run = Run()
+            run.before_step = lambda step, latents, network: network.conditional(latents)
+            return run
+
+    plain, half = small.of(resolve("plain"), case, 2, 3.0), small.of(Half(), case, 2, 3.0)
+    assert (plain.evaluations, half.evaluations) == (2, 3)
+    decoding = small._decoding((4, case.frames, 8, 12))[0]
+    assert half.flops - decoding == pytest.approx(1.5 * (plain.flops - decoding), rel=1e-3)
 
 
 def test_the_published_wan_costs_what_its_formula_says():

@@ -24,6 +24,14 @@ def test_aliases_are_the_same_method():
     assert resolve("tid") == resolve("mask-norm-tid") and resolve("id") == resolve("mask-norm-id")
 
 
+def test_an_option_may_be_a_name_or_a_list():
+    layers = [["down", 1, 0], ["up", 2, 1]]
+    config = resolve("lvd", {"maps": layers, "max_iter": [1, 2] * 5})
+    assert config.maps == (("down", 1, 0), ("up", 2, 1)) and config.max_iter == (1, 2) * 5
+    assert resolve("lvd", json.loads(json.dumps(dataclasses.asdict(config)))) == config
+    assert resolve("lvd", {"maps": "half-and-quarter"}).maps == "half-and-quarter"
+
+
 def test_integers_become_floats_where_a_float_is_meant():
     assert repr(resolve("id", {"gamma": 1}).gamma) == "1.0"
     assert resolve("id", {"window": [0, 3]}).window == (0, 3)
@@ -79,6 +87,14 @@ PINNED = {
     ("mask-norm-tid", 1): {
         **ID, "kappa": 0.1, "c_g": None, "gradient": "detached", "guided_steps": "all", "crop_grid": "mean",
     },
+    ("direct-a-video", 1): {
+        "amplify": 25.0, "tau": 0.95, "background": None, "others": "hidden", "prompt": "clean", "words": "place",
+    },
+    ("lvd", 1): {
+        "loss_scale": 5.0, "loss_threshold": 200.0, "threshold_fraction": None, "max_iter": 5, "max_index_step": 10,
+        "fg_top_p": 0.75, "bg_top_p": 0.75, "fg_weight": 1.0, "bg_weight": 4.0, "com_loss_scale": 0.0,
+        "maps": "official", "words": "place",
+    },
 }  # fmt: skip
 
 
@@ -97,6 +113,9 @@ NAMES = {
     "mask-norm": "frozen_steps scope norm_self norm_cross",
     "mask-norm-id": "frozen_steps scope norm_self norm_cross gamma inner_steps window",
     "mask-norm-tid": "frozen_steps scope norm_self norm_cross gamma inner_steps window kappa c_g gradient",
+    "direct-a-video": "amplify tau background others prompt words",
+    "lvd": "loss_scale loss_threshold threshold_fraction max_iter max_index_step fg_top_p bg_top_p fg_weight bg_weight "
+    "com_loss_scale maps words",
 }
 
 

@@ -55,7 +55,7 @@ def test_each_side_reads_its_own_prompt():
 def test_frames_without_a_box_and_boxes_without_a_row_left_are_refused():
     with pytest.raises(UserError, match="latent frame 1 has no box"):
         decoupled(boxes((0, 2, 0, 2), (0, 0, 0, 0)))
-    with pytest.raises(UserError, match="latent frame 1 is one token thin.*inclusive"):
+    with pytest.raises(UserError, match="latent frame 1 is one token thin"):
         decoupled(boxes((0, 2, 0, 2), (0, 1, 0, 2)))
     assert torch.equal(decoupled(thin := boxes((0, 1, 0, 2), (1, 2, 1, 2))), own(thin)), "all thin: nothing moves"
     assert decoupled(boxes((0, 2, 0, 2), (0, 1, 0, 2)), "inclusive")[0, 1, 0].tolist() == [0, 0, 0]

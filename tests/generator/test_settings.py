@@ -55,6 +55,20 @@ def test_the_papers_and_the_releases_settings_leave_nothing_to_a_default():
     assert settings.resolve("pocket", "trailblazer", "released").spatial_strengthen == 0.125
 
 
+def test_a_backbone_on_which_a_release_means_nothing_runs_adapted_settings():
+    assert settings.default("pocket", "lvd") in (settings.ADAPTED, settings.TUNED)
+    assert settings.known("pocket", "lvd")[settings.ADAPTED]["maps"] == "half-and-quarter"
+    assert settings.ADAPTED not in settings.known("zeroscope", "lvd")
+
+
+def test_a_search_goes_before_what_is_adapted(monkeypatch):
+    file = {settings.ANY: {}, "mine": {"lvd": {"adapted": {"max_iter": 1}}, "peekaboo": {"adapted": {}, "tuned": {}}}}
+    monkeypatch.setattr(settings, "_file", lambda: file)
+    assert settings.default("mine", "lvd") == settings.ADAPTED == next(iter(settings.known("mine", "lvd")))
+    assert settings.resolve("mine", "lvd").max_iter == 1
+    assert list(settings.known("mine", "peekaboo")) == ["tuned", "adapted", "defaults"]
+
+
 def test_aliases_have_the_settings_of_their_method():
     assert settings.known("pocket", "tid") == settings.known("pocket", "mask-norm-tid")
 

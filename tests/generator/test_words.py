@@ -18,7 +18,7 @@ from ivgbench.generator.words import Reader
 
 #: Every word is one token of the pocket's tokenizer.
 WORDS = "a red star on a grey background"
-NEED_WORDS = ["peekaboo", "mask-norm", "mask-norm-id", "mask-norm-tid", "trailblazer"]
+NEED_WORDS = ["direct-a-video", "lvd", "peekaboo", "mask-norm", "mask-norm-id", "mask-norm-tid", "trailblazer"]
 
 
 @pytest.fixture(scope="module")

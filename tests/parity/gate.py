@@ -56,7 +56,7 @@ PERTURBATIONS = (
         "guidance * (conditional", "1.1 * guidance * (conditional"),
     one("another seed", "plain", "clip_sim", "generator.inputs:clip_of", '"seed": seed', '"seed": seed + 1'),
     one("another suffix", "plain", "clip_sim", "generator.sampler:sampled",
-        "clip.prompt + suffix for", 'clip.prompt + " and a ring" for'),
+        "config.text(clip) for", 'clip.prompt + " and a ring" for'),
     one("frozen steps + 1", "peekaboo", "miou_all", f"{RUN}.edits", "step < self", "step <= self"),
     one("background sees the subject", "peekaboo", "miou_all", "generator.edits.rules:self_allowed",
         "shared | (background[:, None] & background[None, :])", "shared | background[:, None]"),

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import golden_direct_a_video
+import golden_lvd
 import golden_noise
 import numpy as np
 import torch
@@ -15,6 +17,13 @@ from ivgbench.generator import generate
 from ivgbench.generator.keyframes import at_every_frame
 from ivgbench.generator.methods.trailblazer import spatial_edit, temporal_edit
 
+#: Methods whose checks have a file of their own: folder -> (path, name, arrays, meta) -> checks.
+OTHERS = {
+    "direct-a-video": golden_direct_a_video.checks,
+    "freeinit": golden_noise.checks,
+    "freetraj": golden_noise.checks,
+    "lvd": golden_lvd.checks,
+}
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
@@ -25,18 +34,18 @@ def golden_checks(folder: Path) -> tuple[list[Check], list[str]]:
     for path in sorted(folder.glob("*/*.npz")):
         meta = load(path)[1]
         name = f"{path.parent.name}/{path.stem}"
-        if path.parent.name == "peekaboo":
+        if path.parent.name in OTHERS:
+            checks += OTHERS[path.parent.name](path, name, *load(path))
+        elif path.parent.name == "peekaboo":
             if meta["unet_train_mode"]:
                 left_out.append(f"{name}: made with dropout on, whose random stream belongs to the release's own torch")
                 continue
             checks += [peekaboo(path, name, "float64"), peekaboo(path, name, "float32")]
             if meta["frozen_steps"] and "vanilla_final_latents" in load(path)[0]:
                 checks.append(vanilla(path, name))
-        elif path.parent.name in ("freeinit", "freetraj"):
-            checks += golden_noise.checks(path, name)
-        elif meta["kind"] == "units":
+        elif meta.get("kind") == "units":
             checks += [unit(path, name, which, bits) for which in ("spatial", "temporal") for bits in (32, 16)]
-        elif meta["kind"] == "single" and (folder / meta["model"] / "unet").is_dir():
+        elif meta.get("kind") == "single" and (folder / meta["model"] / "unet").is_dir():
             checks += [track(path, name), embeds(path, name), trailblazer(path, name)]
         else:
             left_out.append(f"{name}: the kind {meta.get('kind')!r}, or its model, is not known here")

@@ -27,7 +27,7 @@ from ivgbench.generator.methods.base import resolve
 MIXED = 5e-7
 
 
-def checks(path: Path, name: str) -> list[Check]:
+def checks(path: Path, name: str, *_: Any) -> list[Check]:
     """Those of a fixture of either method."""
     kind = path.stem.partition("_")[0]
     made = {"mix": mixes, "loop": loops, "noise": noises, "attn": attentions, "run": runs}[kind]

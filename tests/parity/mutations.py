@@ -127,10 +127,10 @@ PEEKABOO = (
     Mutation("paper scope", "the mid block as well", f"{RUN}.__init__",
              'else {"late"}', 'else {"middle", "late"}', PAPER),
     Mutation("paper scope", "temporal attention as well", f"{RUN}.__init__", "and part in parts", "", PAPER),
-    Mutation("prompts", "all frames take the first one's", "generator.backbones.unet3d:UNet3D.denoise",
+    Mutation("prompts", "all frames take the first one's", "generator.backbones.unet3d:UNet3D._output",
              "if per_frame else nullcontext()", "if False else nullcontext()", "peekaboo, per-frame prompts"),
     Mutation("guidance", "the halves are swapped", "generator.backbones.unet3d:UNet3D.denoise",
-             "unconditional, conditional = output", "conditional, unconditional = output", ONE),
+             "unconditional, conditional = self", "conditional, unconditional = self", ONE),
     Mutation("dpm", "the last sigma is zero", "generator.schedulers:make", '"sigma_min"', '"zero"', DPM),
     Mutation("dpm", "timesteps are spread over all", "generator.schedulers:make",
              "**own, \"final", "**own, \"timestep_spacing\": \"linspace\", \"final", DPM),
@@ -144,7 +144,8 @@ PEEKABOO = (
 GIVEN, FOUND, SUBJECTS = "trailblazer, given tokens", "trailblazer, found tokens", "trailblazer, two subjects"
 LEVEL, INPUT, MANY = "trailblazer, gate of a level", "trailblazer, gate of transformer_in", "trailblazer, 25 frames"
 EDITS, MAPS, METHOD = "generator.edits.reweighted", "generator.edits.maps", "generator.methods.trailblazer"
-COMPILED = "generator.backbones.unet3d_attention:EditedMaps.__call__"
+COMPILED = "generator.backbones.unet3d_attention:EditedMaps.attend"
+HALVES = "generator.backbones.unet3d_attention:OneHalfEdited.__call__"
 
 TRAILBLAZER = (
     Mutation("region", "no margin", f"{EDITS}:region",
@@ -168,8 +169,8 @@ TRAILBLAZER = (
              "maps != 0, 1.0, weaken", "maps != 0, weaken, weaken", GIVEN),
     Mutation("spatial", "normalised again", f"{MAPS}:SpatialEdit.change",
              "return edited.", "edited = edited / edited.sum(-1, keepdim=True)\n    return edited.", GIVEN),
-    Mutation("spatial", "on the unconditional half", COMPILED,
-             "conditional != self.edit.conditional", "conditional == self.edit.conditional", GIVEN),
+    Mutation("spatial", "on the unconditional half", HALVES,
+             "conditional == self.conditional", "conditional != self.conditional", GIVEN),
     Mutation("when", "one step too many", f"{METHOD}:EditRun.edits",
              "step < self._config.spatial_steps", "step <= self._config.spatial_steps", GIVEN),
     Mutation("tokens", "given positions count from 0", f"{METHOD}:edited_tokens",

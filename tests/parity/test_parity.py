@@ -8,6 +8,7 @@ import pytest
 import torch
 from checks import backbone
 from golden import golden_checks, load, peekaboo
+from golden_direct_a_video import sampled_text
 from requested import reference_checks
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -32,7 +33,7 @@ def assert_met(check):
 def parameters(checks):
     # Trajectories of eight steps take seconds each: by default one, in float32, beside two steps in float64.
     fast = {(MOVING, "float32"), (f"{MOVING}, first 2", "float64")}
-    small = ("edit_units", "freeinit/", "freetraj/")
+    small = ("edit_units", "freeinit/", "freetraj/", "direct-a-video/", "lvd/")
     slow = [(c.name, c.dtype) not in fast and not any(name in c.name for name in small) for c in checks]
     named = zip(checks, slow, strict=True)
     return [pytest.param(c, id=f"{c.name}-{c.dtype}", marks=slow_if(is_slow)) for c, is_slow in named]
@@ -60,6 +61,11 @@ def test_prompts_are_encoded_as_officially():
     tiny = backbone(GOLDEN / "tiny_t2v", torch.float32)
     assert tiny.token_ids(meta["prompt"]) == arrays["prompt_ids"].tolist()
     assert np.abs(tiny.encode_prompt(["", meta["prompt"]]).numpy() - arrays["text_embeds"]).max() < 3e-6
+
+
+def test_the_marked_prompt_is_the_releases():
+    path = GOLDEN / "direct-a-video" / "run_one_official_prompt.npz"
+    assert sampled_text(*load(path)) == load(path)[1]["prompt_sampled"] == "a panda* eating bamboo in a forest*"
 
 
 def test_a_wrong_shape_or_a_nan_is_no_agreement():

@@ -8,6 +8,7 @@ import pytest
 from ivgbench.errors import UserError
 from ivgbench.metrics import stats
 from ivgbench.report import paper, ranking, table, tables
+from ivgbench.report.layout import evaluations
 from ivgbench.runs.store import Store
 
 MEASURED = [column.key for column in tables.COLUMNS]
@@ -22,6 +23,10 @@ def stored(monkeypatch):
         return run
 
     return put
+
+
+def test_numbers_of_evaluations_in_print():
+    assert [evaluations(one) for one in (20.0, 25.5, 100, 0, float("nan"))] == ["20", "25.5", "100", "0", "–"]
 
 
 def line_of(frame, split, method):

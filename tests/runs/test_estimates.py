@@ -31,6 +31,15 @@ def test_rows_add_up_and_leave_out_what_is_done():
     assert estimates.rows(plan, done, cost, None)[1].hours == 0
 
 
+def test_halves_are_told_and_whole_numbers_have_no_point():
+    row = Row("lvd", 2, 0, 51.0, 10, 0.0, 0, 0)
+    assert estimates.counts(row) == ["2", "0", "51", "10"]
+    assert estimates.counts(row._replace(evaluations=25.5)) == ["2", "0", "25.5", "10"]
+    assert estimates.counts(estimates.total([row, row._replace(evaluations=25.5), row._replace(evaluations=10**9)]))[
+        2
+    ] == ("1000000076.5")
+
+
 def test_methods_of_other_precision_have_their_own_speed():
     spec = RunSpec("r", (MethodSpec("plain"), MethodSpec("plain", label="half", dtype="float16")), cases=1)
     whole, half = estimates.rows(make_plan(spec, FakeLab(None)), set(), cost, Gpu("x", 4, half=100, single=10))

@@ -261,6 +261,14 @@ class Backbone(ABC):
         """
 
     @abstractmethod
+    def denoise_conditional(self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        """The conditional half of an evaluation alone: its raw output [N,C,f,h,w].
+
+        Args:
+            latents, timestep: as in `denoise`. context: its conditional rows, [N,L,C] or [NF,L,C].
+        """
+
+    @abstractmethod
     def sites(self, shape: tuple[int, int, int]) -> list[Site]:
         """Every attention layer at latents of `shape` (f,h,w), in the network's order."""
 

@@ -16,7 +16,7 @@ from ivgbench.generator.backbones.base import Backbone, Band
 from ivgbench.generator.backbones.loading import diffusion_part, text_encoder
 from ivgbench.generator.backbones.processors import attached
 from ivgbench.generator.backbones.text_states import emptied_after_words
-from ivgbench.generator.backbones.unet3d_attention import UNetSite, compiled, sites
+from ivgbench.generator.backbones.unet3d_attention import Batch, UNetSite, compiled, sites
 from ivgbench.generator.words import Reader, WordReader
 
 #: Frames decoded at a time: bounds the VAE's memory.
@@ -33,6 +33,10 @@ class UNet3D(Backbone):
     masked_bands: ClassVar[frozenset[Band]] = frozenset({"middle", "late"})
     frame_prompts: ClassVar[bool] = True
     flow: ClassVar[bool] = False
+
+    def _start(self, *arguments: Any, **keywords: Any) -> None:
+        super()._start(*arguments, **keywords)
+        self.batch = Batch()
 
     def _load(self, folder: Path, preset: sources.Preset) -> None:
         self.tokenizer = self.reader.tokenizer
@@ -84,23 +88,27 @@ class UNet3D(Backbone):
     def denoise(
         self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        unconditional, conditional = self._output(torch.cat([latents, latents]), timestep, context).chunk(2)
+        return unconditional, conditional
+
+    def denoise_conditional(self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        with self.batch.conditional_alone():
+            return self._output(latents, timestep, context)
+
+    def _output(self, rows: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        """What the network makes of rows [B,C,f,h,w] with text states [B,L,C] or [Bf,L,C]."""
         self.bring("unet")
-        clips, frames = latents.shape[0], latents.shape[2]
-        per_frame = len(context) != 2 * clips
+        per_frame = len(context) != len(rows)
         # The denoiser repeats one row per clip over its frames; per-frame rows are put back in after that.
         with _context_in_blocks(self.unet, context) if per_frame else nullcontext():
-            shown = context[::frames] if per_frame else context
-            output = self.unet(torch.cat([latents, latents]), timestep, encoder_hidden_states=shown, return_dict=False)[
-                0
-            ]
-        unconditional, conditional = output.chunk(2)
-        return unconditional, conditional
+            shown = context[:: rows.shape[2]] if per_frame else context
+            return self.unet(rows, timestep, encoder_hidden_states=shown, return_dict=False)[0]
 
     def sites(self, shape: tuple[int, int, int]) -> list[UNetSite]:
         return sites(self.unet, *shape[1:])
 
     def edited(self, edits: Mapping[UNetSite, Any], clips: int) -> AbstractContextManager[None]:
-        return attached(self.unet, compiled(edits, clips))
+        return attached(self.unet, compiled(edits, clips, self.batch))
 
     def slices(self, latents: torch.Tensor) -> Sequence[torch.Tensor]:
         return latents.split(DECODE_SLICE, dim=2)

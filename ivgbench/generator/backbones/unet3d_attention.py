@@ -2,12 +2,13 @@
 
 Layout of what a processor sees, for N clips of F frames and a map of h x w cells at the layer's level:
 spatial [2NF, hw, C], rows (half, clip, frame); temporal [2N hw, F, C], rows (half, clip, cell). The first half is the
-unconditional one.
+unconditional one. Where the conditional half is evaluated alone (`Batch`), there are half as many rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +20,12 @@ from diffusers.models.attention_processor import Attention
 
 from ivgbench.generator.backbones.base import Site
 from ivgbench.generator.backbones.processors import heads_apart, heads_together, project_out
+from ivgbench.generator.edits.biased import Bias
 from ivgbench.generator.edits.efdm import match_exactly
 from ivgbench.generator.edits.maps import Maps
 from ivgbench.generator.edits.masked import Mask
 from ivgbench.generator.edits.trajectory import TextInside
+from ivgbench.generator.edits.watched import Watch
 
 BANDS = {"in": "input", "down": "early", "mid": "middle", "up": "late"}
 
@@ -65,11 +68,37 @@ def sites(unet: UNet3DConditionModel, height: int, width: int) -> list[UNetSite]
     return found
 
 
-def compiled(edits: Mapping[UNetSite, Any], clips: int) -> dict[str, Any]:
+class Batch:
+    """What the network's batch holds while it is evaluated. halves: 2, or 1 where the conditional one is alone."""
+
+    def __init__(self) -> None:
+        self.halves = 2
+
+    @contextmanager
+    def conditional_alone(self) -> Iterator[None]:
+        """While open it holds the conditional half alone."""
+        self.halves = 1
+        try:
+            yield
+        finally:
+            self.halves = 2
+
+
+#: Of processors that are never asked for one half alone.
+BOTH = Batch()
+
+
+def compiled(edits: Mapping[UNetSite, Any], clips: int, batch: Batch = BOTH) -> dict[str, Any]:
     """The processors of edits, by layer name."""
-    kinds = {Mask: MaskedAttention, Maps: EditedMaps, TextInside: OwnAttention}
+    kinds = {
+        Mask: MaskedAttention,
+        Maps: EditedMaps,
+        Bias: BiasedAttention,
+        Watch: WatchedAttention,
+        TextInside: OwnAttention,
+    }
     return {
-        site.name: next(made for kind, made in kinds.items() if isinstance(edit, kind))(site, edit, clips)
+        site.name: next(made for kind, made in kinds.items() if isinstance(edit, kind))(site, edit, clips, batch)
         for site, edit in edits.items()
     }
 
@@ -90,7 +119,7 @@ class MaskedAttention:
     None for nothing. The unmasked output comes from the same queries, keys and values, and carries no gradient.
     """
 
-    def __init__(self, site: UNetSite, mask: Mask, clips: int):
+    def __init__(self, site: UNetSite, mask: Mask, clips: int, batch: Batch = BOTH):
         self.site, self.mask = site, mask
         self.match = match_exactly if mask.match else None
 
@@ -117,11 +146,13 @@ class MaskedAttention:
         return result if keep is None else result * keep
 
 
-class EditedMaps:
-    """Processor: attention with the maps of one guidance half edited clip by clip; only they are spelled out."""
+class OneHalfEdited:
+    """Processor: attention in which one guidance half is edited, and the other is the model's own."""
 
-    def __init__(self, site: UNetSite, edit: Maps, clips: int):
-        self.site, self.edit, self.clips = site, edit, clips
+    conditional = True
+
+    def __init__(self, site: UNetSite, edit: Any, clips: int, batch: Batch = BOTH):
+        self.site, self.edit, self.clips, self.batch = site, edit, clips, batch
 
     def __call__(
         self,
@@ -132,23 +163,53 @@ class EditedMaps:
         temb: torch.Tensor | None = None,
     ) -> torch.Tensor:
         parts = projected(attn, hidden_states, encoder_hidden_states)
-        results = []
-        for conditional, (q, k, v) in zip(
-            (False, True), zip(*(one.chunk(2) for one in parts), strict=True), strict=True
-        ):
-            if conditional != self.edit.conditional:
-                results.append(F.scaled_dot_product_attention(q, k, v))
-                continue
-            probs = torch.softmax(q @ k.transpose(-1, -2) * attn.scale, dim=-1)
-            edited = [self.edit.change(one, self.site, clip).abs() for clip, one in enumerate(probs.chunk(self.clips))]
-            results.append(torch.cat(edited).to(v.dtype) @ v)
+        halves = zip(*(one.chunk(self.batch.halves) for one in parts), strict=True)
+        results = [
+            self.attend(attn, *half) if conditional == self.conditional else F.scaled_dot_product_attention(*half)
+            for conditional, half in zip((False, True)[-self.batch.halves :], halves, strict=True)
+        ]
         return project_out(attn, heads_together(torch.cat(results)))
+
+    def attend(self, attn: Attention, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """Attention [B,heads,N,d] of the edited half."""
+        raise NotImplementedError
+
+
+class EditedMaps(OneHalfEdited):
+    """The maps of one half are edited clip by clip; only they are spelled out."""
+
+    @property
+    def conditional(self) -> bool:
+        return self.edit.conditional
+
+    def attend(self, attn: Attention, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        probs = torch.softmax(query @ key.transpose(-1, -2) * attn.scale, dim=-1)
+        edited = [self.edit.change(one, self.site, clip).abs() for clip, one in enumerate(probs.chunk(self.clips))]
+        return torch.cat(edited).to(value.dtype) @ value
+
+
+class BiasedAttention(OneHalfEdited):
+    """A `Bias` of the conditional half."""
+
+    def attend(self, attn: Attention, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        return self.edit.attend(self.site, query, key, value)
+
+
+class WatchedAttention(OneHalfEdited):
+    """The conditional half's maps are spelled out, and shown, while a `Watch` is on."""
+
+    def attend(self, attn: Attention, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        if not self.edit.on:
+            return F.scaled_dot_product_attention(query, key, value)
+        probs = torch.softmax(query @ key.transpose(-1, -2) * attn.scale, dim=-1)
+        self.edit.see(self.site, probs)
+        return probs @ value
 
 
 class OwnAttention:
     """Processor: attention that an edit computes by itself, from queries, keys and values of both guidance halves."""
 
-    def __init__(self, site: UNetSite, edit: TextInside, clips: int):
+    def __init__(self, site: UNetSite, edit: TextInside, clips: int, batch: Batch = BOTH):
         self.site, self.edit = site, edit
 
     def __call__(

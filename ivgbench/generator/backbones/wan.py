@@ -16,6 +16,7 @@ from diffusers import AutoencoderKL, AutoencoderKLWan, WanTransformer3DModel
 from diffusers.models.transformers.transformer_wan import WanAttention
 from transformers import UMT5Config, UMT5EncoderModel
 
+from ivgbench.errors import UserError
 from ivgbench.generator.backbones import loading, sources
 from ivgbench.generator.backbones.base import Backbone, Band, Site
 from ivgbench.generator.backbones.processors import attached, heads_apart, heads_together, project_out
@@ -103,6 +104,11 @@ class Wan(Backbone):
         )
         return unconditional, conditional
 
+    def denoise_conditional(self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        self.bring("transformer")
+        at = timestep.expand(len(latents))
+        return self.transformer(latents.to(self.dtype), at, encoder_hidden_states=context, return_dict=False)[0]
+
     def sites(self, shape: tuple[int, int, int]) -> list[Site]:
         height, width = shape[1] // self.cell, shape[2] // self.cell
         found = []
@@ -116,6 +122,12 @@ class Wan(Backbone):
         return found
 
     def edited(self, edits: Mapping[Site, Any], clips: int) -> AbstractContextManager[None]:
+        for edit in edits.values():
+            if not isinstance(edit, Mask):
+                raise UserError(
+                    f"backbone {self.name!r} is a video DiT, whose attention takes masks only, and the method edits it "
+                    f"otherwise ({type(edit).__name__}); use another method, or a backbone with a UNet"
+                )
         return attached(self.transformer, {site.name: WanMasked(site, edit) for site, edit in edits.items()})
 
     def slices(self, latents: torch.Tensor) -> Sequence[torch.Tensor]:

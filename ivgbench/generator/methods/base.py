@@ -76,14 +76,32 @@ class Network:
     """The network as a method sees it inside a step: latents [N,C,f,h,w] -> guided output, counted.
 
     level: what the output means, see `levels.Level`; None as in `Setup.levels`.
+    evaluations: guided ones so far; backward: passes that the method went back through the network, counted by it.
     """
 
-    def __init__(self, evaluate: Callable[[torch.Tensor], torch.Tensor], level: Level | None):
-        self._evaluate, self.level, self.evaluations, self.backward = evaluate, level, 0, 0
+    def __init__(
+        self,
+        evaluate: Callable[[torch.Tensor], torch.Tensor],
+        level: Level | None,
+        conditional: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ):
+        self._evaluate, self._conditional, self.level = evaluate, conditional, level
+        self.evaluations: float = 0
+        self.backward = 0
 
     def __call__(self, latents: torch.Tensor) -> torch.Tensor:
         self.evaluations += 1
         return self._evaluate(latents)
+
+    def conditional(self, latents: torch.Tensor) -> torch.Tensor:
+        """The output of the conditional half alone: half of a guided evaluation, and counted as that."""
+        self.evaluations += 0.5
+        return self._conditional(latents)
+
+
+def counted(evaluations: float) -> int | float:
+    """A number of guided evaluations as it is recorded: an int unless there is a half in it."""
+    return int(evaluations) if evaluations == int(evaluations) else evaluations
 
 
 class Run:
@@ -151,6 +169,10 @@ class Method:
     def versions(self) -> tuple[int, ...]:
         """The version, and after it that of a method that this one is made around."""
         return (self.version,)
+
+    def text(self, clip: Clip) -> str:
+        """What is encoded as a clip's prompt; where text states are given, those are taken and this is not asked."""
+        return clip.prompt + clip.suffix
 
     def start(self, setup: Setup) -> Run:
         """A run over the setup's clips. Raises UserError where the clips or the backbone do not allow the method."""
@@ -233,7 +255,10 @@ def _checked(where: str, value: Any, hint: Any, limits: Mapping[str, Any]) -> An
     if origin in (Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        (inner,) = (one for one in arguments if one is not type(None))
+        inner, *more = (one for one in arguments if one is not type(None))
+        if more:  # a list, or something else: what was given says which is meant
+            listed = isinstance(value, (list, tuple))
+            inner = next(one for one in (inner, *more) if (typing.get_origin(one) is tuple) == listed)
         return _checked(where, value, inner, limits)
     if origin is Literal:
         if value not in arguments or isinstance(value, bool):
@@ -245,7 +270,8 @@ def _checked(where: str, value: Any, hint: Any, limits: Mapping[str, Any]) -> An
             raise UserError(
                 f"{where}: expected a list{'' if variadic else f' of {len(arguments)}'}, got {short(value)}"
             )
-        return tuple(_checked(where, one, arguments[0], limits) for one in value)
+        each = [arguments[0]] * len(value) if variadic else arguments
+        return tuple(_checked(where, one, own, limits) for one, own in zip(value, each, strict=True))
     # numpy and torch scalars are refused on purpose: a config must be plain data to be hashed.
     allowed = (int, float) if hint is float else (hint,)
     if not isinstance(value, allowed) or (isinstance(value, bool) and hint is not bool):
