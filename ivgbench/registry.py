@@ -107,6 +107,7 @@ METHODS = Registry(
         "freetraj": "ivgbench.generator.methods.freetraj:FreeTraj",
         "direct-a-video": "ivgbench.generator.methods.direct_a_video:DirectAVideo",
         "lvd": "ivgbench.generator.methods.lvd:LVD",
+        "ditraj": "ivgbench.generator.methods.ditraj:DiTraj",
     },
     aliases={"id": "mask-norm-id", "tid": "mask-norm-tid"},
     reserved=("ground-truth", "floor"),  # rows of a run that no method makes

@@ -10,7 +10,7 @@ from ivgbench.registry import DETECTORS, METHODS, Registry
 
 def test_methods_and_their_aliases():
     papers = ["plain", "peekaboo", "trailblazer", "mask-norm", "mask-norm-id", "mask-norm-tid"]
-    assert METHODS.builtin() == [*papers, "freeinit", "freetraj", "direct-a-video", "lvd"]
+    assert METHODS.builtin() == [*papers, "freeinit", "freetraj", "direct-a-video", "lvd", "ditraj"]
     assert METHODS.canonical("tid") == "mask-norm-tid" and METHODS.canonical("id") == "mask-norm-id"
     assert METHODS.canonical("plain") == "plain" and "pocket" in DETECTORS.names()
 

@@ -139,22 +139,22 @@ class _Walk:
         self._edits = before
 
     def _denoise(
-        self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor
+        self, latents: torch.Tensor, timestep: torch.Tensor, negative: torch.Tensor, positive: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         def evaluate(source: torch.Tensor) -> Sequence[torch.Tensor]:
-            return type(self.backbone).denoise(self.backbone, source, timestep.to(META), context)
+            return type(self.backbone).denoise(self.backbone, source, timestep.to(META), negative, positive)
 
-        self._evaluation("pair", latents, evaluate)
+        self._evaluation(f"pair, {positive.shape[1]} tokens", latents, evaluate)
         return latents * 1, latents * 1
 
     def _denoise_conditional(
-        self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor
+        self, latents: torch.Tensor, timestep: torch.Tensor, positive: torch.Tensor
     ) -> torch.Tensor:
         watch = next((edit for _, edit in self._edits if isinstance(edit, Watch) and edit.on), None)
 
         def evaluate(source: torch.Tensor) -> Sequence[torch.Tensor]:
             try:
-                return [type(self.backbone).denoise_conditional(self.backbone, source, timestep.to(META), context)]
+                return [type(self.backbone).denoise_conditional(self.backbone, source, timestep.to(META), positive)]
             except AllSeen:  # what is gone back from is then the maps
                 return [watch.maps.pop(site) for site in watch.sites]
 

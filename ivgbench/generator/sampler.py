@@ -261,22 +261,24 @@ def _loop(
 ) -> Sample:
     """One way through a scheduler's timesteps, from latents on its scale. callback: called with the steps done."""
     timesteps, levels, clips, guidance = scheduler.timesteps, setup.levels, setup.clips, setup.guidance
+    negative, positive = context.chunk(2)
     drawn = schedulers.step_arguments(scheduler, noise)
     trajectory, nfe, backward = [], 0, 0
 
     for step, timestep in enumerate(timesteps):
+        own = run.text(step)
+        text = positive if own is None else own
 
-        def guided(sample: torch.Tensor, timestep: torch.Tensor = timestep) -> torch.Tensor:
+        def guided(sample: torch.Tensor, timestep: torch.Tensor = timestep, text: torch.Tensor = text) -> torch.Tensor:
             seen = schedulers.shown(scheduler, sample, timestep)
-            unconditional, conditional = bb.denoise(seen, timestep, context)
+            unconditional, conditional = bb.denoise(seen, timestep, negative, text)
             return unconditional + guidance * (conditional - unconditional)
 
-        def half(sample: torch.Tensor, timestep: torch.Tensor = timestep) -> torch.Tensor:
-            seen = schedulers.shown(scheduler, sample, timestep)
-            return bb.denoise_conditional(seen, timestep, context[len(context) // 2 :])
+        def half(sample: torch.Tensor, timestep: torch.Tensor = timestep, text: torch.Tensor = text) -> torch.Tensor:
+            return bb.denoise_conditional(schedulers.shown(scheduler, sample, timestep), timestep, text)
 
         network = Network(guided, None if levels is None else levels[step], half)
-        with bb.edited(run.edits(step), len(clips)):
+        with bb.edited(run.edits(step), len(clips)), bb.placed(run.positions(step)):
             latents = run.before_step(step, latents, network)
             prediction = guided(latents)
         latents = schedulers.step(scheduler, prediction, timestep, latents, **drawn)

@@ -168,13 +168,13 @@ def speed(backbone: Backbone, batch: int = 4, repeats: int = 15) -> dict[str, fl
     """Milliseconds of one guided network evaluation (both branches) of one clip, in a batch: the median of repeats."""
     shape = (batch, backbone.latent_channels, backbone.frames, backbone.latent_height, backbone.latent_width)
     latents = torch.randn(shape, device=backbone.device, dtype=backbone.dtype)
-    words = torch.randn(
-        2 * batch, backbone.reader.length, backbone.text_width, device=backbone.device, dtype=backbone.dtype
+    negative, positive = torch.randn(
+        2, batch, backbone.reader.length, backbone.text_width, device=backbone.device, dtype=backbone.dtype
     )
     taken = []
     for _ in range(repeats):
         started = time.perf_counter()
-        backbone.denoise(latents, torch.tensor(500, device=backbone.device), words)
+        backbone.denoise(latents, torch.tensor(500, device=backbone.device), negative, positive)
         if backbone.device.type == "cuda":
             torch.cuda.synchronize()
         taken.append(time.perf_counter() - started)

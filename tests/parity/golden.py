@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import golden_direct_a_video
+import golden_ditraj
 import golden_lvd
 import golden_noise
 import numpy as np
@@ -20,6 +21,7 @@ from ivgbench.generator.methods.trailblazer import spatial_edit, temporal_edit
 #: Methods whose checks have a file of their own: folder -> (path, name, arrays, meta) -> checks.
 OTHERS = {
     "direct-a-video": golden_direct_a_video.checks,
+    "ditraj": golden_ditraj.checks,
     "freeinit": golden_noise.checks,
     "freetraj": golden_noise.checks,
     "lvd": golden_lvd.checks,

@@ -33,7 +33,7 @@ def assert_met(check):
 def parameters(checks):
     # Trajectories of eight steps take seconds each: by default one, in float32, beside two steps in float64.
     fast = {(MOVING, "float32"), (f"{MOVING}, first 2", "float64")}
-    small = ("edit_units", "freeinit/", "freetraj/", "direct-a-video/", "lvd/")
+    small = ("edit_units", "freeinit/", "freetraj/", "direct-a-video/", "lvd/", "ditraj/")
     slow = [(c.name, c.dtype) not in fast and not any(name in c.name for name in small) for c in checks]
     named = zip(checks, slow, strict=True)
     return [pytest.param(c, id=f"{c.name}-{c.dtype}", marks=slow_if(is_slow)) for c, is_slow in named]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -79,6 +79,7 @@ class Backbone(ABC):
         default_steps, default_guidance: used where `generate` is told nothing.
         masked_bands: where the released Peekaboo masks, in this family's terms.
         frame_prompts: whether each frame may have text states of its own.
+        positions: whether it is told where its tokens are (rotary embeddings), and may be told otherwise (`placed`).
         flow: whether the network was trained on flow matching's straight path, else on a variance-preserving one.
     """
 
@@ -86,6 +87,7 @@ class Backbone(ABC):
     parts: ClassVar[tuple[str, ...]]
     masked_bands: ClassVar[frozenset[Band]]
     frame_prompts: ClassVar[bool]
+    positions: ClassVar[bool] = False
     flow: ClassVar[bool]
 
     name: str
@@ -250,23 +252,21 @@ class Backbone(ABC):
 
     @abstractmethod
     def denoise(
-        self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor
+        self, latents: torch.Tensor, timestep: torch.Tensor, negative: torch.Tensor, positive: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """One guided network evaluation: the raw outputs (unconditional, conditional), each [N,C,f,h,w].
 
         Args:
             latents: [N,C,f,h,w], already scaled for the scheduler.
-            context: text states [2N,L,C], all unconditional rows first; [2NF,L,C] with a row per frame where the
-                family has `frame_prompts`.
+            negative, positive: text states [N,L,C] of the two halves; [NF,L,C] with a row per frame where the family
+                has `frame_prompts`. Their lengths may differ where it has `positions`.
         """
 
     @abstractmethod
-    def denoise_conditional(self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-        """The conditional half of an evaluation alone: its raw output [N,C,f,h,w].
-
-        Args:
-            latents, timestep: as in `denoise`. context: its conditional rows, [N,L,C] or [NF,L,C].
-        """
+    def denoise_conditional(
+        self, latents: torch.Tensor, timestep: torch.Tensor, positive: torch.Tensor
+    ) -> torch.Tensor:
+        """The conditional half of an evaluation alone: its raw output [N,C,f,h,w]. Arguments as in `denoise`."""
 
     @abstractmethod
     def sites(self, shape: tuple[int, int, int]) -> list[Site]:
@@ -279,6 +279,12 @@ class Backbone(ABC):
         Args:
             edits: of `ivgbench.generator.edits`. clips: number N of clips in the batch.
         """
+
+    def placed(self, positions: torch.Tensor | None) -> AbstractContextManager[None]:
+        """While open, tokens are at these positions, int64 [N,f,h,w,3]; None: where they lie. See `positions`."""
+        if positions is not None:
+            raise UserError(f"backbone {self.name!r} is not told where its tokens are: it cannot be told otherwise")
+        return nullcontext()
 
     def decode(self, latents: torch.Tensor) -> np.ndarray:
         """Frames uint8 [F,H,W,3] of latents [1,C,f,h,w], which the VAE decodes a slice at a time."""

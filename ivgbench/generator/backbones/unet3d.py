@@ -86,14 +86,17 @@ class UNet3D(Backbone):
         return emptied_after_words(states, ids, self.tokenizer.eos_token_id) if self.empty_padding else states
 
     def denoise(
-        self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor
+        self, latents: torch.Tensor, timestep: torch.Tensor, negative: torch.Tensor, positive: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        context = torch.cat([negative, positive])
         unconditional, conditional = self._output(torch.cat([latents, latents]), timestep, context).chunk(2)
         return unconditional, conditional
 
-    def denoise_conditional(self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+    def denoise_conditional(
+        self, latents: torch.Tensor, timestep: torch.Tensor, positive: torch.Tensor
+    ) -> torch.Tensor:
         with self.batch.conditional_alone():
-            return self._output(latents, timestep, context)
+            return self._output(latents, timestep, positive)
 
     def _output(self, rows: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         """What the network makes of rows [B,C,f,h,w] with text states [B,L,C] or [Bf,L,C]."""

@@ -6,8 +6,8 @@ Attention is over the whole clip: tokens in the order frame, row, column. A late
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,7 +36,12 @@ class Wan(Backbone):
     parts: ClassVar[tuple[str, ...]] = ("text_encoder", "transformer", "vae")
     masked_bands: ClassVar[frozenset[Band]] = frozenset({"early", "late"})
     frame_prompts: ClassVar[bool] = False
+    positions: ClassVar[bool] = True
     flow: ClassVar[bool] = True
+
+    def _start(self, *arguments: Any, **keywords: Any) -> None:
+        super()._start(*arguments, **keywords)
+        self.half = Half()
 
     def _load(self, folder: Path, preset: sources.Preset) -> None:
         self.text_encoder = loading.text_encoder(UMT5EncoderModel, folder, self.dtype)
@@ -94,20 +99,25 @@ class Wan(Backbone):
         return states * read[:, :, None]
 
     def denoise(
-        self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor
+        self, latents: torch.Tensor, timestep: torch.Tensor, negative: torch.Tensor, positive: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        self.bring("transformer")
-        shown, at = latents.to(self.dtype), timestep.expand(len(latents))
         # One half after the other, as the pipeline does: a clip's tokens fill a device by themselves.
-        unconditional, conditional = (
-            self.transformer(shown, at, encoder_hidden_states=half, return_dict=False)[0] for half in context.chunk(2)
-        )
-        return unconditional, conditional
+        self.half.conditional = False
+        try:
+            unconditional = self._output(latents, timestep, negative)
+        finally:
+            self.half.conditional = True
+        return unconditional, self._output(latents, timestep, positive)
 
-    def denoise_conditional(self, latents: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+    def denoise_conditional(
+        self, latents: torch.Tensor, timestep: torch.Tensor, positive: torch.Tensor
+    ) -> torch.Tensor:
+        return self._output(latents, timestep, positive)
+
+    def _output(self, latents: torch.Tensor, timestep: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
         self.bring("transformer")
         at = timestep.expand(len(latents))
-        return self.transformer(latents.to(self.dtype), at, encoder_hidden_states=context, return_dict=False)[0]
+        return self.transformer(latents.to(self.dtype), at, encoder_hidden_states=text, return_dict=False)[0]
 
     def sites(self, shape: tuple[int, int, int]) -> list[Site]:
         height, width = shape[1] // self.cell, shape[2] // self.cell
@@ -128,7 +138,30 @@ class Wan(Backbone):
                     f"backbone {self.name!r} is a video DiT, whose attention takes masks only, and the method edits it "
                     f"otherwise ({type(edit).__name__}); use another method, or a backbone with a UNet"
                 )
-        return attached(self.transformer, {site.name: WanMasked(site, edit) for site, edit in edits.items()})
+        masked = {site.name: WanMasked(site, edit, self.half) for site, edit in edits.items()}
+        return attached(self.transformer, masked)
+
+    @contextmanager
+    def placed(self, positions: torch.Tensor | None) -> Iterator[None]:
+        if positions is None:
+            yield
+            return
+
+        def turned(rope: torch.nn.Module, *_: Any) -> tuple[torch.Tensor, torch.Tensor]:
+            """As the module makes them, [N,T,1,d], of other positions."""
+            axes = positions.to(rope.freqs_cos.device).flatten(1, 3).unbind(-1)
+            sizes = (rope.t_dim, rope.h_dim, rope.w_dim)
+            cos, sin = (
+                torch.cat([part[at] for part, at in zip(table.split(sizes, dim=1), axes, strict=True)], dim=-1)
+                for table in (rope.freqs_cos, rope.freqs_sin)
+            )
+            return cos[:, :, None], sin[:, :, None]
+
+        handle = self.transformer.rope.register_forward_hook(turned)
+        try:
+            yield
+        finally:
+            handle.remove()
 
     def slices(self, latents: torch.Tensor) -> Sequence[torch.Tensor]:
         return [latents]  # the VAE goes from frame to frame by itself
@@ -149,14 +182,21 @@ def _vae_class(config: Mapping[str, Any]) -> type[torch.nn.Module]:
     return AutoencoderKL if config.get("_class_name") == "AutoencoderKL" else AutoencoderKLWan
 
 
+class Half:
+    """Which guidance half is evaluated."""
+
+    def __init__(self) -> None:
+        self.conditional = True
+
+
 class WanMasked:
     """Processor: attention of a Wan block under a `Mask`, of one guidance half at a time.
 
     Mask Normalization matches each latent frame by itself, as it does a frame of a UNet.
     """
 
-    def __init__(self, site: Site, mask: Mask):
-        self.site, self.mask = site, mask
+    def __init__(self, site: Site, mask: Mask, half: Half):
+        self.site, self.mask, self.half = site, mask, half
         self.match = match_exactly if mask.match else None
 
     def __call__(
@@ -172,6 +212,9 @@ class WanMasked:
         query, key, value = (heads_apart(attn, one) for one in (query, key, attn.to_v(context)))
         if rotary_emb is not None:
             query, key = (rotated(one, *rotary_emb) for one in (query, key))
+        if self.mask.conditional and not self.half.conditional:
+            plain = heads_together(torch.nn.functional.scaled_dot_product_attention(query, key, value))
+            return project_out(attn, plain.type_as(query))
         result = heads_together(self.mask.attend(self.site, query, key, value))
         if self.match is not None and self.mask.acts:
             with torch.no_grad():

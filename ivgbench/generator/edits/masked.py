@@ -49,10 +49,19 @@ class Mask:
         hidden.
     match: the output takes the distribution of the unmasked one (`efdm.match_exactly`).
     left: how much is left of a forbidden pair: of its logit where it is multiplied, else of its weight.
+    conditional: the unconditional guidance half attends without it; only where the halves are evaluated apart.
     """
 
-    def __init__(self, rules: Sequence[Rule], multiply: bool = False, match: bool = False, left: float = 0.0):
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        multiply: bool = False,
+        match: bool = False,
+        left: float = 0.0,
+        conditional: bool = False,
+    ):
         self.rules, self.multiply, self.match, self.left = list(rules), multiply, match, left
+        self.conditional = conditional
         self._made: dict[tuple, Any] = {}
 
     @property

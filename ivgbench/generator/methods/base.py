@@ -111,6 +111,15 @@ class Run:
         """How layers attend in this step, as `ivgbench.generator.edits` has it; those not named are the model's own."""
         return {}
 
+    def text(self, step: int) -> torch.Tensor | None:
+        """The prompts' states [N,L,C] in this step, of any length L; None: those of what `Method.text` says."""
+        return None
+
+    def positions(self, step: int) -> torch.Tensor | None:
+        """Where each token is in this step, for a network that is told: int64 [N,f,h,w,3], (frame, row, column); None:
+        where it lies."""
+        return None
+
     def initial(self, latents: torch.Tensor) -> torch.Tensor:
         """Standard-normal latents [N,C,f,h,w] to start from, before the scheduler scales them."""
         return latents
