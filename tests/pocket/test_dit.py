@@ -6,6 +6,7 @@ from diffusers import AutoencoderKL, WanTransformer3DModel
 
 from ivgbench import load_suite
 from ivgbench.generator import Backbone, generate
+from ivgbench.generator.backbones import sources
 from ivgbench.pocket import dit, vae
 
 
@@ -51,7 +52,8 @@ def test_the_error_is_none_for_the_straight_path(two):
     assert text.mean() == pytest.approx(0.25 if two is None else 0.75 * 0.9, abs=0.15)
 
 
-def test_a_folder_of_it_is_a_pocket_backbone_that_masks_act_on(tmp_path):
+def test_a_folder_of_it_is_a_pocket_backbone_that_masks_act_on(tmp_path, monkeypatch):
+    monkeypatch.setitem(sources.POCKETS, "pocket-dit", tmp_path)
     torch.manual_seed(0)
     dit.save(
         WanTransformer3DModel(**{**dit.CONFIG, "num_layers": 2}),
