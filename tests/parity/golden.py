@@ -34,9 +34,9 @@ def golden_checks(folder: Path) -> tuple[list[Check], list[str]]:
                 checks.append(vanilla(path, name))
         elif path.parent.name in ("freeinit", "freetraj"):
             checks += golden_noise.checks(path, name)
-        elif meta["kind"] == "units":
+        elif meta.get("kind") == "units":
             checks += [unit(path, name, which, bits) for which in ("spatial", "temporal") for bits in (32, 16)]
-        elif meta["kind"] == "single" and (folder / meta["model"] / "unet").is_dir():
+        elif meta.get("kind") == "single" and (folder / meta["model"] / "unet").is_dir():
             checks += [track(path, name), embeds(path, name), trailblazer(path, name)]
         else:
             left_out.append(f"{name}: the kind {meta.get('kind')!r}, or its model, is not known here")
