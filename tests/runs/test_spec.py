@@ -10,6 +10,7 @@ from ivgbench.errors import UserError
 from ivgbench.generator import settings
 from ivgbench.generator.methods.base import resolve
 from ivgbench.registry import METHODS
+from ivgbench.report import paper
 from ivgbench.runs.option_text import parse_option
 from ivgbench.runs.planning import make_plan
 from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
@@ -22,7 +23,7 @@ def test_the_benchmark_spec_is_table_1_of_all_methods():
     spec = load_spec(BENCHMARKS / "pocket.toml")
     assert (spec.name, spec.backbone, spec.suites, spec.seeds) == ("table1", "pocket", ("static", "dynamic"), (0,))
     assert spec.ground_truth and spec.scheduler == "ddim"
-    assert [one.method for one in spec.methods] == METHODS.builtin()
+    assert [one.method for one in spec.methods] == [*paper.LABELS]
 
 
 @pytest.mark.parametrize("name", ["table1", "table2"])
@@ -39,7 +40,7 @@ def test_the_papers_tables_have_every_value_pinned(name):
         assert all(getattr(config, name) is None for name in free), (one.method, free)
         assert options == {key: value for key, value in asdict(config).items() if key in options}
         assert options.get("frozen_steps", 4) == 4
-    assert {METHODS.canonical(one.method) for one in spec.methods} == set(METHODS.builtin())
+    assert {METHODS.canonical(one.method) for one in spec.methods} == set(paper.LABELS)
 
 
 def test_table_2_makes_no_clip_that_table_1_has_not():
