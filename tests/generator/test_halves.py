@@ -95,4 +95,4 @@ def test_a_method_meets_it_in_the_loop_with_the_clips_own_text(case, make, tiny,
     clip = make(case, latents=latents, prompt_embeds=embeds, steps=1)
     assert (clip.nfe, clip.backward) == (1.5, 0) and type(clip.nfe) is float
     expected = tiny.denoise(latents, torch.tensor(1), *embeds.chunk(2))[1]
-    torch.testing.assert_close(seen[0], expected, rtol=0, atol=1e-4)
+    torch.testing.assert_close(seen[0], expected, rtol=0, atol=1e-3)

@@ -152,7 +152,9 @@ def test_the_search_writes_what_it_chose_into_the_settings_and_nothing_else():
     before = settings.FILE.read_text(encoding="utf-8")
     after = search.put(before, search.tuned(frame))
     old, new = map(tomllib.loads, (before, after))
-    assert new.pop("pocket") == {
+    pocket = new.pop("pocket")
+    assert pocket.pop("lvd") == {"adapted": settings.known("pocket", "lvd")["adapted"]}, "no search's"
+    assert pocket == {
         "peekaboo": {
             "tuned": {"frozen_steps": 6, "without": ["bos"]},
             "tuned-mask-norm": {
@@ -166,7 +168,7 @@ def test_the_search_writes_what_it_chose_into_the_settings_and_nothing_else():
     assert search.put(after, search.tuned(frame)) == after and after.partition(search.MARK)[0] in before
     # Of a method of which no setting was chosen there is none; Mask Norm's masks are then its defaults'.
     none = tomllib.loads(search.put(before, search.tuned(frame.assign(chosen=False))))["pocket"]
-    assert set(none) == {"peekaboo"} and none["peekaboo"]["tuned-mask-norm"]["frozen_steps"] == 4
+    assert set(none) == {"peekaboo", "lvd"} and none["peekaboo"]["tuned-mask-norm"]["frozen_steps"] == 4
     with pytest.raises(UserError, match="it has no line below which"):
         search.put("[any]", {})
 
