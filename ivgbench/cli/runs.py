@@ -20,7 +20,7 @@ from ivgbench.cli.options import (
     Strict,
     Workers,
     print_table,
-    takes_request,
+    spreads,
 )
 from ivgbench.cli.requests import spec_of
 from ivgbench.errors import UserError
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ivgbench.runs.runner import Outcome
 
 
-@takes_request
+@spreads
 def run(
     request: Request,
     batch_size: Annotated[int, typer.Option(help="Clips made together. More than 1 agrees to 1e-5, not bits.")] = 1,
@@ -54,7 +54,7 @@ def run(
     _work(plan, runs, lab, _engine(engine, workers, lab), shard_of(plan.jobs, shard), batch_size)
 
 
-@takes_request
+@spreads
 def plan_command(
     request: Request,
     gpu: Annotated[str | None, typer.Option("--gpu", help="Estimate for this one, e.g. a100-80gb, h100, l4.")] = None,
@@ -103,7 +103,7 @@ def plan_command(
     for note in [*plan.notes, *([f"a stored run has this name, and is another one: {taken}"] if taken else [])]:
         print(f"note: {note}")
     if device:
-        print(estimates.caveat(device, {job.dtype for job in plan.jobs if job.method != GROUND_TRUTH}))
+        print(estimates.caveat(device, {job.sampling.dtype for job in plan.jobs if job.method != GROUND_TRUTH}))
 
 
 def score(

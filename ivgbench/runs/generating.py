@@ -63,7 +63,7 @@ class Generator:
         first = jobs[0]
         if first.method == GROUND_TRUTH:
             return [self.lab.ground_truth(job.case, job.seed) for job in jobs]
-        backbone = self.backbones[first.source, first.dtype, first.lora_file]
+        backbone = self.backbones[first.source, first.sampling.dtype, first.lora_file]
         if len(jobs) == 1:
             return [self.lab.generate(backbone, first)]
         return self.lab.generate_batch(backbone, jobs)
@@ -94,7 +94,7 @@ def generate(
     store: Store, lab: Any, engine: Any, jobs: list[Job], total: int, about: dict[str, Any], batch_size: int = 1
 ) -> int:
     """Makes the clips of jobs; failures are recorded with their reason. Returns how many were made."""
-    backbones = {(job.source, job.dtype, job.lora_file) for job in jobs if job.method != GROUND_TRUTH}
+    backbones = {(job.source, job.sampling.dtype, job.lora_file) for job in jobs if job.method != GROUND_TRUTH}
     start = partial(Generator, store, lab, about, backbones)
     items = batches(jobs, batch_size)
     made = 0

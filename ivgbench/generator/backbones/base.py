@@ -21,8 +21,8 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from ivgbench.errors import UserError
 from ivgbench.generator import schedulers
 from ivgbench.generator.allocator import keep_freed_memory
+from ivgbench.generator.backbones import limits, sources
 from ivgbench.generator.backbones import lora as adapters
-from ivgbench.generator.backbones import sources
 from ivgbench.generator.words import Reader
 from ivgbench.texts import short
 
@@ -209,6 +209,12 @@ class Backbone(ABC):
         """
         later = track[1:].reshape(-1, self.time_factor, 4).mean(axis=1)
         return np.concatenate([track[:1], later])
+
+    @property
+    def limits(self) -> limits.Limits:
+        """Which frames it can make."""
+        parts = {name: module.config for name, module in self.modules().items()}
+        return limits.of_parts({name: config for name, config in parts.items() if isinstance(config, Mapping)})
 
     @property
     def has_vae(self) -> bool:

@@ -12,17 +12,21 @@ from typing import Any
 from ivgbench import hub
 from ivgbench.errors import UserError
 from ivgbench.files import digest, file_sha256
+from ivgbench.generator.backbones import limits
+from ivgbench.generator.sampling import PLAIN, Sampling
 from ivgbench.texts import read_json, short
 
 
 @dataclass(frozen=True)
 class Files:
     """What a family's folder holds. configs: part -> the files it needs besides weights; weights: part -> what its
-    weights may be called; the first that is there is read. An index names the files that hold the tensors."""
+    weights may be called; the first that is there is read. An index names the files that hold the tensors.
+    scheduler: the sampler that all methods are compared under, of the kind of noise path that the family has."""
 
     configs: Mapping[str, tuple[str, ...]]
     weights: Mapping[str, tuple[str, ...]]
     denoiser: str
+    scheduler: str
     optional: tuple[str, ...] = ()
 
 
@@ -44,6 +48,7 @@ FILES = {
             "vae": ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"),
         },
         "unet",
+        "ddim",
     ),
     "wan": Files(
         {
@@ -59,6 +64,7 @@ FILES = {
             "vae": _SHARDED,
         },
         "transformer",
+        "flow",
         ("model_index.json",),
     ),
 }
@@ -89,6 +95,13 @@ class Preset:
     revision: str | None = None
     family: str = "unet3d"
     time_factor: int = 1
+
+    @property
+    def sampling(self) -> Sampling:
+        """What a run is sampled with where it says nothing."""
+        size = None if self.height is None else (self.height, self.width)
+        own = Sampling(self.steps, self.guidance, FILES[self.family].scheduler, size=size)
+        return own.over(PLAIN)
 
 
 #: Named backbones. Sizes as in the published demos (Peekaboo's app: 40 steps, guidance 9); the pocket's are tuned.
@@ -135,9 +148,24 @@ def preset(source: str) -> tuple[str, Preset]:
     for name, known in PRESETS.items():
         if known.hub_id == source:
             return name, known
-    if Path(source).is_dir() and family(Path(source)) == "wan":
-        return Path(source).name, replace(PRESETS["wan-1.3b"], hub_id=None, revision=None)
-    return Path(source).name, Preset(hub_id=source if _is_hub_id(source) else None)
+    hub_id = source if _is_hub_id(source) else None
+    folder = _cached(hub_id, None) if hub_id else Path(source)
+    if folder is not None and folder.is_dir() and family(folder) == "wan":
+        return Path(source).name, replace(_within_reach(PRESETS["wan-1.3b"], folder), hub_id=hub_id, revision=None)
+    return Path(source).name, Preset(hub_id=hub_id)
+
+
+def _cached(hub_id: str, revision: str | None) -> Path | None:
+    """Where a repository of the hub lies, if it was fetched."""
+    found = (hub.cached_folder(hub_id, f"{files.denoiser}/config.json", revision) for files in FILES.values())
+    return next((one for one in found if one is not None), None)
+
+
+def _within_reach(preset: Preset, folder: Path) -> Preset:
+    """A preset whose frames are no larger than a small model of its kind has positions for."""
+    files = {part: folder / part / "config.json" for part in ("transformer", "vae")}
+    most = limits.of_parts({part: read_config(file) for part, file in files.items() if file.is_file()}).side
+    return preset if most is None else replace(preset, height=min(preset.height, most), width=min(preset.width, most))
 
 
 def _reads_the_pockets_words(folder: Path) -> bool:
@@ -169,9 +197,7 @@ def locate(source: str | Path) -> Path:
     elif known.hub_id:
         # Never downloads, so that a run cannot start with gigabytes of surprise.
         remedy = f"; get them with `ivgbench fetch {text}`"
-        probes = [f"{files.denoiser}/config.json" for files in FILES.values()]
-        found = [hub.cached_folder(known.hub_id, probe, known.revision) for probe in probes]
-        folder = next((one for one in found if one is not None), None)
+        folder = _cached(known.hub_id, known.revision)
         if folder is None:
             every = ", ".join(_missing(None, known.family, with_vae=True))
             raise UserError(f"backbone {text!r} ({known.hub_id}) is not on this machine: missing {every}{remedy}")
