@@ -186,28 +186,40 @@ def locate(source: str | Path) -> Path:
         UserError: nothing there, or the list of missing files, and how to get them.
     """
     text = str(source)
-    known = preset(text)[1]
     remedy = ""
-    if text == "pocket":
-        folder = POCKET_FOLDER
-        if not folder.is_dir():
-            raise UserError("the pocket backbone has no weights here; train them: python -m ivgbench.pocket.train")
-    elif Path(text).is_dir():
-        folder = Path(text)
-    elif known.hub_id:
-        # Never downloads, so that a run cannot start with gigabytes of surprise.
+    folder = place(text)
+    if text != "pocket" and not Path(text).is_dir():
         remedy = f"; get them with `ivgbench fetch {text}`"
-        folder = _cached(known.hub_id, known.revision)
-        if folder is None:
-            every = ", ".join(_missing(None, known.family, with_vae=True))
-            raise UserError(f"backbone {text!r} ({known.hub_id}) is not on this machine: missing {every}{remedy}")
-    else:
-        raise UserError(
-            f"no backbone {text!r}: neither a folder, nor one of {', '.join(PRESETS)}, nor a hub id (owner/name)"
-        )
     # A folder may lack the VAE as a whole; what comes from the hub is made to have it.
     if missing := _missing(folder, family(folder), with_vae=bool(remedy) or (folder / "vae").is_dir()):
         raise UserError(f"backbone {text!r}: missing in {folder}: {', '.join(missing)} (weights may be .bin){remedy}")
+    return folder
+
+
+def place(source: str) -> Path:
+    """The folder of a source, whole or not.
+
+    Raises:
+        UserError: there is none on this machine, and how to get it.
+    """
+    known = preset(source)[1]
+    if source == "pocket":
+        if not POCKET_FOLDER.is_dir():
+            raise UserError("the pocket backbone has no weights here; train them: python -m ivgbench.pocket.train")
+        return POCKET_FOLDER
+    if Path(source).is_dir():
+        return Path(source)
+    if not known.hub_id:
+        raise UserError(
+            f"no backbone {source!r}: neither a folder, nor one of {', '.join(PRESETS)}, nor a hub id (owner/name)"
+        )
+    # Never downloads, so that a run cannot start with gigabytes of surprise.
+    if (folder := _cached(known.hub_id, known.revision)) is None:
+        every = ", ".join(_missing(None, known.family, with_vae=True))
+        raise UserError(
+            f"backbone {source!r} ({known.hub_id}) is not on this machine: missing {every}; get them with "
+            f"`ivgbench fetch {source}`"
+        )
     return folder
 
 
@@ -332,7 +344,8 @@ def fetch(source: str) -> Path:
     """
     hub_id = preset(source)[1].hub_id
     if hub_id is None:
-        raise UserError(f"nothing to fetch for {source!r}: give zeroscope, modelscope, or a hub id (OWNER/NAME)")
+        named = ", ".join(name for name, one in PRESETS.items() if one.hub_id)
+        raise UserError(f"nothing to fetch for {source!r}: give {named}, or a hub id (OWNER/NAME)")
     return hub.fetch_repository(hub_id, preset(source)[1].revision, to_fetch)
 
 
@@ -365,14 +378,20 @@ def architecture(source: str) -> dict[str, dict[str, Any]]:
     try:
         folder = locate(source)
     except UserError:
-        known = preset(source)[1]
-        if not known.revision:
+        if (shipped := published_architecture(preset(source)[1])) is None:
             raise
-        shipped = SHIPPED_ARCHITECTURE if known.family == "unet3d" else ARCHITECTURES / "wan2.1-1.3b.json"
-        return json.loads(shipped.read_text(encoding="utf-8"))
+        return shipped
     require_vae(folder)
     parts = FILES[family(folder)].weights
     return {part: read_config(folder / part / "config.json") for part in parts}
+
+
+def published_architecture(known: Preset) -> dict[str, dict[str, Any]] | None:
+    """The configs of a named backbone of the hub, as they ship with this package; None for any other."""
+    if not known.revision:
+        return None
+    shipped = SHIPPED_ARCHITECTURE if known.family == "unet3d" else ARCHITECTURES / "wan2.1-1.3b.json"
+    return json.loads(shipped.read_text(encoding="utf-8"))
 
 
 def frame_size(preset: Preset, denoiser: Mapping[str, Any], factor: int) -> tuple[int, int]:
@@ -384,14 +403,22 @@ def frame_size(preset: Preset, denoiser: Mapping[str, Any], factor: int) -> tupl
     return preset.height or sides[0] * factor, preset.width or sides[1] * factor
 
 
-def weights_hash(folder: Path) -> str:
+def weights_hash(folder: Path, sums: Mapping[Path, str] | None = None) -> str:
     """sha256 over the sorted (relative path, file sha256) of what changes a pixel, hex.
 
     That is every json and txt file of the folder, and the weights that are read (a repository may hold the same
     weights in several formats). Cards and pictures do not count.
+
+    sums: sha256 of all these files, where they are known already.
     """
     folder = Path(folder)
+    sums = {path: file_sha256(path) for path in read_files(folder)} if sums is None else sums
+    return digest([[path.relative_to(folder).as_posix(), sums[path]] for path in read_files(folder)])
+
+
+def read_files(folder: Path) -> list[Path]:
+    """The files of a backbone that change a pixel, sorted; see `weights_hash`."""
     files = {path for path in folder.rglob("*") if path.suffix in (".json", ".txt") and path.is_file()}
     for part, names in FILES[family(folder)].weights.items():
         files |= {file for first in _weights_there(folder, names, part)[:1] for file in shards(first)}
-    return digest([[path.relative_to(folder).as_posix(), file_sha256(path)] for path in sorted(files)])
+    return sorted(files)
