@@ -194,7 +194,9 @@ def sampled(
     """
     suffix = sampling.prompt_suffix
     if context is None:
-        context = bb.encode_prompt([sampling.negative_prompt] * len(clips) + [clip.prompt + suffix for clip in clips])
+        texts = [sampling.negative_prompt] * len(clips) + [clip.prompt + suffix for clip in clips]
+        different = list(dict.fromkeys(texts))  # each is read once, however many clips share it
+        context = bb.encode_prompt(different)[[different.index(text) for text in texts]]
     if initial is None:
         initial = standard_normal([clip.stream("initial") for clip in clips], (1, *shape))
 

@@ -20,7 +20,7 @@ from ivgbench.generator.sampling import Sampling
 from ivgbench.generator.settings import DEFAULTS
 from ivgbench.plugins import broken
 from ivgbench.registry import DETECTORS, FRAME_ENCODERS, METHODS, VIDEO_ENCODERS
-from ivgbench.runs import devices, loading
+from ivgbench.runs import batching, devices, loading
 from ivgbench.runs.identity import GROUND_TRUTH, UNSAMPLED, Job
 from ivgbench.runs.judging import check_encoders
 from ivgbench.runs.spec import RunSpec
@@ -194,6 +194,17 @@ class Lab:
             backbone, [job.case for job in jobs], seeds=[job.seed for job in jobs], **_settings(jobs[0])
         )
         return [Made(np.asarray(clip.video), clip.nfe, clip.backward) for clip in clips]
+
+    def room(self, workers: int) -> Callable[[Job], int]:
+        """A function: job -> how many clips like it fit into memory at once, by what is planned."""
+        return batching.fitting(self.device(), self.offload, workers)
+
+    def free_memory(self) -> None:
+        """Gives back what a failed attempt has left in the GPU's cache."""
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     def world_version(self) -> str:
         """What stands for the weights of the world that draws Ground truth: the version of its pixels."""

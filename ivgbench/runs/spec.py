@@ -15,7 +15,7 @@ from ivgbench.files import digest
 from ivgbench.generator import sampling
 from ivgbench.generator.sampling import Sampling
 from ivgbench.registry import METHODS
-from ivgbench.runs import spec_paths
+from ivgbench.runs import batching, spec_paths
 from ivgbench.runs.identity import ROW_NAMES, is_kept
 from ivgbench.texts import read_toml
 
@@ -60,7 +60,7 @@ class RunSpec:
 
     cases: the first N of every suite. ground_truth: adds the row Ground truth (pocket only). sampling: common to all
     methods; what it leaves open is the backbone's default. Its fields stand in a spec as the run's own. lora: a file of
-    adapters for the backbone's denoiser.
+    adapters for the backbone's denoiser. batch_size: clips made together, or "auto"; see `batching`.
     references: what FID, KID and JEDi compare with: "world", "suite", or folders of videos; none: no such metrics.
     reference_videos, reference_seed: how many of each, and which. frame_encoders (FID, KID) and video_encoder (JEDi):
     names as in ivgbench.registry, with their files where they need some ("inception:FILE"); "clip" is the run's CLIP.
@@ -77,6 +77,7 @@ class RunSpec:
     settings: str | None = None
     sampling: Sampling = field(default_factory=Sampling)
     lora: str = ""
+    batch_size: int | str = 1
     detector: str | None = None
     clip: str | None = None
     references: tuple[str, ...] = ()
@@ -99,6 +100,7 @@ class RunSpec:
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise UserError(f"{where}: seeds must be a list of different numbers, got {list(self.seeds)}")
         self.sampling.check(where)
+        batching.check(self.batch_size, f"{where}: batch_size")
         for what in ("backbone", "suites", "references", "detector", "clip", "frame_encoders", "video_encoder"):
             value = getattr(self, what)
             if value == "" or (isinstance(value, tuple) and "" in value) or (what == "suites" and not value):
@@ -121,7 +123,8 @@ class RunSpec:
 
     def named_by_content(self, prefix: str) -> RunSpec:
         """The same run, called PREFIX-<hash of what it asks>: equal requests share a name, others never do."""
-        content = {name: value for name, value in asdict(self).items() if name != "name"}
+        # How many clips are made together is no part of what is asked.
+        content = {name: value for name, value in asdict(self).items() if name not in ("name", "batch_size")}
         for one in (content, *content["methods"]):
             one |= one.pop("sampling")
             # Named only where they are asked for: a run that says nothing of them is called what it was before.
@@ -141,6 +144,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "dtype": (str,), "detector": (str,), "clip": (str,), "suites": (list,), "seeds": (list,), "methods": (list,),
     "references": (list,), "reference_videos": (int,), "reference_seed": (int,), "frame_encoders": (list,),
     "video_encoder": (str,), "lora": (str,), "strict": (bool,), "size": (list,),
+    "batch_size": (int, str),
 }  # fmt: skip
 
 

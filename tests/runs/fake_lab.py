@@ -133,6 +133,12 @@ class FakeLab:
         self.note(f"batch:{len(jobs)}")
         return [self.generate(backbone, job) for job in jobs]
 
+    def room(self, workers: int) -> object:
+        return lambda job: 3 if job.method == "plain" else 1
+
+    def free_memory(self) -> None:
+        self.note("freed")
+
     def draw(self, case: object, shift: float, nfe: int) -> Made:
         track = np.clip(np.add(case.subjects[0].boxes, [shift, 0, shift, 0]), 0, 1)
         masks = boxes.rasterise(track, HEIGHT, WIDTH)

@@ -14,7 +14,6 @@ from ivgbench.report import table
 from ivgbench.runs import runner
 from ivgbench.runs.engines import DiskFull, LocalEngine
 from ivgbench.runs.external import import_videos
-from ivgbench.runs.generating import batches
 from ivgbench.runs.planning import make_plan, shard_of
 from ivgbench.runs.spec import MethodSpec, RunSpec
 from ivgbench.runs.store import Store
@@ -114,17 +113,6 @@ def test_two_worker_processes_and_two_shards_give_the_same_rows(tmp_path, finish
     assert len(half) == 6
     runner.run(plan, store, lab, LocalEngine(1), first)
     assert without_times(store.load_rows("r")[0]) == without_times(finished[0])
-
-
-def test_batches_hold_what_can_be_made_together():
-    plan = make_plan(replace(SPEC, cases=3), FakeLab(None))
-    made = batches(plan.jobs, 2)
-    assert sorted(job.id for batch in made for job in batch) == sorted(job.id for job in plan.jobs)
-    assert max(map(len, made)) == 2
-    assert all(len({job.method for job in batch}) == 1 for batch in made)
-    assert batches(plan.jobs, 1) == [[job] for job in plan.jobs]
-    with pytest.raises(UserError, match="--batch-size must be at least 1"):
-        batches(plan.jobs, 0)
 
 
 def test_batches_give_the_same_rows(tmp_path, finished):
