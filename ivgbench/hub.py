@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -57,6 +58,37 @@ def cached_folder(hub_id: str, file: str, revision: str | None = None) -> Path |
     return Path(found).parents[file.count("/")] if isinstance(found, str) else None
 
 
+def published(hub_id: str | None, folder: Path) -> dict[str, str]:
+    """What the hub announced of the files of a local copy: relative path -> sha256 (64 digits) or git's hash (40).
+
+    From the lock file that a fetch wrote, and from the hub's own cache, which calls files by these hashes. Empty for a
+    folder that is neither.
+    """
+    found = {}
+    for path in folder.rglob("*"):
+        blob = path.resolve().name if path.is_symlink() else ""
+        if re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", blob):
+            found[path.relative_to(folder).as_posix()] = blob
+    try:
+        locked = json.loads(_lock().read_text(encoding="utf-8"))[hub_id]
+        if locked["revision"] == folder.name:
+            found |= {str(name): str(one) for name, one in locked["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none of this one, or none that can be read
+        pass
+    return found
+
+
+def has_hash(path: Path, announced: str, sha256: str | None = None) -> bool:
+    """Whether a file has the hash that the hub announced of it: sha256, or git's, by the number of digits.
+
+    sha256: the file's, where it is known already.
+    """
+    if len(announced) == 64:
+        return (sha256 or file_sha256(path)) == announced
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == announced
+
+
 def fetch_repository(
     hub_id: str, revision: str | None, choose: Callable[[Sequence[str]], list[str]], say: Callable[[str], None] = print
 ) -> Path:
@@ -99,11 +131,8 @@ def fetch_repository(
 def _check(hub_id: str, name: str, path: Path, announced: Any) -> None:
     """Compares a file with what the hub's listing says of it: its size, and sha256 (large files) or git's hash."""
     size = path.stat().st_size
-    if announced.lfs is not None:
-        right = file_sha256(path) == announced.lfs.sha256
-    else:
-        content = path.read_bytes()
-        right = announced.blob_id in (None, hashlib.sha1(b"blob %d\0" % size + content).hexdigest())
+    told = announced.blob_id if announced.lfs is None else announced.lfs.sha256
+    right = told is None or has_hash(path, told)
     if not right or (announced.size is not None and announced.size != size):
         raise UserError(f"{hub_id}: {name} is damaged ({size} bytes at {path}); delete that file and fetch again")
 

@@ -9,6 +9,7 @@ from fake_lab import InlineEngine
 
 from ivgbench import cli
 from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.sampling import Sampling
 from ivgbench.plugins import PluginFault
 from ivgbench.registry import DETECTORS, FRAME_ENCODERS, METHODS, VIDEO_ENCODERS, Registry
 from ivgbench.report import table
@@ -74,8 +75,9 @@ def test_it_is_run_judged_and_counted_like_the_others(lamp, tmp_path):
     methods = (MethodSpec("lamp"), MethodSpec("plain"))
     judges = {"detector": "lamp-finder", "frame_encoders": ("lamp-grey",), "video_encoder": "lamp-film"}
     spec = RunSpec(
-        "r", methods, suites=("static",), cases=2, steps=1, references=("suite",), reference_videos=6, **judges
-    )
+        "r", methods, suites=("static",), cases=2, references=("suite",), reference_videos=6, **judges,
+        sampling=Sampling(1),
+    )  # fmt: skip
     lab, store = Lab("cpu"), Store(tmp_path / "runs")
     plan = make_plan(spec, lab)
     assert runner.run(plan, store, lab, InlineEngine())[2:] == (4, 0, 0)

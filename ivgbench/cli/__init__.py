@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from ivgbench import __version__
-from ivgbench.cli import catalogue, claims, clip, compare, fetch, results, runs, snapshot, study
+from ivgbench.cli import catalogue, claims, clip, compare, fetch, results, runs, snapshot, study, verify
 from ivgbench.cli.placing import Placing
 from ivgbench.cli.streams import steady
 from ivgbench.errors import UserError
@@ -122,3 +122,4 @@ app.add_typer(study.study_app, name="study")
 app.command("list")(catalogue.list_command)
 app.command("doctor")(catalogue.doctor)
 app.command("fetch")(fetch.fetch)
+app.command("verify")(verify.verify)

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from ivgbench.cli.options import Device, Dtype, Guidance, Lora, Offload, Options, Settings, Steps, file
+from ivgbench.cli.options import (
+    Device,
+    Lora,
+    Offload,
+    OneBackbone,
+    Options,
+    SamplingOptions,
+    Settings,
+    file,
+    spreads,
+)
 from ivgbench.cli.placing import Boxes, Prompt, Subjects, case_of
 from ivgbench.cli.requests import with_options
 from ivgbench.registry import METHODS
 
 
+@spreads
 def generate(
     ctx: typer.Context,
     prompt: Prompt,
@@ -25,12 +36,9 @@ def generate(
     method: Annotated[str, typer.Option("--method", help="`ivgbench list methods`.")] = "tid",
     option: Options = None,
     settings: Settings = None,
-    backbone: Annotated[str, typer.Option(help="pocket, zeroscope, modelscope, or a folder.")] = "pocket",
+    backbone: OneBackbone = "pocket",
     seed: Annotated[int, typer.Option(help="Seed of the noise.", min=0)] = 0,
-    steps: Steps = None,
-    guidance_scale: Guidance = None,
-    scheduler: Annotated[Literal["ddim", "dpm", "flow", "checkpoint"], typer.Option(help="The sampler.")] = "ddim",
-    dtype: Dtype = None,
+    sampling: SamplingOptions = SamplingOptions(),  # noqa: B008  frozen
     lora: Lora = None,
     draw_boxes: Annotated[bool, typer.Option("--draw-boxes", help="The asked boxes, drawn into the clip.")] = False,
     device: Device = "auto",
@@ -54,23 +62,19 @@ def generate(
 
     known, preset = sources.preset(backbone)
     case = case_of(ctx, prompt, subject, box, preset.frames)
-    asked = RunSpec(
-        "generate", (MethodSpec(name),), backbone, steps=steps, guidance_scale=guidance_scale,
-        dtype=dtype or RunSpec.dtype,
-    )  # fmt: skip
+    asked = RunSpec("generate", (MethodSpec(name),), backbone, sampling=sampling.asked())
     spec, lab = with_options(asked, option), Lab(device, offload)
-    options, wanted = spec.methods[0].options, None if scheduler == "checkpoint" else scheduler
+    options, decided = spec.methods[0].options, spec.sampling.over(preset.sampling)
     # Before the seconds that loading takes.
-    Foresight(backbone).check(resolve(known, name, settings, options), case, steps or preset.steps, wanted)
+    Foresight(backbone).check(resolve(known, name, settings, options), case, decided)
     told = describe(known, resolve(known, name, settings, options, lab.resolve), lab.resolve)
-    loaded = lab.backbone(backbone, spec.dtype, str(lora or ""))
+    loaded = lab.backbone(backbone, decided.dtype, str(lora or ""))
     from ivgbench.generator import generate as make
 
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task(name, total=None)
         clip = make(
-            loaded, case, method=name, method_options=options, settings=settings, steps=steps,
-            guidance_scale=guidance_scale, seed=seed, scheduler=wanted,
+            loaded, case, method=name, method_options=options, settings=settings, seed=seed, **decided.arguments(),
             callback=lambda done, total: progress.update(task, completed=done, total=total),
         )  # fmt: skip
     shown = clip.video

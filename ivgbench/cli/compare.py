@@ -5,24 +5,24 @@ from __future__ import annotations
 import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ivgbench.cli.options import (
     DEFAULT_RUNS,
     Device,
-    Dtype,
-    Guidance,
     Lora,
     Offload,
+    OneBackbone,
     Options,
     Runs,
+    SamplingOptions,
     Settings,
-    Steps,
     Workers,
     file,
     print_table,
+    spreads,
 )
 from ivgbench.cli.placing import Boxes, Prompt, Subjects, case_of
 from ivgbench.cli.requests import with_options
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ivgbench.runs.one_case import Result
 
 
+@spreads
 def compare(
     ctx: typer.Context,
     prompt: Prompt,
@@ -48,12 +49,9 @@ def compare(
     ] = None,
     option: Options = None,
     settings: Settings = None,
-    backbone: Annotated[str, typer.Option(help="pocket, zeroscope, modelscope, or a folder.")] = "pocket",
+    backbone: OneBackbone = "pocket",
     seed: Annotated[int, typer.Option(help="Seed of the noise, the same for all.", min=0)] = 0,
-    steps: Steps = None,
-    guidance_scale: Guidance = None,
-    scheduler: Annotated[Literal["ddim", "dpm", "checkpoint"], typer.Option(help="The sampler.")] = "ddim",
-    dtype: Dtype = None,
+    sampling: SamplingOptions = SamplingOptions(),  # noqa: B008  frozen
     lora: Lora = None,
     workers: Workers = None,
     device: Device = "auto",
@@ -73,8 +71,8 @@ def compare(
 
     methods = tuple(MethodSpec(METHODS.canonical(name)) for name in method or METHODS.names())
     asked = RunSpec(
-        "compare", methods, backbone, seeds=(seed,), steps=steps, guidance_scale=guidance_scale,
-        scheduler=scheduler, dtype=dtype or RunSpec.dtype, lora=str(lora or ""), settings=settings,
+        "compare", methods, backbone, seeds=(seed,), sampling=sampling.asked(), lora=str(lora or ""),
+        settings=settings,
     )  # fmt: skip
     case = case_of(ctx, prompt, subject, box, sources.preset(backbone)[1].frames)
     spec, lab = with_options(asked, option), Lab(device, offload)

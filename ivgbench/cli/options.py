@@ -6,10 +6,11 @@ import functools
 import inspect
 import json
 import os
+import re
 import sys
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,8 @@ import typer
 
 from ivgbench.errors import UserError
 from ivgbench.files import canonical_json
+from ivgbench.generator.sampling import Sampling
+from ivgbench.texts import short
 
 
 def _device(asked: str) -> str:
@@ -67,7 +70,10 @@ Settings = Annotated[
     ),
 ]
 SpecFile = Annotated[Path | None, typer.Option("--spec", help="A TOML file that says all this.")]
-Backbone = Annotated[str | None, typer.Option(help="pocket, zeroscope, modelscope, or a folder (default: pocket).")]
+Backbone = Annotated[
+    str | None, typer.Option(help="pocket, zeroscope, modelscope, wan-1.3b, or a folder (default: pocket).")
+]
+OneBackbone = Annotated[str, typer.Option("--backbone", help="pocket, zeroscope, modelscope, wan-1.3b, or a folder.")]
 SuiteNames = Annotated[
     list[str] | None,
     typer.Option(
@@ -78,7 +84,17 @@ Cases = Annotated[int | None, typer.Option(help="Only the first N cases of each 
 Seeds = Annotated[int | None, typer.Option(help="Seeds 0..K-1 for every case (default: 1).")]
 Steps = Annotated[int | None, typer.Option(help="Sampling steps (default: the backbone's).")]
 Guidance = Annotated[float | None, typer.Option("--guidance-scale", help="(default: the backbone's)")]
-Scheduler = Annotated[str | None, typer.Option(help="ddim, dpm, flow or checkpoint (default: ddim).")]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        help="ddim, dpm, flow (flow matching: Wan) or checkpoint: what the backbone came with. "
+        "(default: ddim, of a flow model flow)"
+    ),
+]
+Size = Annotated[
+    str | None,
+    typer.Option("--size", help="HEIGHTxWIDTH of the frames in pixels, e.g. 480x832 (default: the backbone's)."),
+]
 Dtype = Annotated[str | None, typer.Option(help="float32, float16 or bfloat16 (default: float32).")]
 Lora = Annotated[Path | None, typer.Option(help="Adapters for the backbone's denoiser (.safetensors, .pt).")]
 GroundTruth = Annotated[
@@ -101,6 +117,27 @@ Offload = Annotated[bool, typer.Option("--offload", help="Parts of the backbone 
 
 
 @dataclass(frozen=True)
+class SamplingOptions:
+    """How clips are to be sampled, as said on the command line: None where nothing was said."""
+
+    steps: Steps = None
+    guidance_scale: Guidance = None
+    scheduler: Scheduler = None
+    size: Size = None
+    dtype: Dtype = None
+
+    def asked(self) -> Sampling:
+        """UserError for a size that is none; `Sampling.check` refuses the rest."""
+        sides = None
+        if self.size is not None:
+            written = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", self.size)
+            if written is None:
+                raise UserError(f"--size {short(self.size)}: write HEIGHTxWIDTH in pixels, e.g. 480x832")
+            sides = int(written[1]), int(written[2])
+        return Sampling(self.steps, self.guidance_scale, self.scheduler, dtype=self.dtype, size=sides)
+
+
+@dataclass(frozen=True)
 class Request:
     """What a run is to be, as said on the command line: None, False or empty where nothing was said."""
 
@@ -113,10 +150,7 @@ class Request:
     suite: SuiteNames = None
     cases: Cases = None
     seeds: Seeds = None
-    steps: Steps = None
-    guidance_scale: Guidance = None
-    scheduler: Scheduler = None
-    dtype: Dtype = None
+    sampling: SamplingOptions = SamplingOptions()
     lora: Lora = None
     ground_truth: GroundTruth = False
     reference: References = None
@@ -124,23 +158,33 @@ class Request:
     strict: Strict = False
 
 
-def takes_request(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose first parameter is a `Request`, with the Request's fields as options of its own."""
-    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
-    hints = typing.get_type_hints(Request, include_extras=True)
-    spread = [
-        inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=hints[one.name])
-        for one in fields(Request)
-    ]
+def spreads(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose parameters may be `Request` or `SamplingOptions`, with the fields of those as its options."""
+    own = inspect.signature(command, eval_str=True).parameters.values()
 
     @functools.wraps(command)
     def called(**said: Any) -> None:
-        request = Request(**{one.name: said.pop(one.name) for one in spread})
-        command(request, **said)
+        command(**{one.name: _gathered(one.annotation, one.name, said) for one in own})
 
-    keyword_only = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
-    called.__signature__ = inspect.Signature([*spread, *keyword_only])
+    spread = [made for one in own for made in _spread(one.name, one.annotation, one.default)]
+    called.__signature__ = inspect.Signature(spread)
     return called
+
+
+def _spread(name: str, kind: Any, default: Any) -> list[inspect.Parameter]:
+    """The options of a parameter: itself, or the fields of what it is."""
+    if not is_dataclass(kind):
+        return [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)]
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return [made for one in fields(kind) for made in _spread(one.name, hints[one.name], one.default)]
+
+
+def _gathered(kind: Any, name: str, said: dict[str, Any]) -> Any:
+    """The other way: what a parameter is given, of all options."""
+    if not is_dataclass(kind):
+        return said[name]
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return kind(**{one.name: _gathered(hints[one.name], one.name, said) for one in fields(kind)})
 
 
 def print_json(value: Any) -> None:

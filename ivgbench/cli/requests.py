@@ -32,10 +32,6 @@ def spec_of(request: Request) -> RunSpec:
         "suites": tuple(request.suite) if request.suite else None,
         "cases": request.cases,
         "seeds": tuple(range(request.seeds)) if request.seeds else None,
-        "steps": request.steps,
-        "guidance_scale": request.guidance_scale,
-        "scheduler": request.scheduler,
-        "dtype": request.dtype,
         "lora": None if request.lora is None else str(request.lora),
         "ground_truth": request.ground_truth or None,
         "references": tuple(request.reference) if request.reference else None,
@@ -43,8 +39,12 @@ def spec_of(request: Request) -> RunSpec:
         "strict": request.strict or None,
     }
     said = {name: value for name, value in said.items() if value is not None}
+    sampling = request.sampling.asked()
+    if sampling.said():
+        said["sampling"] = sampling
     if request.spec is not None:
-        asked = replace(with_options(load_spec(request.spec), request.option), **said)
+        written = with_options(load_spec(request.spec), request.option)
+        asked = replace(written, **{**said, "sampling": sampling.over(written.sampling)})
         if request.name is None:
             return asked.named_by_content(asked.name) if said or request.option else asked
         return replace(asked, name=request.name)

@@ -20,7 +20,7 @@ from ivgbench.cli.options import (
     Strict,
     Workers,
     print_table,
-    takes_request,
+    spreads,
 )
 from ivgbench.cli.requests import spec_of
 from ivgbench.errors import UserError
@@ -30,10 +30,16 @@ if TYPE_CHECKING:
     from ivgbench.runs.runner import Outcome
 
 
-@takes_request
+@spreads
 def run(
     request: Request,
-    batch_size: Annotated[int, typer.Option(help="Clips made together. More than 1 agrees to 1e-5, not bits.")] = 1,
+    batch_size: Annotated[
+        str | None,
+        typer.Option(
+            help="Clips made together, or auto: up to 8, as many as fit into memory by `plan`'s count, evenly over the "
+            "workers. More than 1 agrees to 1e-5, not bits. (default: 1, or the spec's)"
+        ),
+    ] = None,
     engine: Annotated[Literal["local", "ray"], typer.Option(help="Processes here, or a Ray cluster.")] = "local",
     workers: Workers = None,
     shard: Annotated[str | None, typer.Option(help="i/n: every n-th job from the i-th; i from 0.")] = None,
@@ -43,18 +49,20 @@ def run(
 ) -> None:
     """Generate, measure and score. What is done already is not done again: a stopped run goes on where it was."""
     from ivgbench.generator.backbones import sources
+    from ivgbench.runs import batching
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.planning import make_plan, shard_of
 
+    together = None if batch_size is None else batching.check(batch_size, "--batch-size")
     spec, lab = spec_of(request), Lab(device, offload)
     # Of all that may be missing the weights come first: a mistyped backbone must not read as a missing suite.
     sources.locate(spec.backbone)
     plan = make_plan(spec, lab)
     _claim_name(plan, runs, request.name)
-    _work(plan, runs, lab, _engine(engine, workers, lab), shard_of(plan.jobs, shard), batch_size)
+    _work(plan, runs, lab, _engine(engine, workers, lab), shard_of(plan.jobs, shard), together or spec.batch_size)
 
 
-@takes_request
+@spreads
 def plan_command(
     request: Request,
     gpu: Annotated[str | None, typer.Option("--gpu", help="Estimate for this one, e.g. a100-80gb, h100, l4.")] = None,
@@ -103,7 +111,7 @@ def plan_command(
     for note in [*plan.notes, *([f"a stored run has this name, and is another one: {taken}"] if taken else [])]:
         print(f"note: {note}")
     if device:
-        print(estimates.caveat(device, {job.dtype for job in plan.jobs if job.method != GROUND_TRUTH}))
+        print(estimates.caveat(device, {job.sampling.dtype for job in plan.jobs if job.method != GROUND_TRUTH}))
 
 
 def score(
@@ -177,7 +185,7 @@ def _claim_name(plan: Plan, runs: Path, given: str | None) -> None:
         raise UserError(f"--name {given}: {runs} has another run of this name ({why}); give another --name")
 
 
-def _work(plan: Plan, runs: Path, lab: Any, engine: Any, jobs: tuple[Any, ...], batch_size: int = 1) -> None:
+def _work(plan: Plan, runs: Path, lab: Any, engine: Any, jobs: tuple[Any, ...], batch_size: int | str = 1) -> None:
     """Works jobs off and says what came of them. Exit code 1 when some failed."""
     from ivgbench.runs import runner
     from ivgbench.runs.store import Store

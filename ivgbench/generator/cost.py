@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,7 +23,7 @@ from ivgbench.generator.edits.watched import AllSeen, Watch
 from ivgbench.generator.metering import FusedAttention, Meter
 from ivgbench.generator.methods.base import Method
 from ivgbench.generator.sampler import sampled
-from ivgbench.generator.sampling import Sampling
+from ivgbench.generator.sampling import PLAIN, Sampling
 
 META = torch.device("meta")
 
@@ -91,13 +91,18 @@ class Costs:
             for part in self.backbone.modules().values()
         )
 
-    def of(self, config: Method, case: Case, steps: int, guidance: float) -> Cost:
-        """The cost of a clip of `case` (its number of frames and subjects) with a method's config."""
+    def of(self, config: Method, case: Case, sampling: Sampling) -> Cost:
+        """The cost of a clip of `case` (its number of frames and subjects) with a method's config.
+
+        sampling: its steps, and its size where it is not the backbone's own; the noise path does not matter.
+        """
         walk = _Walk(self.backbone, self._passes)
-        shape = inputs.geometry(self.backbone, [case], None, None)
+        shape = inputs.geometry(self.backbone, [case], None, None, sampling.size)
         clip = inputs.clip_of(self.backbone, case, 0, "", shape, None)
         with walk, torch.no_grad():
-            sample = sampled(self.backbone, config, [clip], shape, Sampling(steps, guidance, _IdleScheduler()))
+            sample = sampled(
+                self.backbone, config, [clip], shape, replace(sampling, scheduler=_IdleScheduler()).over(PLAIN)
+            )
         decoding, decoder = self._decoding(shape)
         return Cost(sample.nfe, sample.backward, walk.flops + decoding, self.weights, (walk.working, decoder))
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from ivgbench.cases import Case
 from ivgbench.errors import UserError
 from ivgbench.generator import schedulers
-from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones import limits, sources
 from ivgbench.generator.backbones.base import family
 from ivgbench.generator.methods.base import Method
+from ivgbench.generator.sampling import Sampling
 
 
 class Foresight:
@@ -18,17 +19,26 @@ class Foresight:
         self._family = family(sources.family(folder))
         self.reader = self._family.reader_of(folder)
         self._config = sources.read_config(sources.scheduler_file(folder))
+        parts = [folder / part / "config.json" for part in (*sources.FILES[sources.family(folder)].weights,)]
+        self._limits = limits.of_parts(
+            {file.parent.name: sources.read_config(file) for file in parts if file.is_file()}
+        )
         self._known: set[tuple] = set()
 
-    def check(self, config: Method, case: Case, steps: int, scheduler: str | None, suffix: str = "") -> None:
+    def check(self, config: Method, case: Case, sampling: Sampling) -> None:
         """Refuses what `generate` would refuse.
 
+        Args:
+            sampling: all of it decided; a size of None is the backbone's own.
         Raises:
-            UserError: the scheduler cannot make the steps, or the text encoder never reads a subject whose words the
-                method needs; then with the case.
+            UserError: the scheduler cannot make the steps, the network no frames of the size, or the text encoder
+                never reads a subject whose words the method needs; then with the case.
         """
-        if self._new("steps", steps, scheduler):
-            schedulers.check(self._family.scheduler_of(self._config, scheduler), steps)
+        if self._new("steps", sampling.steps, sampling.scheduler):
+            schedulers.check(self._family.scheduler_of(self._config, sampling.scheduler), sampling.steps)
+        if sampling.size is not None and self._new("size", sampling.size, case.frames):
+            self._limits.check(sampling.size, case.frames)
+        suffix = sampling.prompt_suffix
         phrases = tuple(subject.phrase for subject in case.subjects)
         if self._new("words", config, case.prompt, suffix, phrases):
             try:

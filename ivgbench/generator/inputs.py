@@ -129,11 +129,30 @@ def check_embeds(embeds: torch.Tensor, bb: Backbone, clips: int, frames: int) ->
     check_finite(embeds.to(bb.dtype), "prompt_embeds")
 
 
+def frame_size(value: Any) -> tuple[int, int] | None:
+    """(height, width) of frames in pixels, as plain numbers; None stays None. UserError for anything else."""
+    if value is None:
+        return None
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        raise UserError(f"size must be height and width in pixels, got {short(value)}")
+    height, width = (whole(side, "a side of size") for side in value)
+    if min(height, width) < 1:
+        raise UserError(f"size must be height and width in pixels, got {short(value)}")
+    return height, width
+
+
 def geometry(
-    bb: Backbone, cases: Sequence[Case], latents: torch.Tensor | None, masks: Sequence[Any] | None
+    bb: Backbone,
+    cases: Sequence[Case],
+    latents: torch.Tensor | None,
+    masks: Sequence[Any] | None,
+    size: tuple[int, int] | None = None,
 ) -> tuple[int, int, int, int]:
-    """(C,F,h,w) of the run: what latents, masks and boxes say, which must agree, else the backbone's defaults."""
-    grid = (bb.latent_height, bb.latent_width)
+    """(C,F,h,w) of the run: what latents, masks, boxes and size say, which must agree, else the backbone's defaults."""
+    if size is not None:
+        bb.limits.check(size)
+    asked = None if size is None else tuple(side // bb.vae_scale_factor for side in size)
+    grid = asked or (bb.latent_height, bb.latent_width)
     said: dict[str, int] = {}
     for case in cases:
         for index, subject in enumerate(case.subjects):
@@ -163,6 +182,9 @@ def geometry(
         raise UserError(
             f"{grid[0]} x {grid[1]} latents do not make whole tokens of {bb.cell} x {bb.cell}; use another size"
         )
+    if asked not in (None, grid):
+        raise UserError(f"size asks for {asked[0]} x {asked[1]} cells, latents or masks have {grid[0]} x {grid[1]}")
+    bb.limits.check([side * bb.vae_scale_factor for side in grid], (frames - 1) * bb.time_factor + 1)
     return bb.latent_channels, frames, *grid
 
 

@@ -56,6 +56,7 @@ def generate(
     return_trajectory: bool = False,
     callback: Callable[[int, int], None] | None = None,
     settings: str | None = None,
+    size: tuple[int, int] | None = None,
 ) -> GeneratedClip:
     """Makes one clip.
 
@@ -65,20 +66,21 @@ def generate(
         settings: named settings that the method has on the backbone (`generator.settings`); None for the backbone's
             default.
         steps, guidance_scale: None for the backbone's defaults.
-        scheduler: None (the checkpoint's), "ddim", "dpm", or a diffusers scheduler.
+        scheduler: None or "checkpoint" (the checkpoint's), "ddim", "dpm", "flow", or a diffusers scheduler.
         prompt_suffix: appended to the prompt before encoding.
         latents: initial noise [1,C,F,h,w] instead of the seed's.
         masks: [K,F,h,w] on latent cells, bool or finite numbers (0 is outside), instead of the subjects' boxes, which
             may then be None.
         prompt_embeds: [2,L,C], or [2F,L,C] for per-frame prompts: unconditional rows first.
         callback: called with (steps done, steps) after each step.
+        size: (height, width) of the frames in pixels; None for the backbone's, or what latents or masks say.
     Raises:
         UserError: arguments that do not fit each other, the method or the backbone.
         FloatingPointError: the latents became NaN or infinite, with step and method.
     """
     return generate_batch(
         bb, [case], method, method_options, steps, guidance_scale, [seed], scheduler, negative_prompt, prompt_suffix,
-        latents, None if masks is None else [masks], prompt_embeds, output, return_trajectory, callback, settings,
+        latents, None if masks is None else [masks], prompt_embeds, output, return_trajectory, callback, settings, size,
     )[0]  # fmt: skip
 
 
@@ -100,6 +102,7 @@ def generate_batch(
     return_trajectory: bool = False,
     callback: Callable[[int, int], None] | None = None,
     settings: str | None = None,
+    size: tuple[int, int] | None = None,
 ) -> list[GeneratedClip]:
     """Makes N clips in one batch: as `generate`, with a case, a seed, masks and a row of latents [N,C,F,h,w] for each.
 
@@ -129,7 +132,7 @@ def generate_batch(
     if output == "video" and not bb.has_vae:
         raise UserError(f"backbone {bb.name!r} has no VAE: only output='latent' works")
     guidance = inputs.finite(bb.default_guidance if guidance_scale is None else guidance_scale, "guidance_scale")
-    shape = inputs.geometry(bb, cases, latents, masks)
+    shape = inputs.geometry(bb, cases, latents, masks, inputs.frame_size(size))
     if latents is not None:
         inputs.check_finite(latents.to(bb.dtype), "latents")
     if prompt_embeds is not None:
@@ -192,7 +195,9 @@ def sampled(
     """
     suffix = sampling.prompt_suffix
     if context is None:
-        context = bb.encode_prompt([sampling.negative_prompt] * len(clips) + [config.text(clip) for clip in clips])
+        texts = [sampling.negative_prompt] * len(clips) + [config.text(clip) for clip in clips]
+        different = list(dict.fromkeys(texts))  # each is read once, however many clips share it
+        context = bb.encode_prompt(different)[[different.index(text) for text in texts]]
     if initial is None:
         initial = standard_normal([clip.stream("initial") for clip in clips], (1, *shape))
 

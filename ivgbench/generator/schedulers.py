@@ -22,6 +22,7 @@ from diffusers import (
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
 from ivgbench.errors import UserError
+from ivgbench.generator.sampling import CHECKPOINT
 
 
 class ReleasedDpm(DPMSolverMultistepScheduler):
@@ -54,9 +55,9 @@ def make(config: Mapping[str, Any], which: str | SchedulerMixin | None = None) -
 
     Args:
         config: the checkpoint's scheduler_config.json.
-        which: None (the checkpoint's class), "ddim", "dpm" (`ReleasedDpm`, ending at the smallest training sigma as
-            TrailBlazer's release does), "flow" (`FlowEuler` with the checkpoint's shift), or an instance, which is
-            copied.
+        which: None or "checkpoint" (the checkpoint's class), "ddim", "dpm" (`ReleasedDpm`, ending at the smallest
+            training sigma as TrailBlazer's release does), "flow" (`FlowEuler` with the checkpoint's shift), or an
+            instance, which is copied.
     Raises:
         UserError: an unknown one.
     """
@@ -70,7 +71,7 @@ def make(config: Mapping[str, Any], which: str | SchedulerMixin | None = None) -
         return _from_known_keys(ReleasedDpm, {**own, "final_sigmas_type": "sigma_min"})
     if which == "flow":
         return FlowEuler(shift=float(own.get("flow_shift") or own.get("shift") or 1.0))
-    if which is None:
+    if which in (None, CHECKPOINT):
         return _from_known_keys(_published(config.get("_class_name")), own)
     raise UserError(f"unknown scheduler {which!r}; use 'ddim', 'dpm', 'flow', or leave it out for the checkpoint's own")
 

@@ -113,7 +113,8 @@ def rows(
             row = row._replace(
                 evaluations=row.evaluations + cost.evaluations,
                 backward=row.backward + cost.backward,
-                hours=row.hours + (cost.flops / rate(device, job.dtype) / 3600 if device and job.id not in done else 0),
+                hours=row.hours
+                + (cost.flops / rate(device, job.sampling.dtype) / 3600 if device and job.id not in done else 0),
                 peak=max(row.peak, cost.peak),
                 offloaded=max(row.offloaded, cost.peak_offloaded),
             )

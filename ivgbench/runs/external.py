@@ -10,7 +10,7 @@ from ivgbench.cases import Case, Suite
 from ivgbench.errors import UserError
 from ivgbench.runs import references as reference_sets
 from ivgbench.runs import video as videos
-from ivgbench.runs.identity import EXTERNAL, Entry, Job
+from ivgbench.runs.identity import EXTERNAL, UNSAMPLED, Entry, Job
 from ivgbench.runs.judging import with_judges
 from ivgbench.runs.lab import Facts
 from ivgbench.runs.matching import Matches, by_manifest, by_name, shown
@@ -54,7 +54,7 @@ def import_videos(
     made_of = MethodSpec(EXTERNAL, {"videos": [entry.job.weights for entry in entries]}, label)
     spec = replace(asked, methods=(made_of,))
     spec = spec.named_by_content("score") if name is None else replace(spec, name=name)
-    facts = Facts(EXTERNAL, "", 0, 0.0, suite.frames, None)
+    facts = Facts(EXTERNAL, "", UNSAMPLED, suite.frames)
     return Plan(spec, facts, {suite.name: suite}, entries, tuple(found.notes()))
 
 
@@ -93,7 +93,7 @@ def _import(case: Case, seed: int, found: Matches, suite: Suite, label: str, sto
         fault = found.faults.get((case.id, seed), f"no video {name}.* in {found.source}")
     # What could not be read is told apart by why: two systems that lack a case are two jobs, each with its reason.
     pixels = f"none: {fault}" if clip is None else videos.pixel_sha256(clip)
-    job = Job(case, EXTERNAL, {}, {}, 1, EXTERNAL, pixels, None, 0, 0.0, None, seed, "uint8")
+    job = Job(case, EXTERNAL, {}, {}, 1, EXTERNAL, pixels, UNSAMPLED, seed)
     entry = Entry(job, suite.name, case, label, split_of(suite, case))
     if clip is not None:
         facts: dict[str, Any] = {"spec": job.identity(), "nfe": None, "backward": None, "seconds": None}

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from ivgbench.errors import UserError
-from ivgbench.files import digest
+from ivgbench.runs.batching import batches, chosen, kind_of
 from ivgbench.runs.engines import Failure, failure_of
 from ivgbench.runs.identity import GROUND_TRUTH, Job
 from ivgbench.runs.lab import Made
 from ivgbench.runs.progress import log, progress
 from ivgbench.runs.store import Store
 from ivgbench.runs.video import pixel_sha256
+
+#: Of a message that says so.
+NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 
 class Generator:
@@ -24,26 +26,36 @@ class Generator:
         self.store, self.lab, self.about = store, lab, about
         self.machine = lab.start_worker()
         self.backbones = {key: lab.backbone(*key) for key in backbones}
+        #: Kind of job -> how many were made together after there was too little memory for more.
+        self.fits: dict[str, int] = {}
 
     def make(self, jobs: Sequence[Job]) -> list[str | Failure]:
         """Makes the clips of a batch and stores them; for each its id, or why there is none.
 
-        A clip that is there as it was written is never replaced: scores stand on it. A batch that fails (one bad case,
-        or too little memory) is made again clip by clip.
+        A clip that is there as it was written is never replaced: scores stand on it. A batch for which there is too
+        little memory is halved, and so are those that follow; one that fails otherwise (a bad case) is made again clip
+        by clip.
         """
-        if len(jobs) > 1:
+        size = min(len(jobs), self.fits.get(kind_of(jobs[0]), len(jobs)))
+        if size == len(jobs):
             try:
-                return self._make(jobs)
-            except Exception as fault:
+                return list(self._make(jobs))
+            except Exception as fault:  # of a single clip it becomes the job's failure, with its reason
                 _raise_if_disk_is_full(fault)
-        outcomes: list[str | Failure] = []
-        for job in jobs:
-            try:
-                outcomes += self._make([job])
-            except Exception as fault:  # becomes the job's failure, with its reason
-                _raise_if_disk_is_full(fault)
-                outcomes.append(failure_of(fault))
-        return outcomes
+                if size == 1:
+                    return [failure_of(fault)]
+                size = self._smaller(jobs, fault)
+            self.lab.free_memory()  # what was held by the fault is let go by now
+        parts = [jobs[at : at + size] for at in range(0, len(jobs), size)]
+        return [outcome for part in parts for outcome in self.make(part)]
+
+    def _smaller(self, jobs: Sequence[Job], fault: Exception) -> int:
+        """How many clips to make together after a batch failed."""
+        if not _is_out_of_memory(fault):
+            return 1
+        self.fits[kind_of(jobs[0])] = half = len(jobs) // 2
+        log(f"too little memory for {len(jobs)} clips of {jobs[0].method} at once: going on with {half}")
+        return half
 
     def _make(self, jobs: Sequence[Job]) -> list[str]:
         started = time.perf_counter()
@@ -63,10 +75,18 @@ class Generator:
         first = jobs[0]
         if first.method == GROUND_TRUTH:
             return [self.lab.ground_truth(job.case, job.seed) for job in jobs]
-        backbone = self.backbones[first.source, first.dtype, first.lora_file]
+        backbone = self.backbones[first.source, first.sampling.dtype, first.lora_file]
         if len(jobs) == 1:
             return [self.lab.generate(backbone, first)]
         return self.lab.generate_batch(backbone, jobs)
+
+
+def _is_out_of_memory(fault: Exception) -> bool:
+    """Of Python, a GPU, or torch's allocator on a CPU, which has no class of its own for it."""
+    told = str(fault).lower()
+    return isinstance(fault, MemoryError) or type(fault).__name__ == "OutOfMemoryError" or (
+        isinstance(fault, RuntimeError) and any(words in told for words in NO_MEMORY)
+    )  # fmt: skip
 
 
 def _raise_if_disk_is_full(fault: Exception) -> None:
@@ -74,38 +94,32 @@ def _raise_if_disk_is_full(fault: Exception) -> None:
         raise fault
 
 
-def batches(jobs: Iterable[Job], size: int) -> list[list[Job]]:
-    """Jobs in batches of at most `size`: those that differ in nothing but their cases (of equal length) and seeds."""
-    if size < 1:
-        raise UserError(f"--batch-size must be at least 1, got {size}")
-    found: list[list[Job]] = []
-    filling: dict[str, list[Job]] = {}
-    for job in jobs:
-        identity = {name: value for name, value in job.identity().items() if name not in ("case", "seed")}
-        key = digest([identity, job.source, job.case.frames, len(job.case.subjects)])
-        if len(filling.get(key, ())) in (0, size):
-            filling[key] = []
-            found.append(filling[key])
-        filling[key].append(job)
-    return found
-
-
 def generate(
-    store: Store, lab: Any, engine: Any, jobs: list[Job], total: int, about: dict[str, Any], batch_size: int = 1
+    store: Store, lab: Any, engine: Any, jobs: list[Job], total: int, about: dict[str, Any], batch_size: int | str = 1
 ) -> int:
-    """Makes the clips of jobs; failures are recorded with their reason. Returns how many were made."""
-    backbones = {(job.source, job.dtype, job.lora_file) for job in jobs if job.method != GROUND_TRUTH}
+    """Makes the clips of jobs; failures are recorded with their reason. Returns how many were made.
+
+    batch_size: see `batching`. A batch that costs a worker its life is made again clip by clip.
+    """
+    backbones = {(job.source, job.sampling.dtype, job.lora_file) for job in jobs if job.method != GROUND_TRUTH}
     start = partial(Generator, store, lab, about, backbones)
-    items = batches(jobs, batch_size)
+    items = batches(jobs, chosen(batch_size, lab, getattr(engine, "workers", 1))) if jobs else []
     made = 0
     with progress("generate", total, total - len(jobs)) as advance:
-        for index, outcome in engine.run(start, Generator.make, items):
-            outcomes = [outcome] * len(items[index]) if isinstance(outcome, Failure) else outcome
-            for job, one in zip(items[index], outcomes, strict=True):
-                if isinstance(one, Failure):
-                    log(f"failed: {job.describe()}: {one.reason}")
-                    store.fail(job.id, one.reason, {"spec": job.identity(), "trace": one.trace})
-                else:
-                    made += 1
-                advance()
+        while items:
+            again: list[list[Job]] = []
+            for index, outcome in engine.run(start, Generator.make, items):
+                batch = items[index]
+                if isinstance(outcome, Failure) and len(batch) > 1:
+                    log(f"{len(batch)} clips of {batch[0].method} are made again, one by one: {outcome.reason}")
+                    again += [[job] for job in batch]
+                    continue
+                for job, one in zip(batch, [outcome] if isinstance(outcome, Failure) else outcome, strict=True):
+                    if isinstance(one, Failure):
+                        log(f"failed: {job.describe()}: {one.reason}")
+                        store.fail(job.id, one.reason, {"spec": job.identity(), "trace": one.trace})
+                    else:
+                        made += 1
+                    advance()
+            items = again
     return made

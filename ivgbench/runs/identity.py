@@ -9,6 +9,7 @@ from typing import Any
 
 from ivgbench.cases import Case
 from ivgbench.files import digest
+from ivgbench.generator.sampling import CHECKPOINT, Sampling
 
 #: Raised whenever the layout of `Job.identity` changes. Old jobs then simply have other ids; a test pins literal ids.
 IDENTITY_VERSION = 2
@@ -22,6 +23,8 @@ FLOOR = "floor"
 ROW_NAMES = {GROUND_TRUTH: "Ground truth", FLOOR: "Reference again"}
 #: The pseudo-method of clips made by another system and only measured here.
 EXTERNAL = "external"
+#: Of clips that no sampler made.
+UNSAMPLED = Sampling(0, 0.0, CHECKPOINT, "", "", "uint8")
 
 
 def row_name(label: str) -> str:
@@ -43,8 +46,7 @@ class Job:
     their defaults. version: the method's algorithm version, raised when its output or a default changes; with a method
     inside (`generator.around`), a list of both methods' versions.
     backbone, weights: name and content hash (for pseudo-methods, of what draws or brought the clip).
-    size: (height, width) of the frames in pixels; None: the denoiser's own, which its weights' hash stands for.
-    scheduler: "ddim", "dpm", or None for the checkpoint's.
+    sampling: all of it decided; a size of None is the denoiser's own, which its weights' hash stands for.
     lora: content hash of the adapter that is merged into the backbone, "" for none; lora_file: where it is.
     source: what the backbone is loaded by (a name or folder). It, lora_file, and the case's id and metadata change no
     pixel.
@@ -57,14 +59,8 @@ class Job:
     version: int | list[int]
     backbone: str
     weights: str
-    size: tuple[int, int] | None
-    steps: int
-    guidance_scale: float
-    scheduler: str | None
+    sampling: Sampling
     seed: int
-    dtype: str = "float32"
-    negative_prompt: str = ""
-    prompt_suffix: str = ""
     lora: str = ""
     lora_file: str = ""
     source: str = ""
@@ -72,7 +68,7 @@ class Job:
     def identity(self) -> dict[str, Any]:
         """Plain data of everything that changes pixels. Device, engine, workers and batch size are not in it."""
         # Named only where there is one: a job without an adapter is what it was before there were any.
-        adapter = {"lora": self.lora} if self.lora else {}
+        adapter, sampling = {"lora": self.lora} if self.lora else {}, self.sampling
         return adapter | {
             "identity_version": IDENTITY_VERSION,
             "case": self.case.content(),
@@ -82,13 +78,13 @@ class Job:
             "version": self.version,
             "backbone": self.backbone,
             "weights": self.weights,
-            "size": self.size,
-            "steps": self.steps,
-            "guidance_scale": float(self.guidance_scale),
-            "scheduler": self.scheduler,
-            "negative_prompt": self.negative_prompt,
-            "prompt_suffix": self.prompt_suffix,
-            "dtype": self.dtype,
+            "size": sampling.size,
+            "steps": sampling.steps,
+            "guidance_scale": float(sampling.guidance_scale),
+            "scheduler": None if sampling.scheduler == CHECKPOINT else sampling.scheduler,
+            "negative_prompt": sampling.negative_prompt,
+            "prompt_suffix": sampling.prompt_suffix,
+            "dtype": sampling.dtype,
             "seed": self.seed,
         }
 

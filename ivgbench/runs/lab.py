@@ -15,11 +15,12 @@ import numpy as np
 from ivgbench.cases import Case
 from ivgbench.errors import UserError
 from ivgbench.files import canonical_json
+from ivgbench.generator.sampling import Sampling
 from ivgbench.generator.settings import DEFAULTS
 from ivgbench.plugins import broken
 from ivgbench.registry import DETECTORS, FRAME_ENCODERS, METHODS, VIDEO_ENCODERS
-from ivgbench.runs import devices, loading
-from ivgbench.runs.identity import GROUND_TRUTH, Job
+from ivgbench.runs import batching, devices, loading
+from ivgbench.runs.identity import GROUND_TRUTH, UNSAMPLED, Job
 from ivgbench.runs.judging import check_encoders
 from ivgbench.runs.spec import RunSpec
 
@@ -28,18 +29,15 @@ if TYPE_CHECKING:
 
 
 class Facts(NamedTuple):
-    """What a plan needs to know of the backbone before any work: name, hash of its files, defaults.
+    """What a plan needs to know of the backbone before any work: name, hash of its files, its own sampling, frames.
 
-    size: (height, width) of its frames in pixels; None: the denoiser's own.
     revision: the commit of the hub repository that it was fetched from, if it was.
     """
 
     backbone: str
     weights: str
-    steps: int
-    guidance_scale: float
+    sampling: Sampling
     frames: int | None
-    size: tuple[int, int] | None
     revision: str | None = None
 
 
@@ -106,9 +104,7 @@ class Lab:
         else:
             sources.require_vae(folder)
             weights = sources.weights_hash(folder)
-        size = None if preset.height is None else (preset.height, preset.width)
-        revision = sources.revision(spec.backbone)
-        return Facts(name, weights, preset.steps, preset.guidance, preset.frames, size, revision)
+        return Facts(name, weights, preset.sampling, preset.frames, sources.revision(spec.backbone))
 
     def costs(self, spec: RunSpec) -> Callable[[Job], Cost]:
         """A function: job -> what its clip costs, without weights; see `ivgbench.generator.cost`.
@@ -126,11 +122,12 @@ class Lab:
         costs: dict[str, Costs] = {}
 
         def cost(job: Job) -> Cost:
-            if job.dtype not in costs:
-                costs[job.dtype] = Costs(architecture, preset, getattr(torch, job.dtype))
+            dtype = job.sampling.dtype
+            if dtype not in costs:
+                costs[dtype] = Costs(architecture, preset, getattr(torch, dtype))
             config = resolve(job.method, job.options)
             try:
-                return costs[job.dtype].of(config, job.case, job.steps, job.guidance_scale)
+                return costs[dtype].of(config, job.case, job.sampling)
             except (Exception, SystemExit) as fault:
                 if job.method not in METHODS.plugins():
                     raise
@@ -162,7 +159,7 @@ class Lab:
                 key = canonical_json([job.method, job.options])
                 if key not in configs:
                     configs[key] = resolve(job.method, job.options)
-                foresight.check(configs[key], job.case, job.steps, job.scheduler, job.prompt_suffix)
+                foresight.check(configs[key], job.case, job.sampling)
 
     def resolve(self, method: str, options: dict[str, Any]) -> Resolved:
         """Canonical name, every option with its value, algorithm version. UserError for unknown names and options."""
@@ -198,6 +195,17 @@ class Lab:
             backbone, [job.case for job in jobs], seeds=[job.seed for job in jobs], **_settings(jobs[0])
         )
         return [Made(np.asarray(clip.video), clip.nfe, clip.backward) for clip in clips]
+
+    def room(self, workers: int) -> Callable[[Job], int]:
+        """A function: job -> how many clips like it fit into memory at once, by what is planned."""
+        return batching.fitting(self.device(), self.offload, workers)
+
+    def free_memory(self) -> None:
+        """Gives back what a failed attempt has left in the GPU's cache."""
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     def world_version(self) -> str:
         """What stands for the weights of the world that draws Ground truth: the version of its pixels."""
@@ -239,14 +247,10 @@ def _settings(job: Job) -> dict[str, Any]:
         "method": job.method,
         "method_options": job.options,
         "settings": DEFAULTS,  # a job's options are all spelled out
-        "steps": job.steps,
-        "guidance_scale": job.guidance_scale,
-        "scheduler": job.scheduler,
-        "negative_prompt": job.negative_prompt,
-        "prompt_suffix": job.prompt_suffix,
+        **job.sampling.arguments(),
     }
 
 
 def ground_truth_job(lab: Any, case: Case, seed: int) -> Job:
     """Ground truth's job of a case. It depends on no sampling setting, so it is shared by all runs."""
-    return Job(case, GROUND_TRUTH, {}, {}, 1, "pocket-world", lab.world_version(), None, 0, 0.0, None, seed, "uint8")
+    return Job(case, GROUND_TRUTH, {}, {}, 1, "pocket-world", lab.world_version(), UNSAMPLED, seed)

@@ -88,24 +88,23 @@ def _planned(spec: RunSpec, suite: Suite, lab: Any) -> tuple[Plan, dict[str, Res
     if not sound:
         raise UserError(next(iter(broken.values())).failed)
     try:
-        return make_plan(replace(spec, methods=tuple(sound)), lab, own=suite), broken
+        plans = [make_plan(replace(spec, methods=tuple(sound)), lab, own=suite)]
     except UserError as fault:
-        first = fault
-    plans = []
-    for one in sound:
-        try:
-            plans.append(make_plan(replace(spec, methods=(one,)), lab, own=suite))
-        except UserError as fault:
-            broken[one.row] = _refusal(one, fault)
+        first, plans = fault, []
+        for one in sound:
+            try:
+                plans.append(make_plan(replace(spec, methods=(one,)), lab, own=suite))
+            except UserError as fault:
+                broken[one.row] = _refusal(one, fault)
     if not plans:  # it is not the methods' fault
         raise first
+    for label, refusal in broken.items():
+        log(f"failed: {label}: {refusal.failed}")
     return plans[0]._replace(entries=tuple(entry for plan in plans for entry in plan.entries)), broken
 
 
 def _refusal(method: MethodSpec, fault: Exception) -> Result:
-    reason = " ".join(str(fault).split())
-    log(f"failed: {method.row}: {reason}")
-    return Result(method.row, None, {}, reason)
+    return Result(method.row, None, {}, " ".join(str(fault).split()))
 
 
 def _result(entry: Entry, suite: Suite, judges: Judges | None, store: Store, facts: dict[str, Any] | None) -> Result:

@@ -16,7 +16,7 @@ from ivgbench.runs.identity import GROUND_TRUTH, Entry, Job
 from ivgbench.runs.judging import with_judges
 from ivgbench.runs.lab import Facts, ground_truth_job
 from ivgbench.runs.settings_text import NOTHING, describe
-from ivgbench.runs.spec import MethodSpec, RunSpec
+from ivgbench.runs.spec import RunSpec
 from ivgbench.suites import load_suite, spread, stand_in
 
 
@@ -99,9 +99,8 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False, own: Suite | None = No
                         **resolved._asdict(),
                         backbone=facts.backbone,
                         weights=facts.weights,
-                        size=facts.size,
+                        sampling=one.sampling.over(spec.sampling).over(facts.sampling),
                         seed=seed,
-                        **_sampling(spec, one, facts),
                         lora=lora,
                         lora_file=spec.lora,
                         source=spec.backbone,
@@ -110,15 +109,6 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False, own: Suite | None = No
     plan = Plan(spec, facts, suites, tuple(entries), tuple(notes))
     lab.check(spec, plan.jobs)
     return plan
-
-
-def _sampling(spec: RunSpec, one: MethodSpec, facts: Facts) -> dict[str, Any]:
-    """A job's sampling settings: the method's own, else the run's, else the backbone's."""
-    names = ("steps", "guidance_scale", "scheduler", "negative_prompt", "prompt_suffix", "dtype")
-    values = {name: getattr(spec, name) if getattr(one, name) is None else getattr(one, name) for name in names}
-    for name in ("steps", "guidance_scale"):
-        values[name] = getattr(facts, name) if values[name] is None else values[name]
-    return values | {"scheduler": None if values["scheduler"] == "checkpoint" else values["scheduler"]}
 
 
 def shard_of(jobs: tuple[Job, ...], shard: str | None) -> tuple[Job, ...]:

@@ -36,9 +36,9 @@ class NotCompared(UserError):
 
 
 def run(
-    plan: Plan, store: Store, lab: Any, engine: Any, jobs: Iterable[Job] | None = None, batch_size: int = 1
+    plan: Plan, store: Store, lab: Any, engine: Any, jobs: Iterable[Job] | None = None, batch_size: int | str = 1
 ) -> Outcome:
-    """Works off a plan, or the share of its `jobs` that a shard has, up to `batch_size` clips at a time.
+    """Works off a plan, or the share of its `jobs` that a shard has, `batch_size` clips at a time (see `batching`).
 
     Failed jobs stay in the run as rows with their reason, and are tried again by the next run.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -13,16 +12,12 @@ from typing import Any
 from ivgbench.cases import ID_PATTERN
 from ivgbench.errors import UserError
 from ivgbench.files import digest
+from ivgbench.generator import sampling
 from ivgbench.generator.around import row_name
-from ivgbench.runs import spec_paths
+from ivgbench.generator.sampling import Sampling
+from ivgbench.runs import batching, spec_paths
 from ivgbench.runs.identity import ROW_NAMES, is_kept
-from ivgbench.texts import read_toml, short
-
-#: Of weights and latents. Noise is drawn in float32 in any case.
-DTYPES = ("float32", "float16", "bfloat16")
-SCHEDULERS = ("ddim", "dpm", "flow", "checkpoint")
-#: The noise levels that the checkpoints were trained on.
-MAX_STEPS = 1000
+from ivgbench.texts import read_toml
 
 
 @dataclass(frozen=True)
@@ -30,20 +25,15 @@ class MethodSpec:
     """A method with named settings (None: the run's), and options on top of them. `label` names its row; by default it
     is called by the method's name.
 
-    The other fields are the run's own unless they are given here: a table compares methods under common settings, but
-    a baseline can be run as its authors do.
+    sampling: what it says goes before the run's: a table compares methods under common settings, but a baseline can be
+    run as its authors do.
     """
 
     method: str
     options: dict[str, Any] = field(default_factory=dict)
     label: str = ""
     settings: str | None = None
-    steps: int | None = None
-    guidance_scale: float | None = None
-    scheduler: str | None = None
-    negative_prompt: str | None = None
-    prompt_suffix: str | None = None
-    dtype: str | None = None
+    sampling: Sampling = field(default_factory=Sampling)
 
     @property
     def row(self) -> str:
@@ -52,7 +42,7 @@ class MethodSpec:
 
     def __post_init__(self) -> None:
         where = f"method {self.label or self.method!r}"
-        _check_sampling(where, self)
+        self.sampling.check(where)
         for name, value in self.options.items():
             if not _is_plain(value):
                 kinds = "a finite number, a text, true, false or a list"
@@ -66,26 +56,16 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value))
 
 
-def _check_sampling(where: str, one: MethodSpec | RunSpec) -> None:
-    if one.steps is not None and not 1 <= one.steps <= MAX_STEPS:
-        raise UserError(f"{where}: steps must be from 1 to {MAX_STEPS}, got {short(one.steps)}")
-    if one.guidance_scale is not None and not 0 <= one.guidance_scale <= sys.float_info.max:
-        raise UserError(f"{where}: guidance_scale must be a number from 0, got {short(one.guidance_scale)}")
-    for what, value, known in (("scheduler", one.scheduler, SCHEDULERS), ("dtype", one.dtype, DTYPES)):
-        if value is not None and value not in known:
-            raise UserError(f"{where}: unknown {what} {value!r}; one of {', '.join(known)}")
-
-
 @dataclass(frozen=True)
 class RunSpec:
-    """A run. None means the backbone's default (steps, guidance_scale, settings), all (cases), or as `runs.judging`
-    says (detector, clip, frame_encoders, video_encoder).
+    """A run. None means the backbone's default (settings), all (cases), or as `runs.judging` says (detector, clip,
+    frame_encoders, video_encoder).
 
     settings: a name that the methods have on the backbone, see `generator.settings`.
 
-    cases: the first N of every suite. ground_truth: adds the row Ground truth (pocket only). scheduler: the common
-    sampler, "ddim" or "dpm", or "checkpoint" for what the backbone came with. lora: a file of adapters for the
-    backbone's denoiser.
+    cases: the first N of every suite. ground_truth: adds the row Ground truth (pocket only). sampling: common to all
+    methods; what it leaves open is the backbone's default. Its fields stand in a spec as the run's own. lora: a file of
+    adapters for the backbone's denoiser. batch_size: clips made together, or "auto"; see `batching`.
     references: what FID, KID and JEDi compare with: "world", "suite", or folders of videos; none: no such metrics.
     reference_videos, reference_seed: how many of each, and which. frame_encoders (FID, KID) and video_encoder (JEDi):
     names as in ivgbench.registry, with their files where they need some ("inception:FILE"); "clip" is the run's CLIP.
@@ -100,13 +80,9 @@ class RunSpec:
     seeds: tuple[int, ...] = (0,)
     ground_truth: bool = False
     settings: str | None = None
-    steps: int | None = None
-    guidance_scale: float | None = None
-    scheduler: str = "ddim"
-    negative_prompt: str = ""
-    prompt_suffix: str = ""
-    dtype: str = "float32"
+    sampling: Sampling = field(default_factory=Sampling)
     lora: str = ""
+    batch_size: int | str = 1
     detector: str | None = None
     clip: str | None = None
     references: tuple[str, ...] = ()
@@ -128,7 +104,8 @@ class RunSpec:
             raise UserError(f"{where}: cases must be at least 1, got {self.cases}")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise UserError(f"{where}: seeds must be a list of different numbers, got {list(self.seeds)}")
-        _check_sampling(where, self)
+        self.sampling.check(where)
+        batching.check(self.batch_size, f"{where}: batch_size")
         for what in ("backbone", "suites", "references", "detector", "clip", "frame_encoders", "video_encoder"):
             value = getattr(self, what)
             if value == "" or (isinstance(value, tuple) and "" in value) or (what == "suites" and not value):
@@ -150,31 +127,39 @@ class RunSpec:
 
     def named_by_content(self, prefix: str) -> RunSpec:
         """The same run, called PREFIX-<hash of what it asks>: equal requests share a name, others never do."""
-        content = {name: value for name, value in asdict(self).items() if name != "name"}
-        # Named only where they are asked for: a run that says nothing of them is called what it was before.
+        # How many clips are made together is no part of what is asked.
+        content = {name: value for name, value in asdict(self).items() if name not in ("name", "batch_size")}
         for one in (content, *content["methods"]):
-            if one["settings"] is None:
-                del one["settings"]
+            one |= one.pop("sampling")
+            # Named only where they are asked for: a run that says nothing of them is called what it was before.
+            for later in ("settings", "size"):
+                if one[later] is None:
+                    del one[later]
+        # As names were made when a run's own fields had these defaults.
+        for name, value in _NAMED_AS.items():
+            content[name] = value if content[name] is None else content[name]
         return replace(self, name=f"{prefix}-{digest(content)[:8]}")
 
 
+_NAMED_AS = {"scheduler": "ddim", "negative_prompt": "", "prompt_suffix": "", "dtype": "float32"}
 _KINDS: dict[str, tuple[type, ...]] = {
     "name": (str,), "backbone": (str,), "settings": (str,), "cases": (int,), "ground_truth": (bool,), "steps": (int,),
     "guidance_scale": (int, float), "scheduler": (str,), "negative_prompt": (str,), "prompt_suffix": (str,),
     "dtype": (str,), "detector": (str,), "clip": (str,), "suites": (list,), "seeds": (list,), "methods": (list,),
     "references": (list,), "reference_videos": (int,), "reference_seed": (int,), "frame_encoders": (list,),
-    "video_encoder": (str,), "lora": (str,), "strict": (bool,),
+    "video_encoder": (str,), "lora": (str,), "strict": (bool,), "size": (list,),
+    "batch_size": (int, str),
 }  # fmt: skip
 
 
 def load_spec(path: Path) -> RunSpec:
-    """Reads a run spec from TOML: fields of `RunSpec`, and a [[methods]] table for each method.
+    """Reads a run spec from TOML: fields of `RunSpec` and of its sampling, and a [[methods]] table for each method.
 
     Raises:
         UserError: unreadable file, unknown or mistyped field, no name.
     """
     data = read_toml(path, "the run spec")
-    check_fields(data, [f.name for f in fields(RunSpec)], f"{path}")
+    check_fields(data, _names(RunSpec), f"{path}")
     if "name" not in data:
         raise UserError(f'{path}: the run has no name; add a line such as name = "{Path(path).stem}"')
     _check_kinds(data, f"{path}")
@@ -185,7 +170,7 @@ def load_spec(path: Path) -> RunSpec:
     data["seeds"] = tuple(_seed(item, path) for item in data.get("seeds", RunSpec.seeds))
     data["methods"] = tuple(_method(item, path) for item in data.get("methods", []))
     try:
-        return RunSpec(**data)
+        return RunSpec(**_with_sampling(data))
     except UserError as fault:
         raise UserError(f"{path}: {fault}") from None
 
@@ -208,14 +193,25 @@ def _method(item: Any, path: Path) -> MethodSpec:
     if not isinstance(item, dict) or not isinstance(item.get("method"), str):
         raise UserError(f'{path}: a method is written [[methods]] with method = "NAME", got {item!r}')
     where = f"{path}, method {item['method']!r}"
-    check_fields(item, [f.name for f in fields(MethodSpec)], where)
+    check_fields(item, _names(MethodSpec), where)
     if not isinstance(item.get("options", {}), dict) or not isinstance(item.get("label", ""), str):
         raise UserError(f"{where}: options is a table and label a text")
     _check_kinds({key: value for key, value in item.items() if key not in ("method", "options", "label")}, where)
     try:
-        return MethodSpec(**item)
+        return MethodSpec(**_with_sampling(item))
     except UserError as fault:
         raise UserError(f"{path}: {fault}") from None
+
+
+def _names(cls: type) -> list[str]:
+    """The fields of a table: those of a class, and of its sampling in place of that one."""
+    return [name for one in fields(cls) for name in (sampling.NAMES if one.name == "sampling" else (one.name,))]
+
+
+def _with_sampling(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A table's fields as the class takes them."""
+    asked = {name: tuple(value) if name == "size" else value for name, value in data.items() if name in sampling.NAMES}
+    return {name: value for name, value in data.items() if name not in asked} | {"sampling": Sampling(**asked)}
 
 
 def _check_kinds(data: dict[str, Any], where: str) -> None:

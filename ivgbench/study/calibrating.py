@@ -46,7 +46,7 @@ def plan_of(spec: RunSpec, lab: Any, tokens: Tokens | None) -> Plan:
 def _on_padding(entry: Entry, lab: Any, tokens: Tokens | None) -> Entry:
     if entry.label != PADDING_ONLY:
         return entry
-    end = tokens(entry.case.prompt + entry.job.prompt_suffix) + 1
+    end = tokens(entry.case.prompt + entry.job.sampling.prompt_suffix) + 1
     options = {**entry.job.changed, "token_indices": tuple(range(end, end + TRAILING)), "trailing_length": 0}
     job = replace(entry.job, **lab.resolve(entry.job.method, options)._asdict())
     return replace(entry, job=job, settings=f"{entry.settings}, token_indices by case")

@@ -60,7 +60,7 @@ def measure(store: Store, lab: Any, engine: Any, items: Sequence[tuple[Job, str]
     """
     missing = [item for item in items if store.arrays(KIND, key(*item)) is None]
     with progress("probe", len(items), len(items) - len(missing)) as advance:
-        source = {(job.source, job.dtype, job.lora_file) for job, _ in missing}
+        source = {(job.source, job.sampling.dtype, job.lora_file) for job, _ in missing}
         start = partial(Prober, store, lab, *source)
         for index, outcome in engine.run(start, Prober.look, missing):
             if isinstance(outcome, Failure):
@@ -91,22 +91,21 @@ def probe(backbone: Backbone, job: Job, other: str) -> dict[str, np.ndarray]:
     box, mean over frames that have one. right: share of frames with the caption's background, colour and shape, of the
     clip and of the one with lent padding [2,3].
     """
-    case, caption = job.case, drawn.words(job.case.prompt)
-    made = partial(
-        generate, backbone, case, "plain", None, job.steps, job.guidance_scale, job.seed, job.scheduler,
-        job.negative_prompt, job.prompt_suffix,
-    )  # fmt: skip
+    case, caption, sampling = job.case, drawn.words(job.case.prompt), job.sampling
+    made = partial(generate, backbone, case, "plain", seed=job.seed, **sampling.arguments())
     tokens = sorted(phrase_positions(backbone, case.prompt, case.subjects[0].phrase))
     cells = (backbone.latent_height, backbone.latent_width)
-    with watching(backbone, tokens, job.guidance_scale, max(job.steps // EARLY, 1), cells) as seen:
+    with watching(backbone, tokens, sampling.guidance_scale, max(sampling.steps // EARLY, 1), cells) as seen:
         video = made().video
     masks, found = drawn.sprite(video, caption)
     _, early = drawn.sprite(backbone.decode(seen.clean), caption)
     there = np.isfinite(found).all(1)
     maps = seen.maps.numpy()
-    own, lent, empty = backbone.encode_prompt([case.prompt + job.prompt_suffix, other + job.prompt_suffix, ""])
-    end = len(backbone.phrase_ids(case.prompt + job.prompt_suffix)) - 1
-    context = torch.stack([backbone.encode_prompt([job.negative_prompt])[0], with_padding(own, lent, end)])
+    own, lent, empty = backbone.encode_prompt(
+        [case.prompt + sampling.prompt_suffix, other + sampling.prompt_suffix, ""]
+    )
+    end = len(backbone.phrase_ids(case.prompt + sampling.prompt_suffix)) - 1
+    context = torch.stack([backbone.encode_prompt([sampling.negative_prompt])[0], with_padding(own, lent, end)])
     swapped = made(prompt_embeds=context).video
     mass, free = seen.mass.numpy(), content_free(own, empty).numpy()
     return {

@@ -72,7 +72,7 @@ def test_a_box_is_of_the_subject_before_it(call, asked, order):
     # Options of another kind may stand anywhere.
     assert "seen" in call("compare", *order[:2], "--steps", 3, *order[2:], "-o", "a.gif", PROMPT)[2]
     ((spec, case),) = asked
-    assert [one.phrase for one in case.subjects] == ["red star", "blue square"] and spec.steps == 3
+    assert [one.phrase for one in case.subjects] == ["red star", "blue square"] and spec.sampling.steps == 3
     keyframes = {0: (0.1, 0.2, 0.4, 0.6)} | ({7: (0.6, 0.2, 0.9, 0.6)} if order is TWO else {})
     assert np.array_equal(case.subjects[0].boxes, boxes.interpolate(keyframes, 8))
     assert np.array_equal(case.subjects[1].boxes, np.tile([0.5, 0.5, 0.9, 0.9], (8, 1)))

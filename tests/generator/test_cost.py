@@ -11,6 +11,7 @@ from ivgbench.generator.backbones import sources
 from ivgbench.generator.cost import Costs
 from ivgbench.generator.metering import FusedAttention, Meter
 from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.sampling import Sampling
 
 COUNTED = [
     ("trailblazer", {}, 1),
@@ -44,7 +45,7 @@ def small(tiny):
 def test_evaluations_are_those_of_a_real_run(small, make, case, two, method, options, subjects):
     asked = (case, two)[subjects - 1]
     clip = make(asked, method, options, steps=3)
-    cost = small.of(resolve(method, options), asked, 3, 4.0)
+    cost = small.of(resolve(method, options), asked, Sampling(3, 4.0))
     assert (cost.evaluations, cost.backward) == (clip.nfe, clip.backward)
 
 
@@ -54,7 +55,7 @@ def test_operations_are_those_of_a_real_run(small, make, case, method):
     # Spelled out, attention is two products of matrices: not every version of torch counts its fused kernel on a CPU.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         make(case, method, steps=2, prompt_embeds=embeds)
-    counted = small.of(resolve(method), case, 2, 4.0).flops - small._decoding((4, case.frames, 8, 12))[0]
+    counted = small.of(resolve(method), case, Sampling(2, 4.0)).flops - small._decoding((4, case.frames, 8, 12))[0]
     assert counted == counter.get_total_flops()
 
 
@@ -91,20 +92,20 @@ def test_more_frames_and_subjects_cost_more(small, case, two):
         return Case("x", "a zebra and a dog", still)
 
     plain, trailblazer = resolve("plain"), resolve("trailblazer")
-    short, long = (small.of(plain, clip(case.subjects, frames), 2, 3.0) for frames in (4, 16))
+    short, long = (small.of(plain, clip(case.subjects, frames), Sampling(2, 3.0)) for frames in (4, 16))
     assert 3.5 < long.flops / short.flops < 5 and long.peak > short.peak > long.weights[0]
-    one, both = (small.of(trailblazer, clip(s, 4), 2, 3.0) for s in (case.subjects, two.subjects))
+    one, both = (small.of(trailblazer, clip(s, 4), Sampling(2, 3.0)) for s in (case.subjects, two.subjects))
     assert (one.evaluations, both.evaluations) == (2, 6) and both.flops > 2 * one.flops
 
 
 def test_masks_that_are_kept_count(small, case):
-    plain, masked = (small.of(resolve(method), case, 2, 4.0).working[0] for method in ("plain", "peekaboo"))
+    plain, masked = (small.of(resolve(method), case, Sampling(2, 4.0)).working[0] for method in ("plain", "peekaboo"))
     # R1 at the three levels, float32: it alone is kept as [frames, cells, cells].
     assert masked >= plain + 4 * case.frames * sum(cells**2 for cells in (8 * 12, 4 * 6, 2 * 3))
 
 
 def test_offloading_holds_one_part_at_a_time(costs, case):
-    cost = costs.of(resolve("plain"), case, 2, 3.0)
+    cost = costs.of(resolve("plain"), case, Sampling(2, 3.0))
     text, denoiser, vae = cost.weights
     assert cost.peak_offloaded == max(text, denoiser + cost.working[0], vae + cost.working[1])
     assert cost.peak == text + denoiser + vae + max(cost.working) > cost.peak_offloaded
@@ -123,7 +124,7 @@ def test_a_real_run_on_the_pocket_agrees_with_its_parameters(costs):
 
 def test_going_back_through_the_network_costs_more(small, case):
     detached, exact = (
-        small.of(resolve("tid", {"gradient": gradient}), case, 2, 3.0) for gradient in ("detached", "exact")
+        small.of(resolve("tid", {"gradient": gradient}), case, Sampling(2, 3.0)) for gradient in ("detached", "exact")
     )
     assert exact.evaluations == detached.evaluations and (exact.backward, detached.backward) == (2, 0)
     assert exact.flops > 1.3 * detached.flops and exact.working[0] > 3 * detached.working[0]
@@ -174,7 +175,7 @@ def test_the_published_wan_costs_what_its_formula_says():
     per_block = 2 * tokens * (6 * width**2 + 2 * width * inner) + 4 * texts * width**2
     per_block += 4 * tokens**2 * width + 4 * tokens * texts * width
     wan._decoding = lambda shape: (0, 0)
-    plain, masked = (wan.of(resolve(method), case, 1, 5.0) for method in ("plain", "peekaboo"))
+    plain, masked = (wan.of(resolve(method), case, Sampling(1, 5.0)) for method in ("plain", "peekaboo"))
     assert plain.flops == pytest.approx(2 * 30 * per_block, rel=0.01)
     # No forbidden pair is computed.
     assert 0.6 * plain.flops < masked.flops < plain.flops

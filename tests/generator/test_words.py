@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from ivgbench.generator.foresight import Foresight
 from ivgbench.generator.methods import peekaboo
 from ivgbench.generator.methods.base import resolve
 from ivgbench.generator.methods.trailblazer import phrase_positions
+from ivgbench.generator.sampling import PLAIN, Sampling
 from ivgbench.generator.words import Reader
 
 #: Every word is one token of the pocket's tokenizer.
@@ -180,17 +182,20 @@ def test_what_needs_no_words_makes_a_clip(make, case):
     assert torch.isfinite(make(unread, "peekaboo", {"frozen_steps": 0}).latents).all()
 
 
+FOUR = Sampling(4, scheduler="ddim").over(PLAIN)
+
+
 def test_foresight_names_the_case_and_looks_at_equal_requests_once(case, monkeypatch):
     foresight = Foresight("pocket")
     config = resolve("peekaboo")
     with pytest.raises(UserError, match=r"case x: peekaboo: .* or leave the case out"):
-        foresight.check(config, Case("x", late(90), (Subject("red star", np.ones((8, 4))),)), 4, "ddim")
+        foresight.check(config, Case("x", late(90), (Subject("red star", np.ones((8, 4))),)), FOUR)
     with pytest.raises(UserError, match="DDIMScheduler cannot make 1000 steps"):
-        foresight.check(config, case, 1000, "ddim")
+        foresight.check(config, case, replace(FOUR, steps=1000))
     looked = []
     monkeypatch.setattr(type(config), "check_words", lambda self, *said: looked.append(said[1:]))
     for other in (case, Case("another", case.prompt, case.subjects)):
-        foresight.check(config, other, 4, "ddim")
+        foresight.check(config, other, FOUR)
     assert looked == [(case.prompt, "", ("zebra",))]
 
 

@@ -11,23 +11,24 @@ from fake_lab import FakeLab
 from generated import answer, holds_for
 from hypothesis import strategies as st
 
-from ivgbench.cli.options import Request
+from ivgbench.cli.options import Request, SamplingOptions
 from ivgbench.cli.placing import _keyframes
 from ivgbench.cli.requests import spec_of, with_options
 from ivgbench.files import digest
 from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.sampling import DTYPES, MAX_STEPS, SCHEDULERS
 from ivgbench.registry import METHODS
 from ivgbench.report.claims import METRICS
 from ivgbench.report.claims_file import load_claims
 from ivgbench.runs.option_text import parse_option
 from ivgbench.runs.planning import make_plan, shard_of
-from ivgbench.runs.spec import DTYPES, MAX_STEPS, SCHEDULERS, MethodSpec, RunSpec, load_spec
+from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
 
 SPEC = {
     "name": "mine", "backbone": "pocket", "suites": ["static"], "cases": 2, "seeds": [0, 1], "ground_truth": True,
     "steps": 4, "guidance_scale": 6.0, "scheduler": "ddim", "negative_prompt": "bad", "prompt_suffix": ", hd",
     "dtype": "float32", "detector": "pocket", "clip": "pocket", "references": ["world"], "reference_videos": 8,
-    "reference_seed": 0, "frame_encoders": ["clip"], "video_encoder": "pocket",
+    "reference_seed": 0, "size": [48, 80], "frame_encoders": ["clip"], "video_encoder": "pocket",
     "methods": [{"method": "tid", "label": "x", "steps": 3, "scheduler": "dpm", "options": {"gamma": 0.1}}, "plain"],
 }  # fmt: skip
 CLAIMS = {
@@ -92,10 +93,11 @@ def sound(spec: RunSpec | None) -> None:
     assert spec.methods or spec.ground_truth is True
     assert spec.cases is None or (type(spec.cases) is int and spec.cases >= 1)
     assert all(type(seed) is int and seed >= 0 for seed in spec.seeds) and len(set(spec.seeds)) == len(spec.seeds) > 0
-    for one in (spec, *spec.methods):
+    for one in (spec.sampling, *(method.sampling for method in spec.methods)):
         assert one.steps is None or (type(one.steps) is int and 1 <= one.steps <= MAX_STEPS)
         assert one.guidance_scale is None or 0 <= one.guidance_scale < math.inf
         assert one.scheduler in (None, *SCHEDULERS) and one.dtype in (None, *DTYPES)
+        assert one.size is None or (len(one.size) == 2 and all(type(side) is int and side > 0 for side in one.size))
         assert one.negative_prompt is None or isinstance(one.negative_prompt, str)
     assert type(spec.reference_videos) is int and spec.reference_videos >= 2 and type(spec.reference_seed) is int
     named = spec.named_by_content("run")
@@ -216,10 +218,14 @@ def a_few(*values):
     suite=a_few(st.sampled_from(["static", "dynamic"]), anything_written),
     cases=perhaps(st.integers(-1, 3)),
     seeds=perhaps(st.integers(-1, 3)),
-    steps=perhaps(st.integers()),
-    guidance_scale=perhaps(st.floats()),
-    scheduler=perhaps(st.sampled_from(SCHEDULERS), anything_written),
-    dtype=perhaps(st.sampled_from(DTYPES), anything_written),
+    sampling=st.builds(
+        SamplingOptions,
+        steps=perhaps(st.integers()),
+        guidance_scale=perhaps(st.floats()),
+        scheduler=perhaps(st.sampled_from(SCHEDULERS), anything_written),
+        size=perhaps(st.builds("{}x{}".format, st.integers(-1, 9000), st.integers(0, 99)), anything_written),
+        dtype=perhaps(st.sampled_from(DTYPES), anything_written),
+    ),
     ground_truth=st.booleans(),
     reference=a_few(st.sampled_from(["world", "suite"]), anything_written),
     reference_videos=perhaps(st.integers(-1, 5)),

@@ -12,6 +12,7 @@ import numpy as np
 
 from ivgbench import boxes
 from ivgbench.errors import UserError
+from ivgbench.generator.sampling import PLAIN, Sampling
 from ivgbench.registry import METHODS
 from ivgbench.runs.engines import failure_of
 from ivgbench.runs.lab import Facts, Made, Resolved
@@ -101,12 +102,12 @@ class FakeLab:
         return {"threads": 1, "device": "fake"}
 
     def facts(self, spec: object, needed: bool = True) -> Facts:
-        return Facts("pocket", self.weights, 3, 6.0, 8, (HEIGHT, WIDTH))
+        return Facts("pocket", self.weights, Sampling(3, 6.0, "ddim", size=(HEIGHT, WIDTH)).over(PLAIN), 8)
 
     def costs(self, spec: object) -> object:
         from ivgbench.generator.cost import Cost  # not for the worker processes, which import this file
 
-        return lambda job: Cost(job.steps, 1, 10**12, (2**30, 2**30, 2**30), (2**31, 2**30))
+        return lambda job: Cost(job.sampling.steps, 1, 10**12, (2**30, 2**30, 2**30), (2**31, 2**30))
 
     def check(self, spec: object, jobs: object) -> None:
         pass
@@ -126,11 +127,17 @@ class FakeLab:
             os.kill(os.getpid(), signal.SIGKILL)
         if how == "full":
             raise OSError(28, "No space left on device", "video.mkv")
-        return self.draw(job.case, job.options["shift"], job.steps)
+        return self.draw(job.case, job.options["shift"], job.sampling.steps)
 
     def generate_batch(self, backbone: str, jobs: list) -> list[Made]:
         self.note(f"batch:{len(jobs)}")
         return [self.generate(backbone, job) for job in jobs]
+
+    def room(self, workers: int) -> object:
+        return lambda job: 3 if job.method == "plain" else 1
+
+    def free_memory(self) -> None:
+        self.note("freed")
 
     def draw(self, case: object, shift: float, nfe: int) -> Made:
         track = np.clip(np.add(case.subjects[0].boxes, [shift, 0, shift, 0]), 0, 1)

@@ -4,6 +4,7 @@ import pytest
 
 from ivgbench.errors import UserError
 from ivgbench.generator.cost import Cost
+from ivgbench.generator.sampling import Sampling
 from ivgbench.runs import estimates
 from ivgbench.runs.estimates import GPUS, Gpu, Row
 from ivgbench.runs.planning import make_plan
@@ -41,7 +42,8 @@ def test_halves_are_told_and_whole_numbers_have_no_point():
 
 
 def test_methods_of_other_precision_have_their_own_speed():
-    spec = RunSpec("r", (MethodSpec("plain"), MethodSpec("plain", label="half", dtype="float16")), cases=1)
+    half = MethodSpec("plain", label="half", sampling=Sampling(dtype="float16"))
+    spec = RunSpec("r", (MethodSpec("plain"), half), cases=1)
     whole, half = estimates.rows(make_plan(spec, FakeLab(None)), set(), cost, Gpu("x", 4, half=100, single=10))
     assert whole.hours == pytest.approx(10 * half.hours)
 

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from ivgbench.cases import Case, Subject, Suite
 from ivgbench.errors import UserError
 from ivgbench.generator.backbones.sources import POCKET_FOLDER, architecture
+from ivgbench.generator.sampling import Sampling
 from ivgbench.metrics.frame_features import Denoiser
 from ivgbench.registry import METHODS
 from ivgbench.runs.lab import Lab
@@ -29,7 +30,7 @@ def late(phrase="red star"):
 @pytest.mark.parametrize("method", METHODS.names())
 def test_a_subject_that_is_never_read_is_refused_in_planning_by_what_needs_its_words(tmp_path, method, dry):
     late().save(tmp_path / "mine.jsonl")
-    spec = RunSpec("mine", (MethodSpec(method),), suites=(str(tmp_path / "mine.jsonl"),), steps=2)
+    spec = RunSpec("mine", (MethodSpec(method),), suites=(str(tmp_path / "mine.jsonl"),), sampling=Sampling(2))
     if method in ("plain", "freeinit"):  # which is around plain
         assert len(make_plan(spec, Lab("cpu"), dry).jobs) == 2
         return
@@ -40,16 +41,18 @@ def test_a_subject_that_is_never_read_is_refused_in_planning_by_what_needs_its_w
 
 @pytest.mark.parametrize(("scheduler", "steps"), [("ddim", 1000), ("dpm", 999), ("checkpoint", 1000)])
 def test_steps_that_a_scheduler_cannot_make_are_refused_in_planning(scheduler, steps):
-    spec = RunSpec("x", (MethodSpec("plain"),), suites=("pocket-static",), cases=1, steps=steps, scheduler=scheduler)
+    asked = Sampling(steps, scheduler=scheduler)
+    spec = RunSpec("x", (MethodSpec("plain"),), suites=("pocket-static",), cases=1, sampling=asked)
     with pytest.raises(UserError, match=f"cannot make {steps} steps here"):
         make_plan(spec, Lab("cpu"))
-    own = replace(spec, steps=4, methods=(MethodSpec("plain"), MethodSpec("tid", steps=steps)))
+    methods = MethodSpec("plain"), MethodSpec("tid", sampling=Sampling(steps))
+    own = replace(spec, sampling=replace(asked, steps=4), methods=methods)
     with pytest.raises(UserError, match=f"cannot make {steps} steps here"):
         make_plan(own, Lab("cpu"))
 
 
 def test_a_plan_without_the_backbones_files_is_not_checked():
-    spec = RunSpec("x", (MethodSpec("tid"),), "zeroscope", suites=("scenes-static",), cases=1, steps=1000)
+    spec = RunSpec("x", (MethodSpec("tid"),), "zeroscope", suites=("scenes-static",), cases=1, sampling=Sampling(1000))
     Lab("cpu").check(spec, ())
     assert make_plan(spec, Lab("cpu"), dry=True).facts.weights == ""
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ivgbench.generator.sampling import Sampling
 from ivgbench.registry import METHODS
 from ivgbench.runs import runner
 from ivgbench.runs.engines import LocalEngine
@@ -15,7 +16,7 @@ from ivgbench.runs.store import Store
 @pytest.mark.slow
 def test_all_methods_run_and_workers_do_not_matter(tmp_path):
     methods = tuple(MethodSpec(name) for name in METHODS.builtin())
-    spec = RunSpec("r", methods, suites=("static",), cases=1, steps=2, ground_truth=True)
+    spec = RunSpec("r", methods, suites=("static",), cases=1, sampling=Sampling(2), ground_truth=True)
     lab = Lab("cpu")
     plan = make_plan(spec, lab)
     pixels = []
@@ -40,7 +41,7 @@ def test_all_methods_run_and_workers_do_not_matter(tmp_path):
 
 def test_a_batch_makes_the_clips_of_its_jobs():
     lab = Lab("cpu")
-    spec = RunSpec("r", (MethodSpec("peekaboo"),), suites=("static",), cases=2, steps=1)
+    spec = RunSpec("r", (MethodSpec("peekaboo"),), suites=("static",), cases=2, sampling=Sampling(1))
     jobs = make_plan(spec, lab).jobs
     backbone = lab.backbone("pocket", "float32")
     together = lab.generate_batch(backbone, jobs)

@@ -7,6 +7,7 @@ import pytest
 from fake_lab import InlineEngine
 
 from ivgbench.errors import UserError
+from ivgbench.generator.sampling import Sampling
 from ivgbench.runs import recording
 from ivgbench.runs.lab import Lab
 from ivgbench.runs.planning import make_plan
@@ -14,7 +15,7 @@ from ivgbench.runs.spec import MethodSpec, RunSpec
 from ivgbench.runs.store import Store
 from ivgbench.runs.variants import READINGS
 
-SPEC = RunSpec("activations", recording.ROWS, suites=("static",), cases=1, steps=2)
+SPEC = RunSpec("activations", recording.ROWS, suites=("static",), cases=1, sampling=Sampling(2))
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ from fake_lab import FakeLab, InlineEngine, unit
 
 from ivgbench import load_suite
 from ivgbench.errors import UserError
+from ivgbench.generator.sampling import Sampling
 from ivgbench.report import table
 from ivgbench.runs import runner
 from ivgbench.runs.engines import DiskFull, LocalEngine
 from ivgbench.runs.external import import_videos
-from ivgbench.runs.generating import batches
 from ivgbench.runs.planning import make_plan, shard_of
 from ivgbench.runs.spec import MethodSpec, RunSpec
 from ivgbench.runs.store import Store
@@ -115,17 +115,6 @@ def test_two_worker_processes_and_two_shards_give_the_same_rows(tmp_path, finish
     assert without_times(store.load_rows("r")[0]) == without_times(finished[0])
 
 
-def test_batches_hold_what_can_be_made_together():
-    plan = make_plan(replace(SPEC, cases=3), FakeLab(None))
-    made = batches(plan.jobs, 2)
-    assert sorted(job.id for batch in made for job in batch) == sorted(job.id for job in plan.jobs)
-    assert max(map(len, made)) == 2
-    assert all(len({job.method for job in batch}) == 1 for batch in made)
-    assert batches(plan.jobs, 1) == [[job] for job in plan.jobs]
-    with pytest.raises(UserError, match="--batch-size must be at least 1"):
-        batches(plan.jobs, 0)
-
-
 def test_batches_give_the_same_rows(tmp_path, finished):
     lab, store = FakeLab(tmp_path / "log"), Store(tmp_path)
     assert runner.run(make_plan(SPEC, lab), store, lab, InlineEngine(), batch_size=3).made == 12
@@ -145,12 +134,13 @@ def test_a_bad_case_does_not_cost_its_batch(tmp_path):
 
 def test_a_method_may_be_sampled_in_its_own_way(tmp_path):
     (tmp_path / "a.pt").write_bytes(b"adapter")
-    own = MethodSpec("tid", {}, "own", steps=7, guidance_scale=2.0, scheduler="checkpoint", dtype="float16")
+    own = MethodSpec("tid", {}, "own", sampling=Sampling(7, 2.0, "checkpoint", dtype="float16"))
     spec = RunSpec("r", (MethodSpec("plain"), own), cases=1, suites=("static",), lora=str(tmp_path / "a.pt"))
-    common, special = make_plan(spec, FakeLab(None)).jobs
-    assert (common.steps, common.guidance_scale, common.scheduler, common.dtype) == (3, 6.0, "ddim", "float32")
-    assert (special.steps, special.guidance_scale, special.scheduler, special.dtype) == (7, 2.0, None, "float16")
-    assert common.lora == special.lora and len(common.lora) == 64 and common.lora_file.endswith("a.pt")
+    jobs = make_plan(spec, FakeLab(None)).jobs
+    common, special = (one.sampling for one in jobs)
+    assert common == Sampling(3, 6.0, "ddim", "", "", "float32", (48, 80))
+    assert special == Sampling(7, 2.0, "checkpoint", "", "", "float16", (48, 80))
+    assert jobs[0].lora == jobs[1].lora and len(jobs[0].lora) == 64 and jobs[0].lora_file.endswith("a.pt")
 
 
 def test_failures_are_rows_and_are_tried_again(tmp_path, finished):
@@ -262,7 +252,8 @@ def test_a_replaced_clip_has_no_score_until_it_is_scored(tmp_path):
 def test_frames_of_another_size_are_another_job(tmp_path):
     class Square(FakeLab):
         def facts(self, spec, needed=True):
-            return super().facts(spec, needed)._replace(size=(64, 64))
+            found = super().facts(spec, needed)
+            return found._replace(sampling=Sampling(size=(64, 64)).over(found.sampling))
 
     (wide,), (square,) = (
         make_plan(RunSpec("r", (MethodSpec("tid"),), suites=("static",), cases=1), lab).jobs

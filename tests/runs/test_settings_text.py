@@ -6,6 +6,7 @@ import pytest
 from fake_lab import FakeLab
 
 from ivgbench.generator import settings
+from ivgbench.generator.sampling import Sampling
 from ivgbench.runs.lab import Lab
 from ivgbench.runs.planning import make_plan
 from ivgbench.runs.settings_text import describe
@@ -81,11 +82,13 @@ def test_names_are_resolved_before_hashing(tmp_path):
     ]
     entries = []
     for one, name in ways:
-        spec = RunSpec("r", (one,), suites=("static",), cases=1, steps=2, settings=name)
+        spec = RunSpec("r", (one,), suites=("static",), cases=1, sampling=Sampling(2), settings=name)
         entries += make_plan(spec, Lab("cpu")).entries
     assert len({entry.job.id for entry in entries}) == 1
     assert {(entry.settings, entry.about) for entry in entries} == {tuple(told("peekaboo", spelled))}
-    other = make_plan(RunSpec("r", (MethodSpec("peekaboo"),), cases=1, steps=2, settings="paper"), Lab("cpu"))
+    other = make_plan(
+        RunSpec("r", (MethodSpec("peekaboo"),), cases=1, sampling=Sampling(2), settings="paper"), Lab("cpu")
+    )
     assert other.jobs[0].id != entries[0].job.id and other.jobs[0].changed == {}
 
 

@@ -9,6 +9,7 @@ from fake_lab import FakeLab
 from ivgbench.errors import UserError
 from ivgbench.generator import settings
 from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.sampling import Sampling
 from ivgbench.registry import METHODS
 from ivgbench.report import paper
 from ivgbench.runs.option_text import parse_option
@@ -22,7 +23,7 @@ GOOD = 'name = "x"\n[[methods]]\nmethod = "tid"\nlabel = "mine"\noptions = { gam
 def test_the_benchmark_spec_is_table_1_of_all_methods():
     spec = load_spec(BENCHMARKS / "pocket.toml")
     assert (spec.name, spec.backbone, spec.suites, spec.seeds) == ("table1", "pocket", ("static", "dynamic"), (0,))
-    assert spec.ground_truth and spec.scheduler == "ddim"
+    assert spec.ground_truth and spec.sampling.scheduler == "ddim"
     assert [one.method for one in spec.methods] == [*paper.LABELS]
 
 
@@ -30,7 +31,7 @@ def test_the_benchmark_spec_is_table_1_of_all_methods():
 def test_the_papers_tables_have_every_value_pinned(name):
     spec = load_spec(BENCHMARKS / f"{name}.toml")
     assert (spec.name, spec.backbone, spec.suites) == (name, "zeroscope", ("imc-static", "imc-dynamic"))
-    assert (spec.steps, spec.guidance_scale, spec.scheduler, spec.dtype) == (40, 9.0, "ddim", "float16")
+    assert spec.sampling == Sampling(40, 9.0, "ddim", "", "", "float16")
     assert (spec.detector, spec.clip) == ("owlvit", "ViT-B-16-quickgelu/openai")
     for one in spec.methods:
         options = settings.of(spec.backbone, one.method, spec.settings_of(one)) | one.options
@@ -63,11 +64,13 @@ def test_the_baselines_run_as_their_repositories_do():
     lab = FakeLab(None)
     plan = make_plan(replace(spec, suites=("scenes-static",), cases=1), lab)
     by_label = {entry.label: entry.job for entry in plan.entries}
-    cli, imc, trail = (by_label[name] for name in ("peekaboo-cli", "peekaboo-imc", "trailblazer-metric"))
-    assert (cli.steps, cli.options["frozen_steps"], cli.scheduler, cli.dtype) == (50, 2, None, "float32")
-    assert (imc.steps, imc.options["frozen_steps"], imc.scheduler, imc.dtype) == (40, 4, None, "float32")
+    jobs = [by_label[name] for name in ("peekaboo-cli", "peekaboo-imc", "trailblazer-metric")]
+    cli, imc, trail = (one.sampling for one in jobs)
+    frozen = [one.options.get("frozen_steps") for one in jobs[:2]]
+    assert (cli.steps, frozen[0], cli.scheduler, cli.dtype) == (50, 2, "checkpoint", "float32")
+    assert (imc.steps, frozen[1], imc.scheduler, imc.dtype) == (40, 4, "checkpoint", "float32")
     assert (trail.steps, trail.scheduler, trail.dtype, trail.guidance_scale) == (40, "dpm", "float16", 9.0)
-    assert (trail.options["spatial_strengthen"], trail.options["trailing_length"]) == (0.125, 15)
+    assert (jobs[2].options["spatial_strengthen"], jobs[2].options["trailing_length"]) == (0.125, 15)
     assert trail.prompt_suffix.startswith(";") and trail.negative_prompt and not cli.negative_prompt
 
 

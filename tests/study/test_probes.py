@@ -11,6 +11,7 @@ from fake_lab import InlineEngine
 from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
 from ivgbench.generator import Backbone, generate
+from ivgbench.generator.sampling import Sampling
 from ivgbench.runs.store import Store
 from ivgbench.study import drawn, probes
 from ivgbench.study.watching import watching
@@ -134,7 +135,13 @@ def test_probes_are_made_once_and_a_failure_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(probes, "probe", probe)
     lab = SimpleNamespace(start_worker=lambda: {}, backbone=lambda *source: source)
     jobs = [
-        SimpleNamespace(id=f"j{k}", source="pocket", dtype="float32", lora_file="", describe=lambda: "plain, case c")
+        SimpleNamespace(
+            id=f"j{k}",
+            source="pocket",
+            sampling=Sampling(dtype="float32"),
+            lora_file="",
+            describe=lambda: "plain, case c",
+        )
         for k in range(2)
     ]
     items = [(job, "another") for job in jobs]
@@ -153,7 +160,9 @@ def test_a_probe_of_the_pocket(tmp_path):
     from ivgbench.runs.spec import MethodSpec, RunSpec
 
     lab = Lab("cpu")
-    plan = make_plan(RunSpec("r", (MethodSpec("plain"),), suites=("pocket-tuning-static",), cases=1, steps=2), lab)
+    plan = make_plan(
+        RunSpec("r", (MethodSpec("plain"),), suites=("pocket-tuning-static",), cases=1, sampling=Sampling(2)), lab
+    )
     (job,) = plan.jobs
     found = probes.probe(lab.backbone("pocket", "float32"), job, plan.suites["pocket-tuning-static"].cases[1].prompt)
     assert {name: value.shape for name, value in found.items()} == {

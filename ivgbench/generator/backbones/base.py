@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -21,8 +22,8 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from ivgbench.errors import UserError
 from ivgbench.generator import schedulers
 from ivgbench.generator.allocator import keep_freed_memory
+from ivgbench.generator.backbones import limits, sources
 from ivgbench.generator.backbones import lora as adapters
-from ivgbench.generator.backbones import sources
 from ivgbench.generator.words import Reader
 from ivgbench.texts import short
 
@@ -71,7 +72,7 @@ class Backbone(ABC):
         name: "pocket", "zeroscope", "modelscope", or the folder's name.
         device, dtype: of the weights and the latents.
         reader: what the text encoder reads of a text.
-        weights_hash: identity of the files it was loaded from.
+        folder: of the files it was loaded from.
         frames, height, width: default clip, in frames and pixels; other sizes work where the case gives them.
         latent_channels, latent_height, latent_width, vae_scale_factor: latents are [1,C,f,height/factor,width/factor].
         time_factor: pixel frames that a latent frame after the first stands for.
@@ -112,7 +113,7 @@ class Backbone(ABC):
         self._load(folder, preset)
         if lora is not None:
             adapters.merge(self.denoiser, lora)
-        self.weights_hash = sources.weights_hash(folder)
+        self.folder = folder
         self.scheduler_config = sources.read_config(sources.scheduler_file(folder))
         if not self.offload:
             for part in self.modules().values():
@@ -183,6 +184,11 @@ class Backbone(ABC):
         self._measure(preset)
         return self
 
+    @cached_property
+    def weights_hash(self) -> str:
+        """Identity of the files it was loaded from. Read when it is asked for: they may be tens of gigabytes."""
+        return sources.weights_hash(self.folder)
+
     @property
     @abstractmethod
     def denoiser(self) -> torch.nn.Module:
@@ -211,6 +217,12 @@ class Backbone(ABC):
         """
         later = track[1:].reshape(-1, self.time_factor, 4).mean(axis=1)
         return np.concatenate([track[:1], later])
+
+    @property
+    def limits(self) -> limits.Limits:
+        """Which frames it can make."""
+        parts = {name: module.config for name, module in self.modules().items()}
+        return limits.of_parts({name: config for name, config in parts.items() if isinstance(config, Mapping)})
 
     @property
     def has_vae(self) -> bool:

@@ -12,17 +12,21 @@ from typing import Any
 from ivgbench import hub
 from ivgbench.errors import UserError
 from ivgbench.files import digest, file_sha256
+from ivgbench.generator.backbones import limits
+from ivgbench.generator.sampling import PLAIN, Sampling
 from ivgbench.texts import read_json, short
 
 
 @dataclass(frozen=True)
 class Files:
     """What a family's folder holds. configs: part -> the files it needs besides weights; weights: part -> what its
-    weights may be called; the first that is there is read. An index names the files that hold the tensors."""
+    weights may be called; the first that is there is read. An index names the files that hold the tensors.
+    scheduler: the sampler that all methods are compared under, of the kind of noise path that the family has."""
 
     configs: Mapping[str, tuple[str, ...]]
     weights: Mapping[str, tuple[str, ...]]
     denoiser: str
+    scheduler: str
     optional: tuple[str, ...] = ()
 
 
@@ -44,6 +48,7 @@ FILES = {
             "vae": ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"),
         },
         "unet",
+        "ddim",
     ),
     "wan": Files(
         {
@@ -59,6 +64,7 @@ FILES = {
             "vae": _SHARDED,
         },
         "transformer",
+        "flow",
         ("model_index.json",),
     ),
 }
@@ -92,6 +98,13 @@ class Preset:
     revision: str | None = None
     family: str = "unet3d"
     time_factor: int = 1
+
+    @property
+    def sampling(self) -> Sampling:
+        """What a run is sampled with where it says nothing."""
+        size = None if self.height is None else (self.height, self.width)
+        own = Sampling(self.steps, self.guidance, FILES[self.family].scheduler, size=size)
+        return own.over(PLAIN)
 
 
 #: Named backbones. Sizes as in the published demos (Peekaboo's app: 40 steps, guidance 9); the pocket's are tuned.
@@ -139,9 +152,24 @@ def preset(source: str) -> tuple[str, Preset]:
     for name, known in PRESETS.items():
         if known.hub_id == source:
             return name, known
-    if Path(source).is_dir() and family(Path(source)) == "wan":
-        return Path(source).name, replace(PRESETS["wan-1.3b"], hub_id=None, revision=None)
-    return Path(source).name, Preset(hub_id=source if _is_hub_id(source) else None)
+    hub_id = source if _is_hub_id(source) else None
+    folder = _cached(hub_id, None) if hub_id else Path(source)
+    if folder is not None and folder.is_dir() and family(folder) == "wan":
+        return Path(source).name, replace(_within_reach(PRESETS["wan-1.3b"], folder), hub_id=hub_id, revision=None)
+    return Path(source).name, Preset(hub_id=hub_id)
+
+
+def _cached(hub_id: str, revision: str | None) -> Path | None:
+    """Where a repository of the hub lies, if it was fetched."""
+    found = (hub.cached_folder(hub_id, f"{files.denoiser}/config.json", revision) for files in FILES.values())
+    return next((one for one in found if one is not None), None)
+
+
+def _within_reach(preset: Preset, folder: Path) -> Preset:
+    """A preset whose frames are no larger than a small model of its kind has positions for."""
+    files = {part: folder / part / "config.json" for part in ("transformer", "vae")}
+    most = limits.of_parts({part: read_config(file) for part, file in files.items() if file.is_file()}).side
+    return preset if most is None else replace(preset, height=min(preset.height, most), width=min(preset.width, most))
 
 
 def is_pocket(source: str) -> bool:
@@ -173,32 +201,44 @@ def locate(source: str | Path) -> Path:
         UserError: nothing there, or the list of missing files, and how to get them.
     """
     text = str(source)
-    known = preset(text)[1]
     remedy = ""
-    if text in POCKETS:
-        folder = POCKETS[text]
-        if not folder.is_dir():
-            raise UserError(
-                f"the backbone {text!r} has no weights here; train them: python -m ivgbench.pocket.train {folder.name}"
-            )
-    elif Path(text).is_dir():
-        folder = Path(text)
-    elif known.hub_id:
-        # Never downloads, so that a run cannot start with gigabytes of surprise.
+    folder = place(text)
+    if text not in POCKETS and not Path(text).is_dir():
         remedy = f"; get them with `ivgbench fetch {text}`"
-        probes = [f"{files.denoiser}/config.json" for files in FILES.values()]
-        found = [hub.cached_folder(known.hub_id, probe, known.revision) for probe in probes]
-        folder = next((one for one in found if one is not None), None)
-        if folder is None:
-            every = ", ".join(_missing(None, known.family, with_vae=True))
-            raise UserError(f"backbone {text!r} ({known.hub_id}) is not on this machine: missing {every}{remedy}")
-    else:
-        raise UserError(
-            f"no backbone {text!r}: neither a folder, nor one of {', '.join(PRESETS)}, nor a hub id (owner/name)"
-        )
     # A folder may lack the VAE as a whole; what comes from the hub is made to have it.
     if missing := _missing(folder, family(folder), with_vae=bool(remedy) or (folder / "vae").is_dir()):
         raise UserError(f"backbone {text!r}: missing in {folder}: {', '.join(missing)} (weights may be .bin){remedy}")
+    return folder
+
+
+def place(source: str) -> Path:
+    """The folder of a source, whole or not.
+
+    Raises:
+        UserError: there is none on this machine, and how to get it.
+    """
+    known = preset(source)[1]
+    if source in POCKETS:
+        folder = POCKETS[source]
+        if not folder.is_dir():
+            raise UserError(
+                f"the backbone {source!r} has no weights here; train them: python -m ivgbench.pocket.train "
+                f"{folder.name}"
+            )
+        return folder
+    if Path(source).is_dir():
+        return Path(source)
+    if not known.hub_id:
+        raise UserError(
+            f"no backbone {source!r}: neither a folder, nor one of {', '.join(PRESETS)}, nor a hub id (owner/name)"
+        )
+    # Never downloads, so that a run cannot start with gigabytes of surprise.
+    if (folder := _cached(known.hub_id, known.revision)) is None:
+        every = ", ".join(_missing(None, known.family, with_vae=True))
+        raise UserError(
+            f"backbone {source!r} ({known.hub_id}) is not on this machine: missing {every}; get them with "
+            f"`ivgbench fetch {source}`"
+        )
     return folder
 
 
@@ -323,7 +363,8 @@ def fetch(source: str) -> Path:
     """
     hub_id = preset(source)[1].hub_id
     if hub_id is None:
-        raise UserError(f"nothing to fetch for {source!r}: give zeroscope, modelscope, or a hub id (OWNER/NAME)")
+        named = ", ".join(name for name, one in PRESETS.items() if one.hub_id)
+        raise UserError(f"nothing to fetch for {source!r}: give {named}, or a hub id (OWNER/NAME)")
     return hub.fetch_repository(hub_id, preset(source)[1].revision, to_fetch)
 
 
@@ -356,14 +397,20 @@ def architecture(source: str) -> dict[str, dict[str, Any]]:
     try:
         folder = locate(source)
     except UserError:
-        known = preset(source)[1]
-        if not known.revision:
+        if (shipped := published_architecture(preset(source)[1])) is None:
             raise
-        shipped = SHIPPED_ARCHITECTURE if known.family == "unet3d" else ARCHITECTURES / "wan2.1-1.3b.json"
-        return json.loads(shipped.read_text(encoding="utf-8"))
+        return shipped
     require_vae(folder)
     parts = FILES[family(folder)].weights
     return {part: read_config(folder / part / "config.json") for part in parts}
+
+
+def published_architecture(known: Preset) -> dict[str, dict[str, Any]] | None:
+    """The configs of a named backbone of the hub, as they ship with this package; None for any other."""
+    if not known.revision:
+        return None
+    shipped = SHIPPED_ARCHITECTURE if known.family == "unet3d" else ARCHITECTURES / "wan2.1-1.3b.json"
+    return json.loads(shipped.read_text(encoding="utf-8"))
 
 
 def frame_size(preset: Preset, denoiser: Mapping[str, Any], factor: int) -> tuple[int, int]:
@@ -375,14 +422,22 @@ def frame_size(preset: Preset, denoiser: Mapping[str, Any], factor: int) -> tupl
     return preset.height or sides[0] * factor, preset.width or sides[1] * factor
 
 
-def weights_hash(folder: Path) -> str:
+def weights_hash(folder: Path, sums: Mapping[Path, str] | None = None) -> str:
     """sha256 over the sorted (relative path, file sha256) of what changes a pixel, hex.
 
     That is every json and txt file of the folder, and the weights that are read (a repository may hold the same
     weights in several formats). Cards and pictures do not count.
+
+    sums: sha256 of all these files, where they are known already.
     """
     folder = Path(folder)
+    sums = {path: file_sha256(path) for path in read_files(folder)} if sums is None else sums
+    return digest([[path.relative_to(folder).as_posix(), sums[path]] for path in read_files(folder)])
+
+
+def read_files(folder: Path) -> list[Path]:
+    """The files of a backbone that change a pixel, sorted; see `weights_hash`."""
     files = {path for path in folder.rglob("*") if path.suffix in (".json", ".txt") and path.is_file()}
     for part, names in FILES[family(folder)].weights.items():
         files |= {file for first in _weights_there(folder, names, part)[:1] for file in shards(first)}
-    return digest([[path.relative_to(folder).as_posix(), file_sha256(path)] for path in sorted(files)])
+    return sorted(files)

@@ -1,0 +1,56 @@
+"""Which frames a network can make, by the configs of its parts. No torch: it is asked before any weights are loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ivgbench.errors import UserError
+
+
+class Limits(NamedTuple):
+    """unit: pixels that height and width are multiples of. side: most pixels of a side, and frames: most frames, that
+    the network has positions for; None: it has no such bound."""
+
+    unit: int
+    side: int | None = None
+    frames: int | None = None
+
+    def check(self, size: tuple[int, int], frames: int | None = None) -> None:
+        """Refuses frames of `size` (height, width), or a number of them, that cannot be made.
+
+        Raises:
+            UserError: with what to use.
+        """
+        height, width = size
+        if height % self.unit or width % self.unit:
+            near = [max(side // self.unit, 1) * self.unit for side in size]
+            raise UserError(
+                f"frames of {height}x{width} pixels do not make whole tokens: use multiples of {self.unit}, e.g. "
+                f"{near[0]}x{near[1]}"
+            )
+        if self.side is not None and max(size) > self.side:
+            raise UserError(
+                f"frames of {height}x{width} pixels are larger than the network has positions for: use at most "
+                f"{self.side} (--size HEIGHTxWIDTH)"
+            )
+        if self.frames is not None and frames is not None and frames > self.frames:
+            raise UserError(f"{frames} frames are more than the network has positions for: use at most {self.frames}")
+
+
+def of_parts(configs: Mapping[str, Mapping[str, Any]]) -> Limits:
+    """The limits of a backbone.
+
+    Args:
+        configs: of its denoiser, under its part's name, and of its "vae", which may be missing.
+    """
+    vae = configs.get("vae", {})
+    if "transformer" not in configs:
+        return Limits(2 ** (len(vae.get("block_out_channels", [0] * 4)) - 1))
+    denoiser, factor, time = (
+        configs["transformer"],
+        vae.get("scale_factor_spatial", 8),
+        vae.get("scale_factor_temporal", 4),
+    )
+    patch, reach = denoiser.get("patch_size", (1, 2, 2)), denoiser.get("rope_max_seq_len", 1024)
+    return Limits(factor * patch[-1], reach * patch[-1] * factor, (reach * patch[0] - 1) * time + 1)
