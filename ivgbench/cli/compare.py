@@ -45,7 +45,8 @@ def compare(
         ),
     ],
     method: Annotated[
-        list[str] | None, typer.Option("--method", help="A method; repeat for several. (default: all there are)")
+        list[str] | None,
+        typer.Option("--method", help="A method; repeat for several. (default: all that fit)"),
     ] = None,
     option: Options = None,
     settings: Settings = None,
@@ -69,7 +70,8 @@ def compare(
     from ivgbench.runs.spec import MethodSpec, RunSpec
     from ivgbench.runs.store import Store
 
-    methods = tuple(MethodSpec(METHODS.canonical(name)) for name in method or METHODS.names())
+    family = sources.family(sources.locate(backbone))
+    methods = tuple(MethodSpec(METHODS.canonical(name)) for name in method or _fitting(family))
     asked = RunSpec(
         "compare", methods, backbone, seeds=(seed,), sampling=sampling.asked(), lora=str(lora or ""),
         settings=settings,
@@ -77,7 +79,6 @@ def compare(
     case = case_of(ctx, prompt, subject, box, sources.preset(backbone)[1].frames)
     spec, lab = with_options(asked, option), Lab(device, offload)
     engine = LocalEngine(lab.default_workers() if workers is None else workers)
-    sources.locate(backbone)
     results = one_case.compare(spec, case, lab, engine, Store(runs))
 
     failed = [one for one in results if one.clip is None]
@@ -91,6 +92,15 @@ def compare(
     print(f"{output}: the asked boxes drawn in" if len(failed) < len(results) else f"no clip: {output} is not written")
     if failed:
         sys.exit(1)
+
+
+def _fitting(family: str) -> list[str]:
+    """The methods for which a family of backbones has what they need."""
+    from ivgbench.generator.backbones import base
+    from ivgbench.generator.methods.base import resolve
+
+    offers = base.family(family).offers
+    return [name for name in METHODS.names() if resolve(name).needs() <= offers]
 
 
 def _print(results: list[Result], subjects: int) -> None:

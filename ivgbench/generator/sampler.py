@@ -17,7 +17,7 @@ from ivgbench.generator import settings as named_settings
 from ivgbench.generator.backbones.base import Backbone
 from ivgbench.generator.levels import last as last_level
 from ivgbench.generator.levels import of as noise_levels
-from ivgbench.generator.methods.base import Clip, Method, Network, Run, Setup, counted, standard_normal
+from ivgbench.generator.methods.base import Clip, Method, Network, Run, Setup, check_fits, counted, standard_normal
 from ivgbench.generator.sampling import Sampling
 from ivgbench.texts import short
 
@@ -112,6 +112,7 @@ def generate_batch(
     if not isinstance(bb, Backbone):
         raise UserError(f"bb must be a backbone that is loaded, as Backbone.from_pretrained gives it, got {short(bb)}")
     config = named_settings.resolve(bb.name, method, settings, method_options)
+    check_fits(config, bb.offers, bb.name)
     cases = inputs.listed(cases, "cases")
     seeds = [inputs.whole(seed, "a seed") for seed in inputs.listed(seeds, "seeds")]
     masks = None if masks is None else [inputs.tensor(one, "masks") for one in inputs.listed(masks, "masks")]

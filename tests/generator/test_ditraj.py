@@ -121,5 +121,5 @@ def test_what_it_cannot_do_is_refused(wan):
     refused("one token thin", wan, Case("thin", PROMPT, (Subject("zebra", thin),)))
     latents(wan, Case("thin", PROMPT, (Subject("zebra", thin),)), box_end="inclusive")
     pocket = Case("pocket", "a red star on a grey background", (Subject("red star", MOVING[:8]),))
-    with pytest.raises(UserError, match="moves the positions"):
+    with pytest.raises(UserError, match="needs rotary positions"):
         generate(Backbone.from_pretrained("pocket"), pocket, "ditraj")

@@ -31,6 +31,10 @@ def late(phrase="red star"):
 def test_a_subject_that_is_never_read_is_refused_in_planning_by_what_needs_its_words(tmp_path, method, dry):
     late().save(tmp_path / "mine.jsonl")
     spec = RunSpec("mine", (MethodSpec(method),), suites=(str(tmp_path / "mine.jsonl"),), sampling=Sampling(2))
+    if method == "ditraj":
+        with pytest.raises(UserError, match="ditraj needs rotary positions"):
+            make_plan(spec, Lab("cpu"), dry)
+        return
     if method in ("plain", "freeinit"):  # which is around plain
         assert len(make_plan(spec, Lab("cpu"), dry).jobs) == 2
         return

@@ -31,6 +31,15 @@ from ivgbench.texts import short
 Band = Literal["input", "early", "middle", "late"]
 
 
+#: What a network may have that not all do.
+Offer = Literal["frames", "positions"]
+OFFERED: dict[Offer, str] = {
+    "frames": "attention within frames and between them, each by itself, as a UNet has it; a video DiT attends over "
+    "the whole clip at once",
+    "positions": "rotary positions, which its tokens are told and may be told otherwise, as Wan has them",
+}
+
+
 @dataclass(frozen=True, eq=False)
 class Site:
     """One attention layer.
@@ -80,7 +89,7 @@ class Backbone(ABC):
         default_steps, default_guidance: used where `generate` is told nothing.
         masked_bands: where the released Peekaboo masks, in this family's terms.
         frame_prompts: whether each frame may have text states of its own.
-        positions: whether it is told where its tokens are (rotary embeddings), and may be told otherwise (`placed`).
+        offers: what not all families have, and some methods need: see `OFFERED`.
         flow: whether the network was trained on flow matching's straight path, else on a variance-preserving one.
     """
 
@@ -88,7 +97,7 @@ class Backbone(ABC):
     parts: ClassVar[tuple[str, ...]]
     masked_bands: ClassVar[frozenset[Band]]
     frame_prompts: ClassVar[bool]
-    positions: ClassVar[bool] = False
+    offers: ClassVar[frozenset[Offer]] = frozenset()
     flow: ClassVar[bool]
 
     name: str
@@ -271,7 +280,7 @@ class Backbone(ABC):
         Args:
             latents: [N,C,f,h,w], already scaled for the scheduler.
             negative, positive: text states [N,L,C] of the two halves; [NF,L,C] with a row per frame where the family
-                has `frame_prompts`. Their lengths may differ where it has `positions`.
+                has `frame_prompts`. Their lengths may differ where it offers "positions".
         """
 
     @abstractmethod
@@ -293,7 +302,7 @@ class Backbone(ABC):
         """
 
     def placed(self, positions: torch.Tensor | None) -> AbstractContextManager[None]:
-        """While open, tokens are at these positions, int64 [N,f,h,w,3]; None: where they lie. See `positions`."""
+        """While open, tokens are at these positions, int64 [N,f,h,w,3]; None: where they lie. See `offers`."""
         if positions is not None:
             raise UserError(f"backbone {self.name!r} is not told where its tokens are: it cannot be told otherwise")
         return nullcontext()

@@ -12,7 +12,7 @@ from diffusers import AutoencoderKL, UNet3DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from ivgbench.generator.backbones import sources
-from ivgbench.generator.backbones.base import Backbone, Band
+from ivgbench.generator.backbones.base import Backbone, Band, Offer
 from ivgbench.generator.backbones.loading import diffusion_part, text_encoder
 from ivgbench.generator.backbones.processors import attached
 from ivgbench.generator.backbones.text_states import emptied_after_words
@@ -32,6 +32,7 @@ class UNet3D(Backbone):
     parts: ClassVar[tuple[str, ...]] = ("text_encoder", "unet", "vae")
     masked_bands: ClassVar[frozenset[Band]] = frozenset({"middle", "late"})
     frame_prompts: ClassVar[bool] = True
+    offers: ClassVar[frozenset[Offer]] = frozenset({"frames"})
     flow: ClassVar[bool] = False
 
     def _start(self, *arguments: Any, **keywords: Any) -> None:

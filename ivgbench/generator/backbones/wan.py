@@ -18,7 +18,7 @@ from transformers import UMT5Config, UMT5EncoderModel
 
 from ivgbench.errors import UserError
 from ivgbench.generator.backbones import loading, sources
-from ivgbench.generator.backbones.base import Backbone, Band, Site
+from ivgbench.generator.backbones.base import Backbone, Band, Offer, Site
 from ivgbench.generator.backbones.processors import attached, heads_apart, heads_together, project_out
 from ivgbench.generator.backbones.t5 import LENGTH, T5Reader
 from ivgbench.generator.edits.efdm import match_exactly
@@ -36,7 +36,7 @@ class Wan(Backbone):
     parts: ClassVar[tuple[str, ...]] = ("text_encoder", "transformer", "vae")
     masked_bands: ClassVar[frozenset[Band]] = frozenset({"early", "late"})
     frame_prompts: ClassVar[bool] = False
-    positions: ClassVar[bool] = True
+    offers: ClassVar[frozenset[Offer]] = frozenset({"positions"})
     flow: ClassVar[bool] = True
 
     def _start(self, *arguments: Any, **keywords: Any) -> None:

@@ -8,7 +8,7 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Union
 
@@ -18,7 +18,7 @@ import torch
 from ivgbench.errors import UserError
 from ivgbench.files import canonical_json
 from ivgbench.generator import around
-from ivgbench.generator.backbones.base import Backbone, Site
+from ivgbench.generator.backbones.base import OFFERED, Backbone, Offer, Site
 from ivgbench.generator.levels import Level
 from ivgbench.generator.words import Reader
 from ivgbench.plugins import PluginFault, broken
@@ -179,6 +179,10 @@ class Method:
         """The version, and after it that of a method that this one is made around."""
         return (self.version,)
 
+    def needs(self) -> frozenset[Offer]:
+        """What the network must have, of what not all have (`backbones.base.OFFERED`)."""
+        return frozenset()
+
     def text(self, clip: Clip) -> str:
         """What is encoded as a clip's prompt; where text states are given, those are taken and this is not asked."""
         return clip.prompt + clip.suffix
@@ -186,6 +190,19 @@ class Method:
     def start(self, setup: Setup) -> Run:
         """A run over the setup's clips. Raises UserError where the clips or the backbone do not allow the method."""
         raise NotImplementedError
+
+
+def check_fits(config: Method, offers: Collection[Offer], backbone: str) -> None:
+    """Refuses a method on a network that lacks what it needs.
+
+    Args:
+        offers: see `Backbone`. backbone: its name.
+    """
+    for need in sorted(config.needs() - set(offers)):
+        raise UserError(
+            f"{config.name} needs {OFFERED[need]}; backbone {backbone!r} has none: leave the method out, or use "
+            f"another backbone"
+        )
 
 
 def standard_normal(streams: Sequence[torch.Generator], shape: tuple[int, ...]) -> torch.Tensor:

@@ -13,6 +13,7 @@ import torch
 
 from ivgbench.errors import UserError
 from ivgbench.generator import spans
+from ivgbench.generator.backbones.base import Offer
 from ivgbench.generator.edits import amplified
 from ivgbench.generator.edits.biased import Bias
 from ivgbench.generator.methods.base import Clip, Method, Run, Setup, option
@@ -54,6 +55,9 @@ class DirectAVideo(Method):
     prompt: Literal["clean", "marked"] = "clean"
     words: Binding = "place"
 
+    def needs(self) -> frozenset[Offer]:
+        return frozenset({"frames"})
+
     def check_words(self, reader: Reader, prompt: str, suffix: str, phrases: Sequence[str | None]) -> None:
         if phrases:
             self.spans(reader, prompt, suffix, phrases)
@@ -94,11 +98,6 @@ class DirectAVideoRun(Run):
         if not all(clip.phrases for clip in setup.clips):
             raise UserError(f"{config.name}: the case has no subject; give a phrase and boxes, or use method 'plain'")
         self._sites = [one for one in setup.backbone.sites(setup.shape) if one.reads == "text" and one.over == "frame"]
-        if not self._sites:
-            raise UserError(
-                f"{config.name} edits text attention within frames, and this backbone has none (a video DiT attends "
-                f"over the whole clip at once); use a backbone with a UNet"
-            )
         coarsest, (height, width) = max(site.stride for site in self._sites), setup.shape[1:]
         if height % coarsest or width % coarsest:
             raise UserError(

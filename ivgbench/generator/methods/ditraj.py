@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 
 from ivgbench.errors import UserError
-from ivgbench.generator.backbones.base import Site
+from ivgbench.generator.backbones.base import Offer, Site
 from ivgbench.generator.edits.masked import Mask
 from ivgbench.generator.edits.positions import BoxEnd, decoupled, isolated, own_prompts
 from ivgbench.generator.methods.base import Clip, Method, Run, Setup, option
@@ -44,6 +44,9 @@ class DiTraj(Method):
     foreground: str = "{phrase}, close-up"
     background: str | None = None
     box_end: BoxEnd = "official"
+
+    def needs(self) -> frozenset[Offer]:
+        return frozenset({"positions"})
 
     def check_words(self, reader: Reader, prompt: str, suffix: str, phrases: Sequence[str | None]) -> None:
         if self.mask_steps and len(phrases) == 1:
@@ -87,11 +90,6 @@ class DiTrajRun(Run):
 
     def __init__(self, setup: Setup, config: DiTraj):
         self._config, backbone, clips = config, setup.backbone, setup.clips
-        if not backbone.positions:
-            raise UserError(
-                f"{config.name} moves the positions that a video DiT's attention is told, and backbone "
-                f"{backbone.name!r} is told none; use another method, or a backbone such as Wan"
-            )
         if any(len(clip.phrases) != 1 for clip in clips):
             raise UserError(f"{config.name} is for one subject; give one, with a phrase and boxes")
         self._text = self._positions = None

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import torch
 
 from ivgbench.errors import UserError
+from ivgbench.generator.backbones.base import Offer
 from ivgbench.generator.edits.frequency import Filter, Rule, low_pass, mix
 from ivgbench.generator.methods.base import Method, Run, Setup, option, resolve, standard_normal
 from ivgbench.generator.words import Reader
@@ -95,6 +96,9 @@ class FreeInit(Filtering):
 
     def versions(self) -> tuple[int, ...]:
         return (self.version, *self.inner.versions())
+
+    def needs(self) -> frozenset[Offer]:
+        return self.inner.needs()
 
     def check_words(self, reader: Reader, prompt: str, suffix: str, phrases: Sequence[str | None]) -> None:
         self.inner.check_words(reader, prompt, suffix, phrases)

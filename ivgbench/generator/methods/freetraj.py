@@ -11,7 +11,7 @@ import torch
 
 from ivgbench.errors import UserError
 from ivgbench.generator import words
-from ivgbench.generator.backbones.base import Backbone, Site
+from ivgbench.generator.backbones.base import Backbone, Offer, Site
 from ivgbench.generator.edits.frequency import mix
 from ivgbench.generator.edits.trajectory import Inside, Size, TextInside, injected, isolated, places
 from ivgbench.generator.methods.base import Clip, Run, Setup, option, standard_normal
@@ -55,6 +55,9 @@ class FreeTraj(Filtering):
                 f"{self.name}: tokens {list(self.tokens)} must name one position or more, each once; leave it out for "
                 f"the phrase's"
             )
+
+    def needs(self) -> frozenset[Offer]:
+        return frozenset({"frames"} if self.ddim_edit else ())  # the noise fits any network
 
     def check_words(self, reader: Reader, prompt: str, suffix: str, phrases: Sequence[str | None]) -> None:
         if self.ddim_edit == 0 or self.tokens is not None or len(phrases) != 1 or phrases[0] is None:
@@ -107,11 +110,6 @@ class TrajectoryRun(Run):
         if config.ddim_edit == 0:
             return
         sites = setup.backbone.sites(setup.shape)
-        if not any(site.over == "cell" for site in sites):
-            raise UserError(
-                f"{config.name} edits attention within frames and between them, each by itself; this backbone attends "
-                f"over the whole clip at once, so that only its noise has a meaning here: ddim_edit=0"
-            )
         text = TextInside(
             self._paths, [self._tokens(setup.backbone, clip) for clip in setup.clips], config.inside, config.box_size
         )

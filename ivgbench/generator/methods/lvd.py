@@ -12,7 +12,7 @@ import torch
 
 from ivgbench.errors import UserError
 from ivgbench.generator import spans
-from ivgbench.generator.backbones.base import Site
+from ivgbench.generator.backbones.base import Offer, Site
 from ivgbench.generator.edits import energy
 from ivgbench.generator.edits.watched import Watch
 from ivgbench.generator.methods.base import Method, Network, Run, Setup, option
@@ -99,6 +99,9 @@ class LVD(Method):
         most = self.max_iter if isinstance(self.max_iter, tuple) else (self.max_iter,)
         return any(most[: self.max_index_step])
 
+    def needs(self) -> frozenset[Offer]:
+        return frozenset({"frames"})
+
     def check_words(self, reader: Reader, prompt: str, suffix: str, phrases: Sequence[str | None]) -> None:
         if self.acts:
             self.spans(reader, prompt, suffix, phrases)
@@ -173,11 +176,6 @@ class LVDRun(Run):
 def watched(sites: Sequence[Site], config: LVD) -> list[Site]:
     """The layers of `LVD.maps`, as the config has them. UserError where there are none, or not all."""
     texts = [site for site in sites if site.reads == "text" and site.over == "frame"]
-    if not texts:
-        raise UserError(
-            f"{config.name} looks at text attention within frames, and this backbone has none (a video DiT attends "
-            f"over the whole clip at once); use a backbone with a UNet"
-        )
     if config.maps == "half-and-quarter":
         if not (found := [site for site in texts if site.band in ("early", "late") and site.stride in (2, 4)]):
             raise UserError(f"{config.name}: the backbone has no text attention at half or a quarter of its size")

@@ -10,7 +10,7 @@ import torch
 
 from ivgbench.errors import UserError
 from ivgbench.generator import words
-from ivgbench.generator.backbones.base import Backbone, Site
+from ivgbench.generator.backbones.base import Backbone, Offer, Site
 from ivgbench.generator.edits.maps import Gate, Maps, SpatialEdit, TemporalEdit
 from ivgbench.generator.edits.reweighted import compose, spatial_edit, temporal_edit
 from ivgbench.generator.methods.base import Clip, Method, Run, Setup, option
@@ -56,6 +56,9 @@ class TrailBlazer(Method):
     integration_steps: int = option(20, low=0)
     integration_region: Literal["official", "intent"] = "official"
 
+    def needs(self) -> frozenset[Offer]:
+        return frozenset({"frames"})
+
     def check_words(self, reader: Reader, prompt: str, suffix: str, phrases: Sequence[str | None]) -> None:
         if self.spatial_steps == 0 or self.token_indices is not None:
             return
@@ -72,11 +75,6 @@ class TrailBlazer(Method):
     def start(self, setup: Setup) -> Run:
         if setup.guidance <= 1:
             raise UserError(f"trailblazer edits one guidance half: it needs guidance_scale > 1, got {setup.guidance:g}")
-        if not any(site.over == "cell" for site in setup.backbone.sites(setup.shape)):
-            raise UserError(
-                "trailblazer edits attention within frames and between them, each by itself; this backbone attends "
-                "over the whole clip at once, so that it has no meaning here"
-            )
         counts = {len(clip.phrases) for clip in setup.clips}
         if 0 in counts:
             raise UserError("trailblazer: the case has no subject; give a phrase and boxes, or use method 'plain'")
