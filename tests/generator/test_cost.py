@@ -19,6 +19,11 @@ COUNTED = [
     ("id", {"gamma": 0.0}, 1),
     ("tid", {"frozen_steps": 1}, 1),
     ("tid", {"gradient": "exact", "frozen_steps": 1, "guided_steps": "frozen"}, 1),
+    ("freeinit", {"rounds": 3}, 1),
+    ("freeinit", {"rounds": 3, "fast": True}, 1),
+    ("freeinit", {"rounds": 2, "base": "tid", "base.gradient": "exact"}, 1),
+    ("freeinit", {"rounds": 2, "base": "trailblazer"}, 2),
+    ("freetraj", {}, 1),
 ]
 
 
@@ -45,7 +50,7 @@ def test_evaluations_are_those_of_a_real_run(small, make, case, two, method, opt
     assert (cost.evaluations, cost.backward) == (clip.nfe, clip.backward)
 
 
-@pytest.mark.parametrize("method", ["plain", "peekaboo", "trailblazer", "mask-norm"])
+@pytest.mark.parametrize("method", ["plain", "peekaboo", "trailblazer", "mask-norm", "freetraj"])
 def test_operations_are_those_of_a_real_run(small, make, case, method):
     embeds = torch.randn(2, 77, 32)
     # Spelled out, attention is two products of matrices: not every version of torch counts its fused kernel on a CPU.

@@ -66,6 +66,7 @@ MASKS = {
 }  # fmt: skip
 MASK_NORM = {**MASKS, "norm_self": True, "norm_cross": True}
 ID = {**MASK_NORM, "gamma": 0.1, "inner_steps": 1, "window": None}
+FILTER = {"filter": "butterworth", "order": 4.0, "d_s": 0.25, "d_t": 0.25, "filter_rule": "official"}
 PINNED = {
     ("plain", 1): {},
     ("peekaboo", 1): {**MASKS, "scope": "official"},
@@ -78,6 +79,11 @@ PINNED = {
     ("mask-norm-id", 1): ID,
     ("mask-norm-tid", 1): {
         **ID, "kappa": 0.1, "c_g": None, "gradient": "detached", "guided_steps": "all", "crop_grid": "mean",
+    },
+    ("freeinit", 1): {**FILTER, "rounds": 5, "fast": False, "base": "plain", "base_options": None},
+    ("freetraj", 1): {
+        **FILTER, "d_t": 0.1, "ddim_edit": 6, "noise": True, "tokens": None, "words": "official", "inside": "official",
+        "logits": "official", "box_size": "first",
     },
 }  # fmt: skip
 
@@ -97,6 +103,8 @@ NAMES = {
     "mask-norm": "frozen_steps scope norm_self norm_cross",
     "mask-norm-id": "frozen_steps scope norm_self norm_cross gamma inner_steps window",
     "mask-norm-tid": "frozen_steps scope norm_self norm_cross gamma inner_steps window kappa c_g gradient",
+    "freeinit": "rounds filter order d_s d_t fast filter_rule base",
+    "freetraj": "ddim_edit noise filter order d_s d_t tokens words inside logits box_size",
 }
 
 
