@@ -7,6 +7,7 @@ the driver's own.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -130,7 +131,7 @@ class _Walk:
     def __enter__(self) -> None:
         self.backbone.denoise, self.backbone.edited = self._denoise, self._edited
         self.backbone.denoise_conditional = self._denoise_conditional
-        self.backbone.scheduler = lambda which: which
+        self.backbone.scheduler = copy.copy  # rounds of other steps have schedulers of their own
 
     def __exit__(self, *fault: object) -> None:
         for name in ("denoise", "denoise_conditional", "edited", "scheduler"):

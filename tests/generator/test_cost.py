@@ -20,6 +20,11 @@ COUNTED = [
     ("id", {"gamma": 0.0}, 1),
     ("tid", {"frozen_steps": 1}, 1),
     ("tid", {"gradient": "exact", "frozen_steps": 1, "guided_steps": "frozen"}, 1),
+    ("freeinit", {"rounds": 3}, 1),
+    ("freeinit", {"rounds": 3, "fast": True}, 1),
+    ("freeinit", {"rounds": 2, "base": "tid", "base.gradient": "exact"}, 1),
+    ("freeinit", {"rounds": 2, "base": "trailblazer"}, 2),
+    ("freetraj", {}, 1),
     ("direct-a-video", {}, 2),
     ("lvd", {"maps": "half-and-quarter", "loss_threshold": 0.0, "max_iter": (2, 1), "max_index_step": 2}, 2),
     ("lvd", {"max_iter": 0}, 1),
@@ -49,7 +54,7 @@ def test_evaluations_are_those_of_a_real_run(small, make, case, two, method, opt
     assert (cost.evaluations, cost.backward) == (clip.nfe, clip.backward)
 
 
-@pytest.mark.parametrize("method", ["plain", "peekaboo", "trailblazer", "mask-norm", "direct-a-video"])
+@pytest.mark.parametrize("method", ["plain", "peekaboo", "trailblazer", "mask-norm", "direct-a-video", "freetraj"])
 def test_operations_are_those_of_a_real_run(small, make, case, method):
     embeds = torch.randn(2, 77, 32)
     # Spelled out, attention is two products of matrices: not every version of torch counts its fused kernel on a CPU.

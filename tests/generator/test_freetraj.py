@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -63,30 +64,41 @@ def test_a_larger_patch_gives_its_top_left_part():
     assert torch.equal(made[:, 1, 2:8, 2:12], patch[:, :6, :10])
 
 
-def test_the_draws_depend_on_no_option(case, tiny):
-    streams = []
+@pytest.fixture
+def noise_of(case, tiny):
+    """options, filter -> (initial latents, labels of the streams that were drawn from)."""
     clip = clip_of(tiny, case, 0, "", (4, 3, 8, 12), None)
-    noted = dataclasses.replace(clip, stream=lambda label: streams.append(label) or clip.stream(label))
     start = torch.randn(1, 4, 3, 8, 12, generator=torch.Generator().manual_seed(0))
 
-    def made(**options):
+    def made(kept=None, **options):
+        drawn = []
+        noted = dataclasses.replace(clip, stream=lambda label: drawn.append(label) or clip.stream(label))
         config = resolve("freetraj", {"ddim_edit": 0, **options})
-        setup = type("S", (), {"clips": [noted], "shape": (3, 8, 12), "guidance": 4.0, "levels": []})
-        return freetraj.TrajectoryRun(setup, config).initial(start)
+        if kept is not None:
+            object.__setattr__(config, "kept", lambda shape: torch.full(shape, kept))
+        setup = SimpleNamespace(clips=[noted], shape=(3, 8, 12))
+        return freetraj.TrajectoryRun(setup, config).initial(start)[0], drawn
 
-    # All of it from `rand`: equal whatever the path and its patch.
-    assert torch.equal(made(d_s=0), made(d_t=0.0, box_size="frame"))
-    assert streams.count("freetraj-rand") == streams.count("freetraj-patch") == 2
-    # All of the injected, up to rounding: the base outside of the boxes.
-    wide = made(filter="ideal", filter_rule="official", d_s=1.0, d_t=1.0)
-    outside = ~inside(clip.boxes[0], 8, 12)
-    assert not torch.allclose(wide, start) and not torch.equal(made(), made(box_size="frame"))
-    everything = torch.ones(3, 8, 12)
-    config = resolve("freetraj", {"ddim_edit": 0})
-    setup = type("S", (), {"clips": [noted], "shape": (3, 8, 12), "guidance": 4.0, "levels": []})
-    object.__setattr__(config, "kept", lambda shape: everything)
-    laid = freetraj.TrajectoryRun(setup, config).initial(start)
-    torch.testing.assert_close(laid[0][:, outside], start[0][:, outside], rtol=0, atol=1e-5)
+    return made
+
+
+def test_the_draws_depend_on_no_option_but_the_boxes_size(noise_of):
+    assert noise_of()[1] == noise_of(d_t=0.5, filter="box", box_size="frame")[1] == ["freetraj-rand", "freetraj-patch"]
+    # Nothing kept is `rand` alone, everything kept is the base with the patch: neither knows the filter's options.
+    for kept in (0.0, 1.0):
+        first, other = (noise_of(kept, **options)[0] for options in ({}, {"d_t": 0.5, "order": 2}))
+        assert torch.equal(first, other)
+    assert not torch.equal(noise_of()[0], noise_of(d_t=0.5)[0])
+
+
+def test_the_base_is_the_cases_own_noise_outside_of_the_boxes(noise_of, case):
+    start = torch.randn(1, 4, 3, 8, 12, generator=torch.Generator().manual_seed(0))[0]
+    laid, outside = noise_of(1.0)[0], ~inside(case.subjects[0].boxes, 8, 12)
+    torch.testing.assert_close(laid[:, outside], start[:, outside], rtol=0, atol=1e-5)
+    patches = [laid[(slice(None), at, *one.cells())] for at, one in enumerate(places(case.subjects[0].boxes, 8, 12))]
+    for patch in patches[1:]:
+        torch.testing.assert_close(patch, patches[0], rtol=0, atol=1e-5)
+    assert not torch.allclose(laid[:, ~outside], start[:, ~outside], atol=1e-2)
 
 
 def test_noise_is_made_in_float32_whatever_the_network_is_in(case, make, tiny64):
@@ -183,7 +195,7 @@ def test_weights_are_raised_most_in_the_middle_and_rounded_as_released():
 
 def test_every_level_has_cells_of_its_own(case, tiny):
     clip = clip_of(tiny, case, 0, "", (4, 3, 8, 12), None)
-    setup = type("S", (), {"clips": [clip], "shape": (3, 8, 12), "backbone": tiny})
+    setup = SimpleNamespace(clips=[clip], shape=(3, 8, 12), backbone=tiny)
     edits = freetraj.TrajectoryRun(setup, resolve("freetraj")).edits(0)
     assert {site.name for site in edits} == {site.name for site in tiny.sites((3, 8, 12))}
     for one, edit in edits.items():

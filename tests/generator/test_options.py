@@ -74,6 +74,7 @@ MASKS = {
 }  # fmt: skip
 MASK_NORM = {**MASKS, "norm_self": True, "norm_cross": True}
 ID = {**MASK_NORM, "gamma": 0.1, "inner_steps": 1, "window": None}
+FILTER = {"filter": "butterworth", "order": 4.0, "d_s": 0.25, "d_t": 0.25, "filter_rule": "official"}
 PINNED = {
     ("plain", 1): {},
     ("peekaboo", 1): {**MASKS, "scope": "official"},
@@ -87,6 +88,11 @@ PINNED = {
     ("mask-norm-tid", 1): {
         **ID, "kappa": 0.1, "c_g": None, "gradient": "detached", "guided_steps": "all", "crop_grid": "mean",
     },
+    ("freeinit", 1): {**FILTER, "rounds": 5, "fast": False, "base": "plain", "base_options": None},
+    ("freetraj", 1): {
+        **FILTER, "d_t": 0.1, "ddim_edit": 6, "noise": True, "tokens": None, "words": "official", "inside": "official",
+        "logits": "official", "box_size": "first",
+    },
     ("direct-a-video", 1): {
         "amplify": 25.0, "tau": 0.95, "background": None, "others": "hidden", "prompt": "clean", "words": "place",
     },
@@ -94,6 +100,10 @@ PINNED = {
         "loss_scale": 5.0, "loss_threshold": 200.0, "threshold_fraction": None, "max_iter": 5, "max_index_step": 10,
         "fg_top_p": 0.75, "bg_top_p": 0.75, "fg_weight": 1.0, "bg_weight": 4.0, "com_loss_scale": 0.0,
         "maps": "official", "words": "place",
+    },
+    ("ditraj", 1): {
+        "mask_steps": 30, "rope_steps": 5, "foreground": "{phrase}, close-up", "background": None,
+        "box_end": "official",
     },
 }  # fmt: skip
 
@@ -113,9 +123,12 @@ NAMES = {
     "mask-norm": "frozen_steps scope norm_self norm_cross",
     "mask-norm-id": "frozen_steps scope norm_self norm_cross gamma inner_steps window",
     "mask-norm-tid": "frozen_steps scope norm_self norm_cross gamma inner_steps window kappa c_g gradient",
+    "freeinit": "rounds filter order d_s d_t fast filter_rule base",
+    "freetraj": "ddim_edit noise filter order d_s d_t tokens words inside logits box_size",
     "direct-a-video": "amplify tau background others prompt words",
     "lvd": "loss_scale loss_threshold threshold_fraction max_iter max_index_step fg_top_p bg_top_p fg_weight bg_weight "
     "com_loss_scale maps words",
+    "ditraj": "mask_steps rope_steps foreground background box_end",
 }
 
 

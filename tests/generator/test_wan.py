@@ -89,6 +89,17 @@ def test_what_has_no_meaning_is_refused(wan, start):
         decoder_transformer(wan)
 
 
+def test_the_noise_along_a_path_has_a_meaning_here_and_the_rest_is_refused(wan, start):
+    with pytest.raises(UserError, match=r"freetraj edits attention within frames .* ddim_edit=0"):
+        make(wan, "freetraj", latents=start)
+    plain, noise = make(wan, latents=start), make(wan, "freetraj", {"ddim_edit": 0}, latents=start)
+    assert noise.nfe == plain.nfe and not torch.equal(noise.latents, plain.latents)
+    assert torch.equal(make(wan, "freetraj", {"ddim_edit": 0, "noise": False}, latents=start).latents, plain.latents)
+    with pytest.raises(UserError, match="not of flow matching"):
+        make(wan, "freeinit", latents=start)
+    assert torch.equal(make(wan, "freeinit", {"rounds": 1}, latents=start).latents, plain.latents)
+
+
 def token_masks(case):
     """bool [K,T], in the order frame, row, column: boxes of latent frames, both ends truncated."""
     height, width = GRID

@@ -213,6 +213,8 @@ def test_options_on_the_command_line_are_toml_values():
     assert parse_option("tid.gamma=0.1") == ("tid", "gamma", 0.1)
     assert parse_option("mask-norm-id.window=[0, 4]") == ("mask-norm-id", "window", [0, 4])
     assert parse_option("peekaboo.scope=paper") == ("peekaboo", "scope", "paper")
+    assert parse_option("freeinit.base=tid") == ("freeinit", "base", "tid")
+    assert parse_option("freeinit.base.gamma=0.1") == ("freeinit", "base.gamma", 0.1)
     numbers = {".1": 0.1, "1.": 1.0, "+1": 1, "1e-1": 0.1, "1_000": 1000, "-.5": -0.5, "+.5e1": 5.0, "007": 7,
                "00.5": 0.5, "[.1, 1.]": [0.1, 1.0], "-0": 0, "1.e3": 1000.0}  # fmt: skip
     for written, value in numbers.items():
