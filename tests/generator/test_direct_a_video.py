@@ -183,7 +183,10 @@ def test_what_is_encoded_is_the_prompt_or_the_marked_one(tiny):
     assert marked == "a zebra* and a dog* on the (green grass); so"
     assert DirectAVideo(prompt="marked").text(clip("a pan-da runs", ("pan-da",))) == "a (pan-da) runs"
     twins = clip("a dog and a dog", ("dog", "dog"))
-    assert DirectAVideo(prompt="marked").text(twins) == "a dog* and a dog*"
+    for words in ("place", "official"):
+        assert DirectAVideo(prompt="marked", words=words).text(twins) == "a dog* and a dog*"
+    shared = clip("two dog toys", ("dog", "dog"))
+    assert DirectAVideo(prompt="marked", words="official").text(shared) == "two dog* toys"
 
 
 def test_the_marked_prompt_is_encoded_and_hits_other_tokens(case, make, tiny, monkeypatch, start):

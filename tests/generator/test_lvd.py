@@ -111,6 +111,13 @@ def test_centres_of_mass_are_of_the_whole_map_and_move_with_the_box():
     assert energy_of([even, skewed], [[0.0] * 4] * 2, com) == 0
 
 
+def test_all_of_it_is_on_the_maps_device():
+    maps = torch.empty(3, 2, 24, 77, device="meta", requires_grad=True)
+    boxes = np.tile([0.1, 0.2, 0.5, 0.8], (2, 3, 1))
+    value = energy.loss([(maps, (4, 6))], boxes, [[5], [6, 7]], Weights(0.75, 0.75, 1.0, 4.0, 0.1))
+    assert value.is_meta and torch.autograd.grad(value, maps)[0].is_meta
+
+
 def losses(monkeypatch):
     """The losses of the runs that follow."""
     found, real = [], energy.loss

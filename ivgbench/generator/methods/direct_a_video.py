@@ -67,7 +67,7 @@ class DirectAVideo(Method):
         if self.prompt == "clean":
             return text
         every = [*clip.phrases, *([self.background] if self.background else [])]
-        places = [_place(text, every, index, self.words) for index in range(len(every))]
+        places = {_place(text, every, index) for index in range(len(every))}
         # From the end: what is put in moves what comes after it.
         for first, stop in sorted(places, reverse=True):
             own = text[first:stop]
@@ -122,13 +122,14 @@ class DirectAVideoRun(Run):
             for amplify in (config.amplify, 0.0)
         )  # fmt: skip
         # In doubles and in this order, as released: 1 - 2/40 is 0.95, and counts.
-        self._first = [config.amplify > 0 and 1 - step / setup.steps >= config.tau for step in range(setup.steps)]
+        self._first = [1 - step / setup.steps >= config.tau for step in range(setup.steps)]
 
     def edits(self, step: int) -> dict:
         return dict.fromkeys(self._sites, self._amplified if self._first[step] else self._hidden)
 
 
-def _place(text: str, phrases: Sequence[str], index: int, binding: Binding) -> tuple[int, int]:
-    """First and last character of a phrase's place, as its tokens are chosen."""
+def _place(text: str, phrases: Sequence[str], index: int) -> tuple[int, int]:
+    """First and last character of a phrase's place: of equal ones the next, while there is one."""
     before = sum(spelling(phrases[index]) == spelling(other) for other in phrases[:index])
-    return occurrences(text, phrases[index])[before if binding == "place" else 0]
+    found = occurrences(text, phrases[index])
+    return found[min(before, len(found) - 1)]
