@@ -33,7 +33,8 @@ class Cost:
 
     evaluations: guided network evaluations; backward: how many of them are gone through backwards as well.
     flops: floating point operations of it all, a multiplication and an addition counting two.
-    weights: bytes of text encoder, denoiser, VAE; working: most bytes alive beside them in denoiser, VAE.
+    weights: bytes of text encoder, denoiser, VAE; working: most bytes alive beside them in denoiser, VAE; decoding: of
+    the operations, those of the VAE.
     """
 
     evaluations: int
@@ -41,6 +42,7 @@ class Cost:
     flops: int
     weights: tuple[int, int, int]
     working: tuple[int, int]
+    decoding: int = 0
 
     @property
     def peak(self) -> int:
@@ -102,7 +104,7 @@ class Costs:
                 self.backbone, config, [clip], shape, replace(sampling, scheduler=_IdleScheduler()).over(PLAIN)
             )
         decoding, decoder = self._decoding(shape)
-        return Cost(sample.nfe, sample.backward, walk.flops + decoding, self.weights, (walk.working, decoder))
+        return Cost(sample.nfe, sample.backward, walk.flops + decoding, self.weights, (walk.working, decoder), decoding)
 
     def _decoding(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """(operations, working bytes) of decoding all latents, a slice at a time."""
