@@ -36,7 +36,8 @@ class Cost:
     evaluations: guided network evaluations, of which a conditional half alone is a half; backward: how many are gone
     through backwards as well. At most: a method that stops by what it sees is taken to go on.
     flops: floating point operations of it all, a multiplication and an addition counting two.
-    weights: bytes of text encoder, denoiser, VAE; working: most bytes alive beside them in denoiser, VAE.
+    weights: bytes of text encoder, denoiser, VAE; working: most bytes alive beside them in denoiser, VAE; decoding: of
+    the operations, those of the VAE.
     """
 
     evaluations: int | float
@@ -44,6 +45,7 @@ class Cost:
     flops: int
     weights: tuple[int, int, int]
     working: tuple[int, int]
+    decoding: int = 0
 
     @property
     def peak(self) -> int:
@@ -105,7 +107,7 @@ class Costs:
                 self.backbone, config, [clip], shape, replace(sampling, scheduler=_IdleScheduler()).over(PLAIN)
             )
         decoding, decoder = self._decoding(shape)
-        return Cost(sample.nfe, sample.backward, walk.flops + decoding, self.weights, (walk.working, decoder))
+        return Cost(sample.nfe, sample.backward, walk.flops + decoding, self.weights, (walk.working, decoder), decoding)
 
     def _decoding(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """(operations, working bytes) of decoding all latents, a slice at a time."""

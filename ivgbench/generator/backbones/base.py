@@ -182,11 +182,16 @@ class Backbone(ABC):
 
     @classmethod
     def hollow(
-        cls, architecture: Mapping[str, Mapping[str, Any]], preset: sources.Preset, dtype: torch.dtype
+        cls,
+        architecture: Mapping[str, Mapping[str, Any]],
+        preset: sources.Preset,
+        dtype: torch.dtype,
+        device: str = "meta",
     ) -> Backbone:
-        """A backbone on the meta device, of these configs and without content: all that a run asks of one works."""
+        """A backbone of these configs, made where torch's default device is: without content on the meta device, else
+        with the random weights of its classes. All that a run asks of one works, but for reading prompts elsewhere."""
         self = cls.__new__(cls)
-        self._start("hollow", preset, "meta", dtype, offload=False)
+        self._start("hollow", preset, device, dtype, offload=False)
         self._build(architecture)
         for part in self.modules().values():
             part.eval().requires_grad_(False)
