@@ -122,7 +122,7 @@ class _Walk:
 
     def __enter__(self) -> None:
         self.backbone.denoise, self.backbone.edited = self._denoise, self._edited
-        self.backbone.scheduler = lambda which: which
+        self.backbone.scheduler = lambda which, shape: which
 
     def __exit__(self, *fault: object) -> None:
         for name in ("denoise", "edited", "scheduler"):

@@ -125,10 +125,10 @@ def generate_batch(
         raise UserError(f"steps must be at least 1, got {short(steps)}")
     if output not in ("video", "latent"):
         raise UserError(f"output must be 'video' or 'latent', got {output!r}")
-    if output == "video" and not bb.has_vae:
-        raise UserError(f"backbone {bb.name!r} has no VAE: only output='latent' works")
     guidance = inputs.finite(bb.default_guidance if guidance_scale is None else guidance_scale, "guidance_scale")
     shape = inputs.geometry(bb, cases, latents, masks)
+    if output == "video":
+        bb.check_video(shape[1])
     if latents is not None:
         inputs.check_finite(latents.to(bb.dtype), "latents")
     if prompt_embeds is not None:
@@ -140,7 +140,7 @@ def generate_batch(
     for clip in clips:
         config.check_words(bb.reader, clip.prompt, prompt_suffix, clip.phrases)
     sampling = Sampling(steps, guidance, scheduler, negative_prompt, prompt_suffix)
-    schedulers.check(bb.scheduler(scheduler), steps)
+    schedulers.check(bb.scheduler(scheduler, shape[1:]), steps)
     # The rows of each clip: all unconditional ones come first.
     embeds = None if prompt_embeds is None else prompt_embeds.unflatten(0, (2, len(cases), -1))
     made = []
@@ -153,13 +153,15 @@ def generate_batch(
             )  # fmt: skip
         made += [
             GeneratedClip(
-                video=bb.decode(sample.latents[index : index + 1]) if output == "video" else None,
+                video=bb.decode(sample.latents[index : index + 1], clip.stream("decode"))
+                if output == "video"
+                else None,
                 latents=sample.latents[index : index + 1].cpu(),
                 trajectory=sample.trajectories[index].cpu() if return_trajectory else None,
                 nfe=sample.nfe,
                 backward=sample.backward,
             )
-            for index in range(len(clips[part]))
+            for index, clip in enumerate(clips[part])
         ]
     return made
 
@@ -214,7 +216,7 @@ def _loop(
     solo: Callable[[Clip, str, Method, str], torch.Tensor] | None,
     callback: Callable[[int, int], None] | None,
 ) -> Sample:
-    scheduler = bb.scheduler(sampling.scheduler)
+    scheduler = bb.scheduler(sampling.scheduler, tuple(initial.shape[2:]))
     scheduler.set_timesteps(sampling.steps, device=bb.device)
     timesteps, guidance, context = scheduler.timesteps, sampling.guidance_scale, context.to(bb.device, bb.dtype)
     levels = noise_levels(scheduler, bb.device, bb.dtype)
