@@ -36,9 +36,12 @@ def parts(kind: str = "2b") -> dict[str, Any]:
         "text_encoder": T5EncoderModel(config).eval(),
         "tokenizer": tokenizer(),
         "scheduler": CogVideoXDDIMScheduler(
-            prediction_type="v_prediction", rescale_betas_zero_snr=True, timestep_spacing="trailing",
-            snr_shift_scale=shift, clip_sample=False,
-        ),  # fmt: skip
+            prediction_type="v_prediction",
+            rescale_betas_zero_snr=True,
+            timestep_spacing="trailing",
+            snr_shift_scale=shift,
+            clip_sample=False,
+        ),
     }
 
 

@@ -18,7 +18,7 @@ def parts(timestep_conditioning: bool = False) -> dict[str, Any]:
         num_layers=4, caption_channels=16,
     )  # fmt: skip
     for parameter in transformer.parameters():  # as large as they need to be for masks to tell
-        parameter.data = torch.randn_like(parameter) * (0.3 if parameter.ndim > 1 else 0.1) + (parameter.data == 1)
+        parameter.data = torch.randn_like(parameter) * (0.2 if parameter.ndim > 1 else 0.1) + (parameter.data == 1)
     vae = AutoencoderKLLTXVideo(
         latent_channels=8, block_out_channels=(8, 8, 8, 8), decoder_block_out_channels=(8, 8, 8, 8),
         layers_per_block=(1, 1, 1, 1, 1), decoder_layers_per_block=(1, 1, 1, 1, 1), scaling_factor=1.5,
@@ -33,9 +33,13 @@ def parts(timestep_conditioning: bool = False) -> dict[str, Any]:
         "text_encoder": T5EncoderModel(config).eval(),
         "tokenizer": tokenizer(),
         "scheduler": FlowMatchEulerDiscreteScheduler(
-            use_dynamic_shifting=True, base_shift=0.95, max_shift=2.05, base_image_seq_len=1024,
-            max_image_seq_len=4096, shift_terminal=0.1,
-        ),  # fmt: skip
+            use_dynamic_shifting=True,
+            base_shift=0.95,
+            max_shift=2.05,
+            base_image_seq_len=1024,
+            max_image_seq_len=4096,
+            shift_terminal=0.1,
+        ),
     }
 
 

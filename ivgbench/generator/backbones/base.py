@@ -36,7 +36,8 @@ class Site:
 
     name: the family's own; band: see `Band`;
     over: whose tokens are a sequence: the cells of a "frame", the frames of a "cell", or the whole "clip";
-    reads: those tokens themselves ("self"), the prompt's ("text"), or both, which are one sequence ("joint"); second: a second attention over the same tokens;
+    reads: those tokens themselves ("self"), the prompt's ("text"), or both, which are one sequence ("joint");
+    second: a second attention over the same tokens;
     grid: rows and columns of its map; stride: how many of the clip's cells apart the map's cells are;
     layer: the network's attention module.
     """
