@@ -25,7 +25,9 @@ def generate(
     method: Annotated[str, typer.Option("--method", help="`ivgbench list methods`.")] = "tid",
     option: Options = None,
     settings: Settings = None,
-    backbone: Annotated[str, typer.Option(help="pocket, zeroscope, modelscope, or a folder.")] = "pocket",
+    backbone: Annotated[
+        str, typer.Option(help="pocket, zeroscope, another of `list backbones`, or a folder.")
+    ] = "pocket",
     seed: Annotated[int, typer.Option(help="Seed of the noise.", min=0)] = 0,
     steps: Steps = None,
     guidance_scale: Guidance = None,

@@ -48,7 +48,9 @@ def compare(
     ] = None,
     option: Options = None,
     settings: Settings = None,
-    backbone: Annotated[str, typer.Option(help="pocket, zeroscope, modelscope, or a folder.")] = "pocket",
+    backbone: Annotated[
+        str, typer.Option(help="pocket, zeroscope, another of `list backbones`, or a folder.")
+    ] = "pocket",
     seed: Annotated[int, typer.Option(help="Seed of the noise, the same for all.", min=0)] = 0,
     steps: Steps = None,
     guidance_scale: Guidance = None,

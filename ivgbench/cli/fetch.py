@@ -14,7 +14,10 @@ from ivgbench.extras import at_work
 
 def fetch(
     what: Annotated[
-        str, typer.Argument(help="zeroscope, modelscope, another hub id (OWNER/NAME), a detector (owlvit), or imc.")
+        str,
+        typer.Argument(
+            help="A backbone of `list backbones`, another hub id (OWNER/NAME), a detector (owlvit), or imc."
+        ),
     ],
 ) -> None:
     """Download what a run needs, at a fixed commit, and check its hashes. A run fetches none of it."""

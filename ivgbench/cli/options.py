@@ -67,7 +67,9 @@ Settings = Annotated[
     ),
 ]
 SpecFile = Annotated[Path | None, typer.Option("--spec", help="A TOML file that says all this.")]
-Backbone = Annotated[str | None, typer.Option(help="pocket, zeroscope, modelscope, or a folder (default: pocket).")]
+Backbone = Annotated[
+    str | None, typer.Option(help="pocket, zeroscope, another of `list backbones`, or a folder (default: pocket).")
+]
 SuiteNames = Annotated[
     list[str] | None,
     typer.Option(

@@ -58,6 +58,10 @@ class ShiftedEuler(FlowEuler):
             self, sigmas=np.linspace(1.0, 1 / steps, steps), mu=shift, device=device
         )
 
+    def stretch_shift_to_terminal(self, t: np.ndarray) -> np.ndarray:
+        """The library divides 0 by 0 where there is one level alone: from noise to the end in one step."""
+        return t if len(t) == 1 else super().stretch_shift_to_terminal(t)
+
     def fit(self, shape: tuple[int, int, int]) -> None:
         """For latents of `shape` (f,h,w)."""
         self.tokens = math.prod(shape)
