@@ -2,7 +2,6 @@
 
 import pytest
 
-
 SMALL = ("--cases", 1, "--suite", "scenes-static")
 
 
