@@ -8,6 +8,7 @@ import pytest
 import tiny_ltx
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, LTXPipeline
+from safetensors.torch import save_file
 
 from ivgbench import boxes
 from ivgbench.cases import Case, Subject
@@ -309,3 +310,14 @@ def test_half_precision_and_offloading(folder, ltx, start):
         assert clip.latents.isfinite().all() and clip.video.std() > 0
     moved = make(Backbone.from_pretrained(folder, offload=True), "peekaboo", latents=start).latents
     assert torch.equal(moved, make(ltx, "peekaboo", latents=start).latents)
+
+
+def test_an_adapter_of_the_transformer_is_merged(folder, ltx, tmp_path):
+    """As diffusers saves it: with the part's name before each key."""
+    name = "transformer_blocks.0.attn1.to_q"
+    up, down = torch.ones(24, 2), torch.ones(2, 24)
+    keys = {f"transformer.{name}.lora_B.weight": up, f"transformer.{name}.lora_A.weight": down}
+    save_file(keys, tmp_path / "a.safetensors")
+    merged = Backbone.from_pretrained(folder, lora=tmp_path / "a.safetensors")
+    before, after = (bb.transformer.get_submodule(name).weight for bb in (ltx, merged))
+    torch.testing.assert_close(after, before + 2)

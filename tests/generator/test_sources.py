@@ -1,5 +1,6 @@
 """What a folder of weights is run as."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -64,3 +65,10 @@ def test_what_is_fetched_of_sharded_models_with_either_tokenizer(tokenizer):
     assert sorted(sources.to_fetch(there)) == sorted(needed)
     with pytest.raises(UserError, match=r"it has no tokenizer/tokenizer\.json"):
         sources.to_fetch([name for name in there if not name.startswith("tokenizer/")])
+
+
+@pytest.mark.parametrize("index", [{"transformer": ["diffusers", ["x"]]}, {"_class_name": "X", "transformer": [None]}])
+def test_an_index_of_no_family_is_one_line(index, tmp_path):
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(UserError, match="of no family that can be loaded: unet3d, wan, cogvideox, ltx"):
+        sources.family(tmp_path)

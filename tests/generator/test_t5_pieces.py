@@ -94,10 +94,10 @@ def test_a_backbone_with_pieces_reads_by_them(tmp_path, model):
     assert sources.weights_hash(made) != before
 
 
-def test_a_missing_package_is_one_line(folder, monkeypatch):
+def test_a_missing_package_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "sentencepiece", None)
     with pytest.raises(UserError, match="needs sentencepiece, which is not installed: pip install") as told:
-        t5_pieces.reader(folder, LENGTH)
+        t5_pieces.reader(tmp_path, LENGTH)
     assert "\n" not in str(told.value)
 
 

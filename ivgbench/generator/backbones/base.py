@@ -69,7 +69,7 @@ class Backbone(ABC):
     """A text encoder, a denoiser and a VAE in eval mode without gradients, and a scheduler factory.
 
     Attributes:
-        name: "pocket", "zeroscope", "modelscope", or the folder's name.
+        name: its preset's (`sources.PRESETS`), or the folder's name.
         device, dtype: of the weights and the latents.
         reader: what the text encoder reads of a text.
         weights_hash: identity of the files it was loaded from.
@@ -148,7 +148,7 @@ class Backbone(ABC):
         """Loads a backbone of the family that its files name.
 
         Args:
-            source: "pocket" (ships with the package), "zeroscope", "modelscope", a folder in diffusers format, or a
+            source: "pocket" (ships with the package), another of `sources.PRESETS`, a folder in diffusers format, or a
                 hub id that has been fetched. A folder may lack `vae`: then only output="latent" works.
             dtype: weights are cast to it, whatever they are on disk.
             offload: text encoder, denoiser and VAE wait on the CPU and are on the device only while they are used.

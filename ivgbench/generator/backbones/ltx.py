@@ -113,8 +113,9 @@ class Ltx(VideoDiT):
 
     def prepared(self, latents: torch.Tensor, stream: torch.Generator | None) -> torch.Tensor:
         """In the VAE's own scale, and with the noise that it is to take away."""
-        mean, std = (one.view(1, -1, 1, 1, 1) for one in (self.vae.latents_mean, self.vae.latents_std))
-        latents = latents.to(std.dtype) * std / self.vae.config.scaling_factor + mean
+        wide = torch.promote_types(latents.dtype, torch.float32)
+        mean, std = (one.to(wide).view(1, -1, 1, 1, 1) for one in (self.vae.latents_mean, self.vae.latents_std))
+        latents = latents.to(wide) * std / self.vae.config.scaling_factor + mean
         if not self.vae.config.timestep_conditioning:
             return latents
         stream = torch.Generator().manual_seed(0) if stream is None else stream

@@ -217,8 +217,7 @@ def locate(source: str | Path) -> Path:
     """The folder of a source, all needed files in it.
 
     Args:
-        source: "pocket", "pocket-dit", "zeroscope", "modelscope", a folder in diffusers format, or a hub id
-            that has been fetched.
+        source: one of `PRESETS`, a folder in diffusers format, or a hub id that has been fetched.
     Raises:
         UserError: nothing there, or the list of missing files, and how to get them.
     """
@@ -273,16 +272,16 @@ def family(folder: Path) -> str:
     if "unet" in index or (folder / "unet").is_dir():
         return "unet3d"
     classes = [part[-1] for part in index.values() if isinstance(part, list) and part]
-    for cls in classes:
-        if cls in _CLASSES:
-            return _CLASSES[cls]
+    for cls, of in _CLASSES.items():
+        if cls in classes:
+            return of
     name = index.get("_class_name")
     raise UserError(f"{file}: {short(name)} is of no family that can be loaded: {', '.join(FILES)}")
 
 
 def family_of_parts(parts: Mapping[str, Any]) -> str:
     """The same of a backbone's configs, by the denoiser's."""
-    return "unet3d" if "unet" in parts else _CLASSES.get(parts["transformer"].get("_class_name"), "wan")
+    return "unet3d" if "unet" in parts else _CLASSES.get(str(parts["transformer"].get("_class_name")), "wan")
 
 
 def read_config(file: Path) -> dict[str, Any]:
