@@ -15,6 +15,8 @@ from ivgbench.generator import Backbone
 from ivgbench.generator.backbones import sources
 
 pytest.importorskip("huggingface_hub")
+sys.path.insert(0, str(Path(__file__).parent / "generator"))
+import tiny_ltx
 from fake_hub import COMMIT, served
 from huggingface_hub import constants
 
@@ -127,6 +129,19 @@ def test_a_preset_is_fetched_at_its_own_commit(repository, online):
         online(address)
         sources.fetch("zeroscope")
     assert any(f"/revision/{sources.PRESETS['zeroscope'].revision}" in path for path in asked)
+
+
+def test_a_fetched_model_of_another_family_is_run_as_one(repository, online, tmp_path):
+    """A hub id that no preset has is known by its files once they are here; a preset without a commit is locked."""
+    other = tmp_path / "other"
+    tiny_ltx.write(other)
+    for hub_id, name in (("own/ltx", "ltx"), ("Lightricks/LTX-Video", "ltx-video")):
+        with served(hub_id, other) as (address, _):
+            online(address)
+            sources.fetch(hub_id)
+        found, preset = sources.preset(hub_id)
+        assert (found, preset.family, preset.frames, preset.hub_id) == (name, "ltx", 161, hub_id)
+        assert sources.revision(hub_id) == COMMIT and sources.locate(hub_id).name == COMMIT
 
 
 @pytest.mark.parametrize(

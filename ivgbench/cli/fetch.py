@@ -16,7 +16,7 @@ def fetch(
     what: Annotated[
         str,
         typer.Argument(
-            help="zeroscope, modelscope, wan-1.3b, another hub id (OWNER/NAME), a detector (owlvit), or imc."
+            help="A backbone of `list backbones`, another hub id (OWNER/NAME), a detector (owlvit), or imc."
         ),
     ],
 ) -> None:

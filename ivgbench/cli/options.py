@@ -71,9 +71,11 @@ Settings = Annotated[
 ]
 SpecFile = Annotated[Path | None, typer.Option("--spec", help="A TOML file that says all this.")]
 Backbone = Annotated[
-    str | None, typer.Option(help="pocket, zeroscope, modelscope, wan-1.3b, or a folder (default: pocket).")
+    str | None, typer.Option(help="pocket, zeroscope, another of `list backbones`, or a folder (default: pocket).")
 ]
-OneBackbone = Annotated[str, typer.Option("--backbone", help="pocket, zeroscope, modelscope, wan-1.3b, or a folder.")]
+OneBackbone = Annotated[
+    str, typer.Option("--backbone", help="pocket, zeroscope, another of `list backbones`, or a folder.")
+]
 SuiteNames = Annotated[
     list[str] | None,
     typer.Option(

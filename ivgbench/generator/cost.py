@@ -133,7 +133,8 @@ class _Walk:
     def __enter__(self) -> None:
         self.backbone.denoise, self.backbone.edited = self._denoise, self._edited
         self.backbone.denoise_conditional = self._denoise_conditional
-        self.backbone.scheduler = copy.copy  # rounds of other steps have schedulers of their own
+        # Rounds of other steps have schedulers of their own.
+        self.backbone.scheduler = lambda which, shape: copy.copy(which)
 
     def __exit__(self, *fault: object) -> None:
         for name in ("denoise", "denoise_conditional", "edited", "scheduler"):

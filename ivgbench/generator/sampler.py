@@ -130,10 +130,10 @@ def generate_batch(
         raise UserError(f"steps must be at least 1, got {short(steps)}")
     if output not in ("video", "latent"):
         raise UserError(f"output must be 'video' or 'latent', got {output!r}")
-    if output == "video" and not bb.has_vae:
-        raise UserError(f"backbone {bb.name!r} has no VAE: only output='latent' works")
     guidance = inputs.finite(bb.default_guidance if guidance_scale is None else guidance_scale, "guidance_scale")
     shape = inputs.geometry(bb, cases, latents, masks, inputs.frame_size(size))
+    if output == "video":
+        bb.check_video(shape[1])
     if latents is not None:
         inputs.check_finite(latents.to(bb.dtype), "latents")
     if prompt_embeds is not None:
@@ -145,7 +145,7 @@ def generate_batch(
     for clip in clips:
         config.check_words(bb.reader, clip.prompt, prompt_suffix, clip.phrases)
     sampling = Sampling(steps, guidance, scheduler, negative_prompt, prompt_suffix)
-    schedulers.check(bb.scheduler(scheduler), steps)
+    schedulers.check(bb.scheduler(scheduler, shape[1:]), steps)
     # The rows of each clip: all unconditional ones come first.
     embeds = None if prompt_embeds is None else prompt_embeds.unflatten(0, (2, len(cases), -1))
     made = []
@@ -158,13 +158,15 @@ def generate_batch(
             )  # fmt: skip
         made += [
             GeneratedClip(
-                video=bb.decode(sample.latents[index : index + 1]) if output == "video" else None,
+                video=bb.decode(sample.latents[index : index + 1], clip.stream("decode"))
+                if output == "video"
+                else None,
                 latents=sample.latents[index : index + 1].cpu(),
                 trajectory=sample.trajectories[index].cpu() if return_trajectory else None,
                 nfe=sample.nfe,
                 backward=sample.backward,
             )
-            for index in range(len(clips[part]))
+            for index, clip in enumerate(clips[part])
         ]
     return made
 
@@ -222,7 +224,7 @@ def _rounds(
     callback: Callable[[int, int], None] | None,
 ) -> Sample:
     """All rounds of a batch; the trajectories are the last one's."""
-    context, scheduler = context.to(bb.device, bb.dtype), _scheduled(bb, sampling, sampling.steps)
+    context, scheduler = context.to(bb.device, bb.dtype), _scheduled(bb, sampling, sampling.steps, initial)
     setup = Setup(
         bb, clips, tuple(initial.shape[2:]), len(scheduler.timesteps), sampling.guidance_scale,
         noise_levels(scheduler, bb.device, bb.dtype), solo,
@@ -230,7 +232,7 @@ def _rounds(
         sampling.steps,
     )  # fmt: skip
     run, noise = config.start(setup), [clip.stream("scheduler") for clip in clips]
-    every = [_scheduled(bb, sampling, steps) for steps in run.rounds()] or [scheduler]
+    every = [_scheduled(bb, sampling, steps, initial) for steps in run.rounds()] or [scheduler]
     total, nfe, backward = sum(len(one.timesteps) for one in every), run.extra_evaluations(), 0
     initial = run.initial(initial).to(bb.device, bb.dtype)
     latents = initial * schedulers.initial_scale(scheduler)
@@ -245,9 +247,9 @@ def _rounds(
     return made._replace(nfe=nfe, backward=backward)
 
 
-def _scheduled(bb: Backbone, sampling: Sampling, steps: int) -> SchedulerMixin:
-    """A fresh scheduler whose timesteps are set. UserError where it cannot make so many steps (`schedulers.check`)."""
-    scheduler = bb.scheduler(sampling.scheduler)
+def _scheduled(bb: Backbone, sampling: Sampling, steps: int, latents: torch.Tensor) -> SchedulerMixin:
+    """A fresh scheduler for such latents, with its timesteps. UserError where it cannot make so many (see `check`)."""
+    scheduler = bb.scheduler(sampling.scheduler, tuple(latents.shape[2:]))
     if steps != sampling.steps:  # else it was tried before any work
         schedulers.check(scheduler, steps)
     scheduler.set_timesteps(steps, device=bb.device)

@@ -66,13 +66,13 @@ def make(config: Mapping[str, Any], which: str | SchedulerMixin | None = None) -
     # The file's own keys only: another class's defaults (timestep_spacing) must not travel along.
     own = {key: value for key, value in config.items() if not key.startswith("_")}
     if which == "ddim":
-        return _from_known_keys(DDIMScheduler, own)
+        return from_known_keys(DDIMScheduler, own)
     if which == "dpm":
-        return _from_known_keys(ReleasedDpm, {**own, "final_sigmas_type": "sigma_min"})
+        return from_known_keys(ReleasedDpm, {**own, "final_sigmas_type": "sigma_min"})
     if which == "flow":
         return FlowEuler(shift=float(own.get("flow_shift") or own.get("shift") or 1.0))
     if which in (None, CHECKPOINT):
-        return _from_known_keys(_published(config.get("_class_name")), own)
+        return from_known_keys(_published(config.get("_class_name")), own)
     raise UserError(f"unknown scheduler {which!r}; use 'ddim', 'dpm', 'flow', or leave it out for the checkpoint's own")
 
 
@@ -85,7 +85,8 @@ def _published(name: Any) -> type[SchedulerMixin]:
     return cls
 
 
-def _from_known_keys(cls: type[SchedulerMixin], config: dict[str, Any]) -> SchedulerMixin:
+def from_known_keys(cls: type[SchedulerMixin], config: Mapping[str, Any]) -> SchedulerMixin:
+    """A scheduler of what a config says that its class knows."""
     known = cls._get_init_keys(cls)
     return cls.from_config({key: value for key, value in config.items() if key in known})
 

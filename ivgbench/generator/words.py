@@ -74,7 +74,7 @@ class Reader:
         A token that is partly the phrase's counts: in scripts without spaces a token may reach over its end.
         """
         text, phrase = self.composed(text), self.composed(phrase)
-        spans = self.tokenizer(text, return_offsets_mapping=True, verbose=False)["offset_mapping"]
+        spans = self.spans(text)
         found = []
         for first, stop in occurrences(text, phrase):
             # The first and last token span nothing.
@@ -82,6 +82,10 @@ class Reader:
             if own:
                 found.append(range(own[0], own[-1] + 1))
         return found
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where in a composed text each of its tokens begins and ends; those around the words span nothing."""
+        return self.tokenizer(text, return_offsets_mapping=True, verbose=False)["offset_mapping"]
 
     def read(self, place: range) -> bool:
         """Whether all tokens of a place are read. The last that is read at all is the end of the text, no word."""

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import tiny_cogvideox
+import tiny_ltx
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -184,3 +186,51 @@ def test_the_published_wan_costs_what_its_formula_says():
     assert plain.flops == pytest.approx(2 * 30 * per_block, rel=0.01)
     # No forbidden pair is computed.
     assert 0.6 * plain.flops < masked.flops < plain.flops
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks", "width", "parameters"),
+    [("cogvideox-2b", 30, 1920, 1_693_783_872), ("cogvideox-5b", 42, 3072, 5_570_283_072)],
+)
+def test_the_published_cogvideox_costs_what_its_formula_says(name, blocks, width, parameters):
+    """One sequence of text and cells. At the full size 120 and 332 TFLOP forward."""
+    cog = Costs(sources.architecture(name), sources.PRESETS[name], torch.bfloat16)
+    counts = [sum(p.numel() for p in part.parameters()) for part in cog.backbone.modules().values()]
+    assert counts == [4_762_310_656, parameters, 215_583_907]
+    case = Case("x", "a zebra", (Subject("zebra", np.tile([0.1, 0.2, 0.5, 0.7], (9, 1))),))
+    tokens = 226 + 3 * 30 * 45
+    cog._decoding = lambda shape: (0, 0)
+    plain = cog.of(resolve("plain"), case, 1, 6.0)
+    assert plain.flops == pytest.approx(2 * blocks * (24 * tokens * width**2 + 4 * tokens**2 * width), rel=0.02)
+    if blocks == 30:  # no forbidden pair is computed
+        assert 0.6 * plain.flops < cog.of(resolve("peekaboo"), case, 1, 6.0).flops < plain.flops
+
+
+def test_the_published_ltx_costs_what_its_formula_says():
+    ltx = Costs(sources.architecture("ltx-video"), sources.PRESETS["ltx-video"], torch.bfloat16)
+    counts = [sum(p.numel() for p in part.parameters()) for part in ltx.backbone.modules().values()]
+    assert counts == [4_762_310_656, 1_923_385_472, 419_193_649]
+    case = Case("x", "a zebra", (Subject("zebra", np.tile([0.1, 0.2, 0.5, 0.7], (161, 1))),))
+    ltx._decoding = lambda shape: (0, 0)
+    plain = ltx.of(resolve("plain"), case, 1, 3.0)
+    tokens, texts, width = 21 * 16 * 22, 128, 2048
+    per_block = 2 * tokens * 14 * width**2 + 4 * texts * width**2 + 4 * tokens**2 * width + 4 * tokens * texts * width
+    assert plain.flops == pytest.approx(2 * 28 * per_block, rel=0.01) == pytest.approx(74e12, rel=0.01)
+
+
+@pytest.mark.parametrize("made", [tiny_cogvideox, tiny_ltx])
+@pytest.mark.parametrize("method", ["plain", "peekaboo", "mask-norm"])
+def test_operations_of_a_small_transformer_are_those_of_a_real_run(made, method, tmp_path):
+    from ivgbench.generator import Backbone, generate
+
+    folder = made.write(tmp_path / "made")
+    case = Case("x", "a zebra and a dog", (Subject("zebra", np.tile([0.1, 0.2, 0.5, 0.7], (17, 1))),))
+    costs = Costs(sources.architecture(str(folder)), sources.preset(str(folder))[1], torch.float32)
+    costs._decoding = lambda shape: (0, 0)
+    costs.backbone.latent_height, costs.backbone.latent_width = 4, 6
+    bb = Backbone.from_pretrained(folder)
+    start = torch.randn(1, bb.latent_channels, bb.latent_frames(17), 4, 6)
+    embeds = torch.randn(2, bb.reader.length, bb.text_width)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        generate(bb, case, method, steps=2, guidance_scale=4.0, latents=start, prompt_embeds=embeds, output="latent")
+    assert costs.of(resolve(method), case, 2, 4.0).flops == counter.get_total_flops()

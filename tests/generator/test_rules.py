@@ -127,3 +127,26 @@ def test_tables_of_groups_say_what_the_rules_say_of_cells():
         assert torch.equal(Mask([rule], multiply=True).bias(site, CPU, torch.float32), expected.float())
     kept = Mask([rules.presence_rule(m)]).updated(SITE["cell", "self"], CPU)
     assert torch.equal(kept, by_cell[-1].T)
+
+
+def test_text_and_cells_in_one_sequence():
+    """Cells as by R1, cells and text as by R2 both ways, text and text free; the text comes first."""
+    m, y, length = random_bool(2, 3, 2, 2), random_bool(2, 5), 5
+    cells, words = m.flatten(1), y
+    whole = {
+        "self": rules.self_allowed(cells),
+        "cross": rules.cross_allowed(cells, words, None, True),
+    }
+    for parts in (("self", "cross"), ("self",), ("cross",)):
+        pairs = torch.ones(length + 12, length + 12, dtype=torch.bool)
+        if "self" in parts:
+            pairs[length:, length:] = whole["self"]
+        if "cross" in parts:
+            pairs[length:, :length], pairs[:length, length:] = whole["cross"], whole["cross"].T
+        rule = rules.joint_rule(m, y, True, parts)
+        site = Site("x", "late", "clip", "joint", False, (2, 2), 1, None)
+        assert torch.equal(Mask([rule], multiply=True).bias(site, CPU, torch.float32)[0], pairs.float())
+        q, k, v = torch.randn(3, 2, 3, length + 12, 4, dtype=torch.float64)
+        grouped = Mask([rule]).groups(site, CPU).attend(q, k, v)
+        seen = pairs | ~pairs.any(-1, keepdim=True)
+        torch.testing.assert_close(grouped, torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=seen))

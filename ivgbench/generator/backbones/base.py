@@ -46,7 +46,8 @@ class Site:
 
     name: the family's own; band: see `Band`;
     over: whose tokens are a sequence: the cells of a "frame", the frames of a "cell", or the whole "clip";
-    reads: those tokens themselves ("self") or the prompt's ("text"); second: a second attention over the same tokens;
+    reads: those tokens themselves ("self"), the prompt's ("text"), or both, which are one sequence ("joint");
+    second: a second attention over the same tokens;
     grid: rows and columns of its map; stride: how many of the clip's cells apart the map's cells are;
     layer: the network's attention module.
     """
@@ -54,7 +55,7 @@ class Site:
     name: str
     band: Band
     over: Literal["frame", "cell", "clip"]
-    reads: Literal["self", "text"]
+    reads: Literal["self", "text", "joint"]
     second: bool
     grid: tuple[int, int]
     stride: int
@@ -78,7 +79,7 @@ class Backbone(ABC):
     """A text encoder, a denoiser and a VAE in eval mode without gradients, and a scheduler factory.
 
     Attributes:
-        name: "pocket", "zeroscope", "modelscope", or the folder's name.
+        name: its preset's (`sources.PRESETS`), or the folder's name.
         device, dtype: of the weights and the latents.
         reader: what the text encoder reads of a text.
         folder: of the files it was loaded from.
@@ -159,7 +160,7 @@ class Backbone(ABC):
         """Loads a backbone of the family that its files name.
 
         Args:
-            source: "pocket" (ships with the package), "zeroscope", "modelscope", a folder in diffusers format, or a
+            source: "pocket" (ships with the package), another of `sources.PRESETS`, a folder in diffusers format, or a
                 hub id that has been fetched. A folder may lack `vae`: then only output="latent" works.
             dtype: weights are cast to it, whatever they are on disk.
             offload: text encoder, denoiser and VAE wait on the CPU and are on the device only while they are used.
@@ -312,14 +313,26 @@ class Backbone(ABC):
             raise UserError(f"backbone {self.name!r} is not told where its tokens are: it cannot be told otherwise")
         return nullcontext()
 
-    def decode(self, latents: torch.Tensor) -> np.ndarray:
-        """Frames uint8 [F,H,W,3] of latents [1,C,f,h,w], which the VAE decodes a slice at a time."""
+    def check_video(self, frames: int) -> None:
+        """Refuses where no video can be made of so many latent frames."""
         if not self.has_vae:
             raise UserError(f"backbone {self.name!r} has no VAE: only output='latent' works")
+
+    def decode(self, latents: torch.Tensor, stream: torch.Generator | None = None) -> np.ndarray:
+        """Frames uint8 [F,H,W,3] of latents [1,C,f,h,w], which the VAE decodes a slice at a time.
+
+        stream: of the clip, for a VAE that is given noise; None: always the same.
+        """
+        self.check_video(latents.shape[2])
         self.bring("vae")
         with torch.no_grad():
-            pixels = torch.cat([self.decoded(part) for part in self.slices(latents.to(self.device, self.dtype))])
+            latents = self.prepared(latents.to(self.device, self.dtype), stream)
+            pixels = torch.cat([self.decoded(part) for part in self.slices(latents)])
         return ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+
+    def prepared(self, latents: torch.Tensor, stream: torch.Generator | None) -> torch.Tensor:
+        """Latents [1,C,f,h,w] as the VAE is to decode them."""
+        return latents
 
     @abstractmethod
     def slices(self, latents: torch.Tensor) -> Sequence[torch.Tensor]:
@@ -329,8 +342,10 @@ class Backbone(ABC):
     def decoded(self, part: torch.Tensor) -> torch.Tensor:
         """Pixels [F,3,H,W] in -1..1, float32, of one slice."""
 
-    def scheduler(self, which: str | SchedulerMixin | None = None) -> SchedulerMixin:
-        """A fresh scheduler; see `scheduler_of`."""
+    def scheduler(
+        self, which: str | SchedulerMixin | None = None, shape: tuple[int, int, int] | None = None
+    ) -> SchedulerMixin:
+        """A fresh scheduler for latents of `shape` (f,h,w), None: of the default clip; see `scheduler_of`."""
         return self.scheduler_of(self.scheduler_config, which)
 
     @classmethod
@@ -363,7 +378,7 @@ def _of_another_path(scheduler: str, flow: bool) -> str:
 
 
 #: Family -> where its class is. Loaded on first use: one family's library classes are no other's business.
-FAMILIES = {"unet3d": "unet3d:UNet3D", "wan": "wan:Wan"}
+FAMILIES = {"unet3d": "unet3d:UNet3D", "wan": "wan:Wan", "cogvideox": "cogvideox:CogVideoX", "ltx": "ltx:Ltx"}
 
 
 def family(name: str) -> type[Backbone]:

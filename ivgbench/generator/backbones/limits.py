@@ -47,10 +47,24 @@ def of_parts(configs: Mapping[str, Mapping[str, Any]]) -> Limits:
     vae = configs.get("vae", {})
     if "transformer" not in configs:
         return Limits(2 ** (len(vae.get("block_out_channels", [0] * 4)) - 1))
-    denoiser, factor, time = (
-        configs["transformer"],
-        vae.get("scale_factor_spatial", 8),
-        vae.get("scale_factor_temporal", 4),
-    )
-    patch, reach = denoiser.get("patch_size", (1, 2, 2)), denoiser.get("rope_max_seq_len", 1024)
-    return Limits(factor * patch[-1], reach * patch[-1] * factor, (reach * patch[0] - 1) * time + 1)
+    denoiser = configs["transformer"]
+    space, time = _factors(vae, denoiser.get("_class_name"))
+    patch, reach = denoiser.get("patch_size", (1, 2, 2)), denoiser.get("rope_max_seq_len")
+    patch = (1, patch, patch) if isinstance(patch, int) else patch
+    if reach is None:
+        return Limits(space * patch[-1])
+    return Limits(space * patch[-1], reach * patch[-1] * space, (reach * patch[0] - 1) * time + 1)
+
+
+def _factors(vae: Mapping[str, Any], denoiser: str | None) -> tuple[int, int]:
+    """Pixels of a side of a latent cell, and frames of a latent frame after the first."""
+    name, halvings = vae.get("_class_name"), len(vae.get("block_out_channels", [0] * 4)) - 1
+    if name == "AutoencoderKL":
+        return 2**halvings, 1
+    if "CogVideoX" in (name or denoiser or ""):
+        return 2**halvings, int(vae.get("temporal_compression_ratio", 4))
+    if "LTX" in (name or denoiser or ""):
+        times, patches = sum(vae.get("spatio_temporal_scaling", [True] * 3)), vae.get("patch_size", 4)
+        space = vae.get("spatial_compression_ratio") or patches * 2**times
+        return space, vae.get("temporal_compression_ratio") or vae.get("patch_size_t", 1) * 2**times
+    return vae.get("scale_factor_spatial", 8), vae.get("scale_factor_temporal", 4)

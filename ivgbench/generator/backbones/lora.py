@@ -89,7 +89,7 @@ def _by_name(tensors: dict[str, torch.Tensor], file: Path) -> dict[str, Pair]:
     found: dict[str, dict[str, torch.Tensor]] = defaultdict(dict)
     strange = []
     for key, tensor in tensors.items():
-        bare = key.removeprefix("base_model.model.").removeprefix("unet.")
+        bare = key.removeprefix("base_model.model.").removeprefix("unet.").removeprefix("transformer.")
         if match := _PROCESSOR_KEY.fullmatch(bare):
             layer = {"to_out": "to_out.0"}.get(match["layer"], match["layer"])
             found[f"{match['module']}.{layer}"][match["side"]] = tensor

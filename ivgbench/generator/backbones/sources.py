@@ -19,11 +19,12 @@ from ivgbench.texts import read_json, short
 
 @dataclass(frozen=True)
 class Files:
-    """What a family's folder holds. configs: part -> the files it needs besides weights; weights: part -> what its
-    weights may be called; the first that is there is read. An index names the files that hold the tensors.
-    scheduler: the sampler that all methods are compared under, of the kind of noise path that the family has."""
+    """What a family's folder holds. configs: part -> the files it needs besides weights, each by its name or names;
+    weights: part -> what its weights may be called. Of several names the first that is there is read. An index names
+    the files that hold the tensors. scheduler: the sampler that all methods are compared under, of the kind of noise
+    path that the family has."""
 
-    configs: Mapping[str, tuple[str, ...]]
+    configs: Mapping[str, tuple[str | tuple[str, ...], ...]]
     weights: Mapping[str, tuple[str, ...]]
     denoiser: str
     scheduler: str
@@ -32,6 +33,29 @@ class Files:
 
 INDEX = ".index.json"
 _SHARDED = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.safetensors" + INDEX)
+
+
+def _of_transformer(tokenizer: str | tuple[str, ...], scheduler: str = "flow") -> Files:
+    """The folder of a video DiT with a text encoder of T5's kind."""
+    return Files(
+        {
+            "tokenizer": (tokenizer,),
+            "text_encoder": ("config.json",),
+            "transformer": ("config.json",),
+            "scheduler": ("scheduler_config.json",),
+            "vae": ("config.json",),
+        },
+        {
+            "text_encoder": ("model.safetensors", "model.safetensors" + INDEX),
+            "transformer": _SHARDED,
+            "vae": _SHARDED,
+        },
+        "transformer",
+        scheduler,
+        ("model_index.json",),
+    )
+
+
 FILES = {
     "unet3d": Files(
         {
@@ -50,27 +74,19 @@ FILES = {
         "unet",
         "ddim",
     ),
-    "wan": Files(
-        {
-            "tokenizer": ("tokenizer.json",),
-            "text_encoder": ("config.json",),
-            "transformer": ("config.json",),
-            "scheduler": ("scheduler_config.json",),
-            "vae": ("config.json",),
-        },
-        {
-            "text_encoder": ("model.safetensors", "model.safetensors" + INDEX),
-            "transformer": _SHARDED,
-            "vae": _SHARDED,
-        },
-        "transformer",
-        "flow",
-        ("model_index.json",),
-    ),
+    "wan": _of_transformer("tokenizer.json"),
+    "cogvideox": _of_transformer(("tokenizer.json", "spiece.model"), "ddim"),
+    "ltx": _of_transformer(("tokenizer.json", "spiece.model")),
+}
+#: Which family a denoiser's class is of.
+_CLASSES = {
+    "WanTransformer3DModel": "wan",
+    "CogVideoXTransformer3DModel": "cogvideox",
+    "LTXVideoTransformer3DModel": "ltx",
 }
 #: Fetched when the repository has them: they change how a prompt is cut into tokens.
 OPTIONAL = ("tokenizer/tokenizer_config.json", "tokenizer/special_tokens_map.json")
-#: Configs of published models, for plans without their files. ZeroScope and ModelScope share one architecture.
+#: Configs of published models, for plans without their files; see `Preset`.
 ARCHITECTURES = Path(__file__).parent / "architectures"
 SHIPPED_ARCHITECTURE = ARCHITECTURES / "text-to-video-1.7b.json"
 #: Says how text states are prepared. The pocket lab's training writes it beside its weights; it is never fetched.
@@ -85,8 +101,11 @@ POCKET_FOLDER = POCKETS["pocket"]
 class Preset:
     """What a backbone is best run with. Sizes in pixels; `height` and `width` None: the denoiser's own sample size.
 
-    revision: the commit of the hub repository that is fetched and loaded.
-    time_factor: frames that a latent frame after the first stands for: clips have a multiple of it and one more.
+    revision: the commit of the hub repository that is fetched and loaded; None: the one that "main" was when it was
+        fetched, which is locked (`hub`).
+    time_factor: clips have a multiple of it and one more frame: what a latent frame after the first stands for, and of
+        CogVideoX, whose VAE takes two of them at a time, twice that.
+    architecture: the file of its configs in `ARCHITECTURES`; ZeroScope and ModelScope share one.
     """
 
     frames: int = 24
@@ -98,6 +117,7 @@ class Preset:
     revision: str | None = None
     family: str = "unet3d"
     time_factor: int = 1
+    architecture: str = "text-to-video-1.7b.json"
 
     @property
     def sampling(self) -> Sampling:
@@ -135,8 +155,36 @@ PRESETS = {
         revision="0fad780a534b6463e45facd96134c9f345acfa5b",
         family="wan",
         time_factor=4,
+        architecture="wan2.1-1.3b.json",
+    ),
+    **{
+        f"cogvideox-{size}": Preset(
+            frames=49,
+            height=480,
+            width=720,
+            steps=50,
+            guidance=6.0,
+            hub_id=f"THUDM/CogVideoX-{size}",
+            family="cogvideox",
+            time_factor=8,
+            architecture=f"cogvideox-{size}.json",
+        )
+        for size in ("2b", "5b")
+    },
+    "ltx-video": Preset(
+        frames=161,
+        height=512,
+        width=704,
+        steps=50,
+        guidance=3.0,
+        hub_id="Lightricks/LTX-Video",
+        family="ltx",
+        time_factor=8,
+        architecture="ltx-video-2b.json",
     ),
 }
+#: The preset that a folder of weights of a family is run with.
+_USUAL = {"wan": "wan-1.3b", "cogvideox": "cogvideox-2b", "ltx": "ltx-video"}
 
 
 def preset(source: str) -> tuple[str, Preset]:
@@ -153,16 +201,10 @@ def preset(source: str) -> tuple[str, Preset]:
         if known.hub_id == source:
             return name, known
     hub_id = source if _is_hub_id(source) else None
-    folder = _cached(hub_id, None) if hub_id else Path(source)
-    if folder is not None and folder.is_dir() and family(folder) == "wan":
-        return Path(source).name, replace(_within_reach(PRESETS["wan-1.3b"], folder), hub_id=hub_id, revision=None)
-    return Path(source).name, Preset(hub_id=hub_id)
-
-
-def _cached(hub_id: str, revision: str | None) -> Path | None:
-    """Where a repository of the hub lies, if it was fetched."""
-    found = (hub.cached_folder(hub_id, f"{files.denoiser}/config.json", revision) for files in FILES.values())
-    return next((one for one in found if one is not None), None)
+    folder = Path(source) if hub_id is None else _fetched(hub_id, None)
+    usual = _USUAL.get(family(folder)) if folder is not None and folder.is_dir() else None
+    known = Preset() if usual is None else _within_reach(PRESETS[usual], folder)
+    return Path(source).name, replace(known, hub_id=hub_id, revision=None)
 
 
 def _within_reach(preset: Preset, folder: Path) -> Preset:
@@ -195,8 +237,7 @@ def locate(source: str | Path) -> Path:
     """The folder of a source, all needed files in it.
 
     Args:
-        source: "pocket", "pocket-dit", "zeroscope", "modelscope", a folder in diffusers format, or a hub id
-            that has been fetched.
+        source: one of `PRESETS`, a folder in diffusers format, or a hub id that has been fetched.
     Raises:
         UserError: nothing there, or the list of missing files, and how to get them.
     """
@@ -233,7 +274,7 @@ def place(source: str) -> Path:
             f"no backbone {source!r}: neither a folder, nor one of {', '.join(PRESETS)}, nor a hub id (owner/name)"
         )
     # Never downloads, so that a run cannot start with gigabytes of surprise.
-    if (folder := _cached(known.hub_id, known.revision)) is None:
+    if (folder := _fetched(known.hub_id, known.revision)) is None:
         every = ", ".join(_missing(None, known.family, with_vae=True))
         raise UserError(
             f"backbone {source!r} ({known.hub_id}) is not on this machine: missing {every}; get them with "
@@ -242,28 +283,39 @@ def place(source: str) -> Path:
     return folder
 
 
+def _fetched(hub_id: str, revision: str | None) -> Path | None:
+    """The local copy of a hub repository of any family, as far as it was fetched."""
+    probes = dict.fromkeys(f"{files.denoiser}/config.json" for files in FILES.values())
+    found = (hub.cached_folder(hub_id, probe, revision) for probe in probes)
+    return next((one for one in found if one is not None), None)
+
+
 def family(folder: Path) -> str:
-    """Which family a backbone is of, by the network that its model_index.json names; without that file the UNets'.
+    """Which family a backbone is of, by the network that its model_index.json names; without that file by its denoiser.
 
     Raises:
         UserError: a network of no family of this package.
     """
     file = folder / "model_index.json"
     if not file.is_file():  # the pocket lab's training writes none
-        return "wan" if (folder / "transformer").is_dir() else "unet3d"
+        config = folder / "transformer" / "config.json"
+        if config.is_file():
+            return family_of_parts({"transformer": read_config(config)})
+        return "wan" if config.parent.is_dir() else "unet3d"
     index = read_config(file)
     if "unet" in index or (folder / "unet").is_dir():
         return "unet3d"
     classes = [part[-1] for part in index.values() if isinstance(part, list) and part]
-    if "WanTransformer3DModel" in classes:
-        return "wan"
+    for cls, of in _CLASSES.items():
+        if cls in classes:
+            return of
     name = index.get("_class_name")
     raise UserError(f"{file}: {short(name)} is of no family that can be loaded: {', '.join(FILES)}")
 
 
 def family_of_parts(parts: Mapping[str, Any]) -> str:
-    """The same of a backbone's configs, by the denoiser's part."""
-    return next(name for name, files in FILES.items() if files.denoiser in parts)
+    """The same of a backbone's configs, by the denoiser's."""
+    return "unet3d" if "unet" in parts else _CLASSES.get(str(parts["transformer"].get("_class_name")), "wan")
 
 
 def read_config(file: Path) -> dict[str, Any]:
@@ -294,10 +346,14 @@ def _missing(folder: Path | None, of_family: str, with_vae: bool) -> list[str]:
     for part, configs in files.configs.items():
         if part == "vae" and not with_vae:
             continue
-        names += [f"{part}/{file}" for file in configs if folder is None or not (folder / part / file).is_file()]
+        names += [
+            f"{part}/{' or '.join(_names(file))}"
+            for file in configs
+            if folder is None or not _there(folder, _names(file), part)
+        ]
         if part not in files.weights:
             continue
-        there = [] if folder is None else _weights_there(folder, files.weights[part], part)
+        there = [] if folder is None else _there(folder, files.weights[part], part)
         if not there:
             names.append(f"{part}/{files.weights[part][0]}")
         elif there[0].name.endswith(INDEX):
@@ -305,7 +361,12 @@ def _missing(folder: Path | None, of_family: str, with_vae: bool) -> list[str]:
     return names
 
 
-def _weights_there(folder: Path, names: Sequence[str], part: str) -> list[Path]:
+def _names(file: str | tuple[str, ...]) -> tuple[str, ...]:
+    """What a file may be called."""
+    return (file,) if isinstance(file, str) else file
+
+
+def _there(folder: Path, names: Sequence[str], part: str) -> list[Path]:
     return [folder / part / name for name in names if (folder / part / name).is_file()]
 
 
@@ -346,7 +407,7 @@ def empty_padding(folder: Path, preset: Preset) -> bool:
 
 def weights_file(folder: Path, part: str) -> Path:
     """The file that a part of a complete backbone is loaded from, or the index of its files."""
-    return _weights_there(folder, FILES[family(folder)].weights[part], part)[0]
+    return _there(folder, FILES[family(folder)].weights[part], part)[0]
 
 
 def revision(source: str) -> str | None:
@@ -363,8 +424,8 @@ def fetch(source: str) -> Path:
     """
     hub_id = preset(source)[1].hub_id
     if hub_id is None:
-        named = ", ".join(name for name, one in PRESETS.items() if one.hub_id)
-        raise UserError(f"nothing to fetch for {source!r}: give {named}, or a hub id (OWNER/NAME)")
+        published = [name for name, known in PRESETS.items() if known.hub_id]
+        raise UserError(f"nothing to fetch for {source!r}: give {', '.join(published)}, or a hub id (OWNER/NAME)")
     return hub.fetch_repository(hub_id, preset(source)[1].revision, to_fetch)
 
 
@@ -376,16 +437,28 @@ def to_fetch(files: Sequence[str]) -> list[str]:
     """
     there = set(files)
     kinds = [one for one in FILES.values() if f"{one.denoiser}/config.json" in there] or [FILES["unet3d"]]
-    wanted = [f"{part}/{file}" for part, names in kinds[0].configs.items() for file in names]
-    for part, names in kinds[0].weights.items():
-        name = next((name for name in names if f"{part}/{name}" in there), names[0])
+    chosen = [_chosen(one, there) for one in kinds]
+    # Families with the same kind of denoiser differ in what their tokenizers are made of.
+    wanted = next((one for one in chosen if set(one) <= there), chosen[0])
+    if missing := sorted(set(wanted) - there):
+        raise UserError(f"the repository is no text-to-video model in diffusers format: it has no {', '.join(missing)}")
+    return wanted + [name for name in (*OPTIONAL, *kinds[0].optional) if name in there]
+
+
+def _chosen(kind: Files, there: set[str]) -> list[str]:
+    """The files of a family that are wanted, of several names the first that is there."""
+
+    def first(part: str, names: Sequence[str]) -> str:
+        return next((name for name in names if f"{part}/{name}" in there), names[0])
+
+    wanted = [f"{part}/{first(part, _names(file))}" for part, files in kind.configs.items() for file in files]
+    for part, names in kind.weights.items():
+        name = first(part, names)
         wanted.append(f"{part}/{name}")
         if name.endswith(INDEX):  # which shards there are is said in it; they are told by their names
             stem = name.removesuffix(".safetensors" + INDEX)
             wanted += [file for file in sorted(there) if re.fullmatch(rf"{part}/{stem}-\d+-of-\d+\.safetensors", file)]
-    if missing := sorted(set(wanted) - there):
-        raise UserError(f"the repository is no text-to-video model in diffusers format: it has no {', '.join(missing)}")
-    return wanted + [name for name in (*OPTIONAL, *kinds[0].optional) if name in there]
+    return wanted
 
 
 def architecture(source: str) -> dict[str, dict[str, Any]]:
@@ -407,10 +480,9 @@ def architecture(source: str) -> dict[str, dict[str, Any]]:
 
 def published_architecture(known: Preset) -> dict[str, dict[str, Any]] | None:
     """The configs of a named backbone of the hub, as they ship with this package; None for any other."""
-    if not known.revision:
+    if known.hub_id is None or known not in PRESETS.values():
         return None
-    shipped = SHIPPED_ARCHITECTURE if known.family == "unet3d" else ARCHITECTURES / "wan2.1-1.3b.json"
-    return json.loads(shipped.read_text(encoding="utf-8"))
+    return json.loads((ARCHITECTURES / known.architecture).read_text(encoding="utf-8"))
 
 
 def frame_size(preset: Preset, denoiser: Mapping[str, Any], factor: int) -> tuple[int, int]:
@@ -425,8 +497,8 @@ def frame_size(preset: Preset, denoiser: Mapping[str, Any], factor: int) -> tupl
 def weights_hash(folder: Path, sums: Mapping[Path, str] | None = None) -> str:
     """sha256 over the sorted (relative path, file sha256) of what changes a pixel, hex.
 
-    That is every json and txt file of the folder, and the weights that are read (a repository may hold the same
-    weights in several formats). Cards and pictures do not count.
+    That is every json and txt file of the folder, the tokenizer, and the weights that are read (a repository may hold
+    the same weights in several formats). Cards and pictures do not count.
 
     sums: sha256 of all these files, where they are known already.
     """
@@ -438,6 +510,11 @@ def weights_hash(folder: Path, sums: Mapping[Path, str] | None = None) -> str:
 def read_files(folder: Path) -> list[Path]:
     """The files of a backbone that change a pixel, sorted; see `weights_hash`."""
     files = {path for path in folder.rglob("*") if path.suffix in (".json", ".txt") and path.is_file()}
-    for part, names in FILES[family(folder)].weights.items():
-        files |= {file for first in _weights_there(folder, names, part)[:1] for file in shards(first)}
+    kind = FILES[family(folder)]
+    # Of a file that may have several names the one that is read, a spiece.model as well.
+    files |= {
+        path for part, names in kind.configs.items() for one in names for path in _there(folder, _names(one), part)[:1]
+    }
+    for part, names in kind.weights.items():
+        files |= {file for first in _there(folder, names, part)[:1] for file in shards(first)}
     return sorted(files)

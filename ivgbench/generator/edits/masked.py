@@ -34,6 +34,9 @@ class Rule:
     labels: group of each cell, int [F,h,w]; keys: group of each token of the text, int [L], or None where the cells
     attend to themselves; sees: bool [G,G'], whether a group may attend to another, None for all; updated: bool [G],
     groups that get an update at all, None for all. A group without one enters as a blank and leaves as 0.
+
+    For a "joint" site text and cells are one sequence, the text first: its groups are numbered on after the cells', and
+    `sees` is of them all, bool [G+G',G+G'].
     """
 
     labels: torch.Tensor
@@ -76,14 +79,32 @@ class Mask:
         bias = self.bias(site, query.device, query.dtype)
         return softmax_attention(query, key, value, bias, self.multiply)
 
+    def attend_read(
+        self, site: Site, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, read: torch.Tensor
+    ) -> torch.Tensor:
+        """The same of a text of which only some tokens are there at all, `read`, bool [B,M]: the others are seen by
+        nobody. A group that may see none of those that are there sees all of them."""
+        absent = torch.zeros_like(read, dtype=query.dtype).masked_fill_(~read, FORBIDDEN)[:, None]
+        bias = self.bias(site, query.device, query.dtype)
+        if bias is None:
+            return F.scaled_dot_product_attention(query, key, value, attn_mask=absent[:, None])
+        bias = bias.repeat(len(query) // len(bias), 1, 1)
+        if self.multiply:
+            logits = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 * bias[:, None]
+            return torch.softmax(logits + absent[:, None], -1) @ value
+        seen = (bias == 0) & read[:, None]
+        pairs = torch.zeros_like(bias).masked_fill_(~seen, FORBIDDEN)
+        bias = torch.where(seen.any(-1, keepdim=True), pairs, absent)
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=bias[:, None])
+
     def groups(self, site: Site, device: torch.device) -> Groups:
         """The same as `bias`, as groups; made once."""
         key = ("groups", site.over, site.reads, site.grid)
         if key not in self._made:
             queries, keys, sees = [], [], []
             for rule in self.rules:
-                own = site.pick(rule.labels)
-                table, other = rule.sees, own if rule.keys is None else rule.keys.expand(len(own), -1)
+                own, other = _sequences(rule, site)
+                table = rule.sees
                 if table is None:
                     own, other = torch.zeros_like(own), torch.zeros(len(own), self._width(own), dtype=torch.long)
                     table = torch.ones(1, 1, dtype=torch.bool)
@@ -111,11 +132,10 @@ class Mask:
 
     def _pairs(self, rule: Rule, site: Site, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
         """One clip's part."""
-        queries = site.pick(rule.labels).to(device)
+        queries, keys = (one.to(device) for one in _sequences(rule, site))
         if rule.sees is None:
             size = (*queries.shape, self._width(queries))
             return torch.full(size, float(self.multiply), device=device, dtype=dtype)
-        keys = queries if rule.keys is None else rule.keys.to(device).expand(len(queries), -1)
         return self._bias(rule.sees.to(device)[queries[:, :, None], keys[:, None, :]], dtype)
 
     def _bias(self, allowed: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -141,6 +161,18 @@ class Mask:
             ]
             self._made[key] = torch.cat(parts)
         return self._made[key]
+
+
+def _sequences(rule: Rule, site: Site) -> tuple[torch.Tensor, torch.Tensor]:
+    """The groups of a layer's queries [rows,N] and keys [rows,M]."""
+    cells = site.pick(rule.labels)
+    if rule.keys is None:
+        return cells, cells
+    text = rule.keys.expand(len(cells), -1)
+    if site.reads == "joint":
+        whole = torch.cat([text, cells], dim=1)
+        return whole, whole
+    return cells, text
 
 
 def softmax_attention(

@@ -6,7 +6,7 @@ the Test-Time Domain Adaptation paper for the "paper" scope. For one subject the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 
@@ -104,6 +104,27 @@ def text_rule(masks: torch.Tensor, words: torch.Tensor | None, bos: bool | None,
     said = torch.cat([words[:, :1], said], dim=1)
     groups = torch.cat([groups.new_zeros(1), groups + 1])
     return Rule(labels, keys=groups, sees=cross_allowed(covered, said, bos, own_words))
+
+
+def joint_rule(masks: torch.Tensor, words: torch.Tensor, own_words: bool, parts: Collection[str]) -> Rule:
+    """R1 and R2 where text and cells are one sequence, for cells [K,F,h,w] and words [K,L].
+
+    Cells see cells as by R1 and text as by R2; a word sees the cells that see it; text sees all text. No release masks
+    such an attention: this is ours.
+
+    Args:
+        own_words: as in `cross_allowed`. parts: of "self" (R1) and "cross" (R2) what is on; the rest is free.
+    """
+    labels, covered = signatures(masks)
+    groups, said = signatures(words)
+    cells = self_allowed(covered)
+    cross = cross_allowed(covered, said, None, own_words)
+    cells, cross = (
+        table if part in parts else torch.ones_like(table) for part, table in (("self", cells), ("cross", cross))
+    )
+    text = torch.ones(said.shape[1], said.shape[1], dtype=torch.bool)
+    sees = torch.cat([torch.cat([cells, cross], dim=1), torch.cat([cross.T, text], dim=1)])
+    return Rule(labels, keys=groups + len(cells), sees=sees)
 
 
 def temporal_rule(masks: torch.Tensor) -> Rule:

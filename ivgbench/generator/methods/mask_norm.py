@@ -16,6 +16,7 @@ class MaskNorm(Masking):
     frozen_steps, without, bind, words: as in `Masking`; the paper analyses four steps.
     scope: as in `Masking`; "paper" is what section 2.1 states.
     norm_self, norm_cross: normalise self-attention, text attention. The paper does not say which; both by default.
+        Where cells and text are one sequence, it is norm_self that counts, and the cells' outputs that are normalised.
 
     Matched per frame and channel over the positions, before the output projection, in at least float32; the paper does
     not say. Costs one extra attention per masked layer, no network evaluation.

@@ -24,6 +24,8 @@ PARTS: dict[str, tuple[str, ...]] = {
     "official": ("self", "cross", "temporal", "mid", "bos"),
     "paper": ("self", "cross"),
 }
+#: What a layer that attends to cells and text at once is masked for.
+PARTS_OF = {"joint": {"self", "cross"}}
 
 
 @dataclass(frozen=True)
@@ -97,11 +99,11 @@ class MaskedRun(Run):
         bands = backbone.masked_bands if "mid" in parts else {"late"}
         made: dict[tuple[str, bool], Mask] = {}
         for site in backbone.sites(setup.shape):
-            part = _part(site)
-            if site.band in bands and part in parts:
-                if (part, site.second) not in made:
-                    made[part, site.second] = _mask(part, site.second, setup, config, norm_self, norm_cross)
-                self._on[site] = made[part, site.second]
+            kind = _kind(site)
+            if site.band in bands and parts & PARTS_OF.get(kind, {kind}):
+                if (kind, site.second) not in made:
+                    made[kind, site.second] = _mask(kind, site.second, setup, config, norm_self, norm_cross)
+                self._on[site] = made[kind, site.second]
         if not self._on:  # a mask that touches no layer must not pass for a result
             raise UserError(
                 f"{config.name}: the backbone has no layer for scope {config.scope!r}, nothing would be masked; use "
@@ -112,21 +114,25 @@ class MaskedRun(Run):
         return self._on if step < self._frozen else {}
 
 
-def _part(site: Site) -> str:
-    """Which part of the masks a layer belongs to."""
-    return "temporal" if site.over == "cell" else {"self": "self", "text": "cross"}[site.reads]
+def _kind(site: Site) -> str:
+    """What a layer is to the masks: one of their parts, or "joint"."""
+    return "temporal" if site.over == "cell" else {"text": "cross"}.get(site.reads, site.reads)
 
 
-def _mask(part: str, second: bool, setup: Setup, config: Masking, norm_self: bool, norm_cross: bool) -> Mask:
+def _mask(kind: str, second: bool, setup: Setup, config: Masking, norm_self: bool, norm_cross: bool) -> Mask:
     """The masks of one kind of layer; `second`: of the second attention between frames."""
     cells, multiply = [clip.masks for clip in setup.clips], config.mask == "multiplicative"
-    if part == "self":
+    if kind == "self":
         return Mask([rules.self_rule(one) for one in cells], multiply, norm_self)
-    if part == "temporal":
+    if kind == "temporal":
         return Mask([(rules.presence_rule if second else rules.temporal_rule)(one) for one in cells], multiply)
     own_words = config.bind == "own-words"
     bos = "bos" not in config.parts() if setup.backbone.start else None
     words = [_words(setup.backbone, clip, config.words) for clip in setup.clips]
+    if kind == "joint":
+        pairs = zip(cells, words, strict=True)
+        found = [rules.joint_rule(one, said, own_words, config.parts()) for one, (said, _) in pairs]
+        return Mask(found, multiply, norm_self)
     found = [
         rules.text_rule(one, None if wordless else said, bos, own_words)
         for one, (said, wordless) in zip(cells, words, strict=True)

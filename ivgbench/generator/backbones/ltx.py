@@ -1,0 +1,167 @@
+"""The family of LTX-Video: LTXVideoTransformer3DModel, T5EncoderModel, AutoencoderKLLTXVideo, on flow matching's path.
+
+The VAE makes 32 x 32 pixels of 8 frames one latent of 128 channels, and each is a token. Positions are in seconds and
+pixels. The padding of a text is hidden from the text attention.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKLLTXVideo, LTXVideoTransformer3DModel
+from diffusers.models.transformers.transformer_ltx import LTXAttention
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
+
+from ivgbench.errors import UserError
+from ivgbench.generator import pipeline_schedulers
+from ivgbench.generator.backbones.base import Site
+from ivgbench.generator.backbones.cogvideox import rotated
+from ivgbench.generator.backbones.dit import VideoDiT, matched_by_frame
+from ivgbench.generator.backbones.processors import attached, heads_apart, heads_together, project_out
+from ivgbench.generator.edits.masked import Mask
+
+#: Tokens of a text. The tokenizer's own limit is another one.
+LENGTH = 128
+#: Frames of a second, as the positions have it.
+FRAME_RATE = 25
+#: Of the VAEs from 0.9.1 on, which denoise a little themselves: the timestep they are told, and the share of noise.
+DECODE_TIMESTEP, DECODE_NOISE = 0.05, 0.025
+
+
+class Ltx(VideoDiT):
+    """A video DiT of few tokens. Text states past the end of a prompt are zero; zero states are not attended to.
+
+    The VAE works in the backbone's dtype, as in the pipeline, but never in float16, in which no LTX-Video was trained.
+    """
+
+    flow: ClassVar[bool] = True
+    transformer_class: ClassVar[type[torch.nn.Module]] = LTXVideoTransformer3DModel
+    vae_class: ClassVar[type[torch.nn.Module]] = AutoencoderKLLTXVideo
+    factors: ClassVar[tuple[int, int]] = (8, 32)
+
+    @staticmethod
+    def text_length(config: Mapping[str, Any]) -> int:
+        return LENGTH
+
+    @staticmethod
+    def check_config(config: Mapping[str, Any], where: str) -> None:
+        if (config.get("patch_size", 1), config.get("patch_size_t", 1)) != (1, 1):
+            raise UserError(f"{where}: a token of LTX-Video is one latent cell; here it is of several (patch_size)")
+
+    def vae_dtype(self) -> torch.dtype:
+        return torch.float32 if self.dtype == torch.float16 else self.dtype
+
+    def vae_factors(self) -> tuple[int, int]:
+        return self.vae.temporal_compression_ratio, self.vae.spatial_compression_ratio
+
+    @property
+    def text_width(self) -> int:
+        return self.transformer.config.caption_channels
+
+    @classmethod
+    def scheduler_of(cls, config: Mapping[str, Any], which: str | SchedulerMixin | None = None) -> SchedulerMixin:
+        return super().scheduler_of(config, pipeline_schedulers.of_ltx(config, which))
+
+    def scheduler(
+        self, which: str | SchedulerMixin | None = None, shape: tuple[int, int, int] | None = None
+    ) -> SchedulerMixin:
+        made = super().scheduler(which)
+        if isinstance(made, pipeline_schedulers.ShiftedEuler):
+            made.fit(shape or (self.latent_frames(self.frames), self.latent_height, self.latent_width))
+        return made
+
+    @torch.no_grad()
+    def encode_prompt(self, texts: Sequence[str]) -> torch.Tensor:
+        """Last hidden states [N,128,C]; zero after each text's end."""
+        ends = torch.tensor([min(len(self.phrase_ids(text)), self.reader.length) for text in texts])
+        read = torch.arange(self.reader.length) < ends[:, None]
+        return super().encode_prompt(texts) * read.to(self.device)[:, :, None]
+
+    def denoise(
+        self, latents: torch.Tensor, timestep: torch.Tensor, negative: torch.Tensor, positive: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._output(latents, timestep, negative), self._output(latents, timestep, positive)
+
+    def denoise_conditional(
+        self, latents: torch.Tensor, timestep: torch.Tensor, positive: torch.Tensor
+    ) -> torch.Tensor:
+        return self._output(latents, timestep, positive)
+
+    def _output(self, latents: torch.Tensor, timestep: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        self.bring("transformer")
+        frames, height, width = latents.shape[2:]
+        packed, at = latents.flatten(2).transpose(1, 2).to(self.dtype), timestep.expand(len(latents))
+        scale = self.time_factor / FRAME_RATE, self.vae_scale_factor, self.vae_scale_factor
+        made = self.transformer(
+            packed, text, at, (text != 0).any(-1).long(), frames, height, width, scale, return_dict=False
+        )[0]
+        return made.transpose(1, 2).unflatten(2, (frames, height, width))
+
+    def sites(self, shape: tuple[int, int, int]) -> list[Site]:
+        return [
+            Site(
+                f"transformer_blocks.{number}.{role}.processor", self.band(number), "clip", reads, False, shape[1:], 1,
+                getattr(block, role),
+            )
+            for number, block in enumerate(self.transformer.transformer_blocks)
+            for role, reads in (("attn1", "self"), ("attn2", "text"))
+        ]  # fmt: skip
+
+    def edited(self, edits: Mapping[Site, Any], clips: int) -> AbstractContextManager[None]:
+        return attached(self.transformer, {site.name: LtxMasked(site, edit) for site, edit in edits.items()})
+
+    def prepared(self, latents: torch.Tensor, stream: torch.Generator | None) -> torch.Tensor:
+        """In the VAE's own scale, and with the noise that it is to take away."""
+        wide = torch.promote_types(latents.dtype, torch.float32)
+        mean, std = (one.to(wide).view(1, -1, 1, 1, 1) for one in (self.vae.latents_mean, self.vae.latents_std))
+        latents = latents.to(wide) * std / self.vae.config.scaling_factor + mean
+        if not self.vae.config.timestep_conditioning:
+            return latents
+        stream = torch.Generator().manual_seed(0) if stream is None else stream
+        noise = torch.randn(latents.shape, generator=stream, dtype=torch.float32).to(latents)
+        return (1 - DECODE_NOISE) * latents + DECODE_NOISE * noise
+
+    def decoded(self, part: torch.Tensor) -> torch.Tensor:
+        timestep = None
+        if self.vae.config.timestep_conditioning:
+            timestep = torch.tensor([DECODE_TIMESTEP], device=part.device, dtype=self.vae.dtype)
+        return self.vae.decode(part.to(self.vae.dtype), timestep, return_dict=False)[0][0].transpose(0, 1).float()
+
+
+class LtxMasked:
+    """Processor: attention of an LTX-Video block under a `Mask`, of one guidance half at a time."""
+
+    def __init__(self, site: Site, mask: Mask):
+        self.site, self.mask = site, mask
+        self.match = matched_by_frame if mask.match else None
+
+    def __call__(
+        self,
+        attn: LTXAttention,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        image_rotary_emb: tuple[torch.Tensor, torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        query, key = attn.norm_q(attn.to_q(hidden_states)), attn.norm_k(attn.to_k(context))
+        if image_rotary_emb is not None:  # over all channels: the heads are still together
+            query, key = (rotated(one, *image_rotary_emb) for one in (query, key))
+        query, key, value = (heads_apart(attn, one) for one in (query, key, attn.to_v(context)))
+        if attention_mask is None:
+            result = self.mask.attend(self.site, query, key, value)
+        else:
+            result = self.mask.attend_read(self.site, query, key, value, attention_mask[:, 0] == 0)
+            attention_mask = attention_mask[:, None]
+        result = heads_together(result)
+        if self.match is not None and self.mask.acts:
+            with torch.no_grad():
+                unmasked = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask)
+            result = self.match(result, heads_together(unmasked), self.mask.rules[0].labels.shape[0])
+        result = project_out(attn, result)
+        keep = self.mask.updated(self.site, hidden_states.device)
+        return result if keep is None else result * keep[:, :, None]

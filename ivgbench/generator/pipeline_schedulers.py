@@ -1,0 +1,86 @@
+"""What the pipelines of two families do around their schedulers, as schedulers that the sampler takes.
+
+CogVideoX shifts the signal-to-noise ratio of its levels, which the library's other variance-preserving classes do not
+know, and its DPM-Solver++ is handed what it made in the step before. LTX-Video shifts its levels by the clip's size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler, FlowMatchEulerDiscreteScheduler
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
+
+from ivgbench.generator.schedulers import CHECKPOINT, FlowEuler, from_known_keys
+
+
+class CogDpm(CogVideoXDPMScheduler):
+    """CogVideoX's stochastic DPM-Solver++ 2M with the step of any other scheduler: it remembers the last one itself."""
+
+    def set_timesteps(self, steps: int, device: Any = None) -> None:
+        super().set_timesteps(steps, device)
+        self._last: tuple[torch.Tensor | None, torch.Tensor | None] = (None, None)
+
+    def step(
+        self,
+        model_output: torch.Tensor,
+        timestep: torch.Tensor,
+        sample: torch.Tensor,
+        generator: list[torch.Generator] | None = None,
+        return_dict: bool = False,
+    ) -> tuple[torch.Tensor]:
+        clean, before = self._last
+        moved, clean = super().step(
+            model_output, clean, timestep, before, sample, generator=generator, return_dict=False
+        )
+        self._last = clean, timestep
+        return (moved,)
+
+
+class ShiftedEuler(FlowEuler):
+    """Euler's method on the straight path with LTX-Video's levels: equally spaced, then shifted the more the more
+    tokens a clip has, then stretched to end at the config's `shift_terminal`.
+
+    tokens: latent frames x rows x columns.
+    """
+
+    tokens: int = 1024
+
+    def set_timesteps(self, steps: int, device: Any = None) -> None:
+        own = self.config
+        slope = (own.max_shift - own.base_shift) / (own.max_image_seq_len - own.base_image_seq_len)
+        shift = self.tokens * slope + (own.base_shift - slope * own.base_image_seq_len)
+        FlowMatchEulerDiscreteScheduler.set_timesteps(
+            self, sigmas=np.linspace(1.0, 1 / steps, steps), mu=shift, device=device
+        )
+
+    def stretch_shift_to_terminal(self, t: np.ndarray) -> np.ndarray:
+        """The library divides 0 by 0 where there is one level alone: from noise to the end in one step."""
+        return t if len(t) == 1 else super().stretch_shift_to_terminal(t)
+
+    def fit(self, shape: tuple[int, int, int]) -> None:
+        """For latents of `shape` (f,h,w)."""
+        self.tokens = math.prod(shape)
+
+
+def of_cogvideox(config: Mapping[str, Any], which: str | SchedulerMixin | None) -> str | SchedulerMixin | None:
+    """What stands for the asked scheduler: "ddim", "dpm" and the checkpoint's own with CogVideoX's levels."""
+    own = which in (None, CHECKPOINT) and config.get("_class_name") == "CogVideoXDPMScheduler"
+    if which == "dpm" or own:
+        return from_known_keys(CogDpm, config)
+    if which == "ddim":
+        return from_known_keys(CogVideoXDDIMScheduler, config)
+    return CogDpm.from_config(which.config) if isinstance(which, CogVideoXDPMScheduler) else which
+
+
+def of_ltx(config: Mapping[str, Any], which: str | SchedulerMixin | None) -> str | SchedulerMixin | None:
+    """The same: "flow" and the checkpoint's own with LTX-Video's levels."""
+    own = which in (None, CHECKPOINT) and config.get("_class_name") == "FlowMatchEulerDiscreteScheduler"
+    if which == "flow" or own:
+        return from_known_keys(ShiftedEuler, config)
+    shifts = isinstance(which, FlowMatchEulerDiscreteScheduler) and which.config.use_dynamic_shifting
+    return ShiftedEuler.from_config(which.config) if shifts else which
