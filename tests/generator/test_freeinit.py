@@ -301,5 +301,7 @@ def test_words_are_checked_by_the_method_inside(tiny):
         resolve("freeinit", {"base": "peekaboo"}).check_words(tiny.reader, far, "", ("zebra",))
 
 
-def test_every_method_tells_its_versions():
+def test_every_question_to_a_config_is_answered_by_the_method_inside():
+    asked = {name for name, one in vars(Method).items() if callable(one) and not name.startswith("_")}
+    assert asked - set(vars(freeinit.FreeInit)) == set()
     assert Method.versions(resolve("plain")) == (1,)
