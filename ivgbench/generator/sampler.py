@@ -244,7 +244,7 @@ def _rounds(
         told = None if callback is None else lambda step, before=before: callback(before + step, total)
         made = _loop(bb, config, run, setup, scheduler, noise, context, latents, told)
         latents, nfe, backward = made.latents, nfe + made.nfe, backward + made.backward
-    return made._replace(nfe=nfe, backward=backward)
+    return made._replace(nfe=counted(nfe), backward=backward)
 
 
 def _scheduled(bb: Backbone, sampling: Sampling, steps: int, latents: torch.Tensor) -> SchedulerMixin:

@@ -90,7 +90,7 @@ def test_what_has_no_meaning_is_refused(wan, start):
 
 
 def test_the_noise_along_a_path_has_a_meaning_here_and_the_rest_is_refused(wan, start):
-    with pytest.raises(UserError, match=r"freetraj edits attention within frames .* ddim_edit=0"):
+    with pytest.raises(UserError, match="freetraj needs attention within frames"):
         make(wan, "freetraj", latents=start)
     plain, noise = make(wan, latents=start), make(wan, "freetraj", {"ddim_edit": 0}, latents=start)
     assert noise.nfe == plain.nfe and not torch.equal(noise.latents, plain.latents)

@@ -18,7 +18,7 @@ import torch
 from ivgbench.errors import UserError
 from ivgbench.generator.backbones.base import Offer
 from ivgbench.generator.edits.frequency import Filter, Rule, low_pass, mix
-from ivgbench.generator.methods.base import Method, Run, Setup, option, resolve, standard_normal
+from ivgbench.generator.methods.base import Clip, Method, Run, Setup, option, resolve, standard_normal
 from ivgbench.generator.words import Reader
 from ivgbench.texts import short
 
@@ -99,6 +99,9 @@ class FreeInit(Filtering):
 
     def needs(self) -> frozenset[Offer]:
         return self.inner.needs()
+
+    def text(self, clip: Clip) -> str:
+        return self.inner.text(clip)
 
     def check_words(self, reader: Reader, prompt: str, suffix: str, phrases: Sequence[str | None]) -> None:
         self.inner.check_words(reader, prompt, suffix, phrases)
