@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -151,10 +152,15 @@ def list_command(
     options: Annotated[
         bool, typer.Option("--options", help="With methods: their options, with the values of all settings.")
     ] = False,
+    about: Annotated[
+        bool, typer.Option("--about", help="With methods: paper, code and licence, what was compared, what is ours.")
+    ] = False,
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """The methods, backbones, metrics or detectors there are, or the runs that are stored."""
-    if what == "methods":
+    if what == "methods" and about:
+        _print_sources()
+    elif what == "methods":
         from ivgbench.generator import settings
 
         short = {name: alias for alias, name in METHODS.aliases().items()}
@@ -165,6 +171,7 @@ def list_command(
             rows.append([name, short.get(name, ""), *(", ".join(settings.known(place, name)) for place in places)])
         print_table(["method", "alias", *(f"settings: {place}" for place in places)], rows)
         print("The first settings are what runs when nothing is said; others: --settings NAME, and --option on top.")
+        print("Papers, licences, and what was compared with official numbers: ivgbench list methods --about")
         if table is not None:
             print_table(*table)
     elif what == "detectors":
@@ -183,6 +190,18 @@ def list_command(
         for name, preset in sources.PRESETS.items():
             rows.append([name, str(preset.frames), str(preset.steps), f"{preset.guidance:g}", _is_here(name)])
         print_table(["backbone", "frames", "steps", "guidance", "here"], rows)
+
+
+def _print_sources() -> None:
+    """A paragraph for each method."""
+    from ivgbench.generator import about
+
+    told = about.known()
+    for name in METHODS.names():
+        print(name)
+        lines = told[name].lines() if name in told else [METHODS.called(name)]
+        for line in lines:
+            print(textwrap.fill(line, 100, initial_indent="  ", subsequent_indent="    "))
 
 
 def _list_runs(runs: Path) -> None:

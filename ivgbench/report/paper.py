@@ -27,7 +27,13 @@ BESIDE: dict[str, str] = {"peekaboo-paper-scope": "Peekaboo, paper's scope", "ma
 
 
 #: Rows of the field's other methods, after the paper's.
-FIELD: dict[str, str] = {"freeinit": "FreeInit", "freetraj": "FreeTraj"}
+FIELD: dict[str, str] = {
+    "freeinit": "FreeInit",
+    "freetraj": "FreeTraj",
+    "direct-a-video": "Direct-a-Video",
+    "lvd": "LVD",
+    "ditraj": "DiTraj",
+}
 
 
 def print_name(label: str) -> str:
