@@ -267,14 +267,17 @@ def test_masks_are_those_written_out_pair_by_pair(method, options, case, grouped
 
 
 def test_a_subject_without_a_phrase_gets_no_text(ltx, start):
+    """And the others what they got: the words that are read, and no padding."""
     wordless = Case("w", PROMPT, (Subject(None, TRACK),))
-    seen = []
-    inside = token_masks(CASE)[0]
+    seen, inside = [], token_masks(CASE)[0]
     layer = ltx.transformer.transformer_blocks[0].attn2
-    handle = layer.register_forward_hook(lambda module, args, out: seen.append(out[0].abs().sum(-1)))
-    make(ltx, "peekaboo", case=wordless, latents=start, steps=1)
+    handle = layer.register_forward_hook(lambda module, args, out: seen.append(out[0]))
+    make(ltx, case=wordless, latents=start, steps=1)
+    make(ltx, "peekaboo", {"without": ("self",)}, wordless, latents=start, steps=1)
     handle.remove()
-    assert all(not one[inside].any() and one[~inside].all() for one in seen)
+    for plain, masked_output in zip(seen[:2], seen[2:], strict=True):
+        assert not masked_output[inside].any() and plain[inside].all()
+        torch.testing.assert_close(masked_output[~inside], plain[~inside], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("method", "nfe"), [("id", 6), ("tid", 6), ("mask-norm", 3)])
