@@ -1,0 +1,62 @@
+"""The README's method in 30 lines: its files, as they are printed, built and installed into a fresh environment."""
+
+import re
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SECTION = re.search(r"## Your method in 30 lines\n(.*?)\n## ", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", SECTION, re.DOTALL)
+
+
+def said(command, **how):
+    done = subprocess.run(command, capture_output=True, text=True, **how)
+    assert done.returncode == 0, f"{command}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """The bin folder of an environment that has the package, and ivgbench and its libraries from this one."""
+    folder = tmp_path_factory.mktemp("fresh")
+    for kind, text in BLOCKS:
+        if kind in ("toml", "python"):
+            path = folder / re.match(r"# (\S+)\n", text)[1]
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+    venv.create(folder / "env", with_pip=False)
+    (place,) = (folder / "env" / "lib").glob("python*/site-packages")
+    (place / "from_here.pth").write_text(f"{ROOT}\n{sysconfig.get_path('purelib')}\n")
+    python = folder / "env" / "bin" / "python"
+    offline = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    said([python, "-m", "pip", "install", *offline, folder / "nudge"])
+    return python
+
+
+def test_it_has_no_more_lines_than_it_says():
+    code = [line for kind, text in BLOCKS if kind in ("toml", "python") for line in text.splitlines()]
+    method = [line for line in code if line.strip() and not line.lstrip().startswith("#")]
+    assert len(method) - sum("Middle" in line or "detect" in line for line in method) <= 40
+
+
+def test_its_rows_stand_in_the_table(fresh, tmp_path):
+    commands = [line for line in BLOCKS[-1][1].splitlines() if line.startswith("ivgbench run")]
+    said([fresh, "-m", "ivgbench", *commands[0].split()[1:], "--steps", "2"], cwd=tmp_path)
+    table = said([fresh, "-m", "ivgbench", "table", "1"], cwd=tmp_path)
+    assert "nudge" in table and "Mask Norm + TID" in table and "by=0.4" in table
+    spec = 'name = "judged"\ncases = 1\nsteps = 2\ndetector = "middle"\n[[methods]]\nmethod = "nudge"\n'
+    (tmp_path / "spec.toml").write_text(spec)
+    said([fresh, "-m", "ivgbench", "run", "--spec", "spec.toml"], cwd=tmp_path)
+    assert "middle-1" in said([fresh, "-m", "ivgbench", "table", "1", "--run", "judged"], cwd=tmp_path)
+    doctor = said([fresh, "-m", "ivgbench", "doctor"], cwd=tmp_path)
+    assert "nudge" in doctor and "broken" not in doctor
+
+
+def test_this_environment_does_not_have_it():
+    gone = subprocess.run([sys.executable, "-m", "ivgbench", "list", "methods"], capture_output=True, text=True)
+    assert "nudge" not in gone.stdout
