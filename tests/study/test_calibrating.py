@@ -144,4 +144,4 @@ def test_weights_that_do_not_ship_make_the_clips_that_they_make_when_they_do(tmp
     spec = replace(load_spec(RUN), cases=1, suites=("static",))
     plans = [make_plan(replace(spec, backbone=one), Lab("cpu")) for one in ("pocket", str(folder))]
     assert [job.id for job in plans[0].jobs] == [job.id for job in plans[1].jobs]
-    assert plans[1].facts.steps == 20 and {job.source for job in plans[1].jobs} == {"", str(folder)}
+    assert plans[1].facts.sampling.steps == 20 and {job.source for job in plans[1].jobs} == {"", str(folder)}
