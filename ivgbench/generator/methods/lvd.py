@@ -145,8 +145,7 @@ class LVDRun(Run):
         self._loss = UNKNOWN / config.loss_scale
 
     def edits(self, step: int) -> dict[Site, Watch]:
-        guided = self._config.iterations(step) > 0 and self._loss > self._threshold
-        return dict.fromkeys(self._watch.sites, self._watch) if guided else {}
+        return dict.fromkeys(self._watch.sites, self._watch) if self._config.iterations(step) else {}
 
     def before_step(self, step: int, latents: torch.Tensor, network: Network) -> torch.Tensor:
         for _ in range(self._config.iterations(step)):
