@@ -46,7 +46,7 @@ class Outputs(NamedTuple):
 def outputs(bb: Backbone, asked: Request) -> Outputs:
     """From noise that is the same in every precision."""
     shape = inputs.geometry(bb, [asked.case], None, None, asked.sampling.size)
-    scheduler = bb.scheduler(asked.sampling.scheduler)
+    scheduler = bb.scheduler(asked.sampling.scheduler, shape[1:])
     scheduler.set_timesteps(asked.sampling.steps, device=bb.device)
     timestep = scheduler.timesteps[len(scheduler.timesteps) // 2]
     noise = torch.randn(1, *shape, generator=torch.Generator().manual_seed(0))

@@ -159,6 +159,8 @@ def test_the_vae_makes_no_video_of_an_even_number_of_latent_frames(cog, monkeypa
 def test_what_has_no_meaning_is_refused(cog, start):
     with pytest.raises(UserError, match="over the whole clip at once"):
         make(cog, "trailblazer", latents=start)
+    with pytest.raises(UserError, match=r"takes masks only, and the method edits it otherwise \(str\)"):
+        cog.edited({cog.sites(start.shape[2:])[0]: "another edit"}, 1)
     with pytest.raises(UserError, match=r"of the straight path of flow matching, .* use 'ddim'"):
         make(cog, scheduler="flow")
     with pytest.raises(UserError, match="prompt_embeds has 6 rows; give 2"):

@@ -138,6 +138,8 @@ def test_boxes_are_of_latent_frames(ltx):
 def test_what_has_no_meaning_is_refused(ltx, start):
     with pytest.raises(UserError, match="over the whole clip at once"):
         make(ltx, "trailblazer", latents=start)
+    with pytest.raises(UserError, match=r"takes masks only, and the method edits it otherwise \(str\)"):
+        ltx.edited({ltx.sites(start.shape[2:])[0]: "another edit"}, 1)
     for scheduler in ("ddim", "dpm"):
         with pytest.raises(UserError, match=r"is variance-preserving, .* is of the straight path .*; use 'flow'"):
             make(ltx, scheduler=scheduler)

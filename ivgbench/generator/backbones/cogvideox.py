@@ -23,7 +23,7 @@ from ivgbench.errors import UserError
 from ivgbench.generator import pipeline_schedulers
 from ivgbench.generator.backbones.base import Site
 from ivgbench.generator.backbones.dit import VideoDiT, matched_by_frame
-from ivgbench.generator.backbones.processors import attached, heads_apart, heads_together, project_out
+from ivgbench.generator.backbones.processors import attached, check_masks, heads_apart, heads_together, project_out
 from ivgbench.generator.edits.masked import Mask
 
 
@@ -114,6 +114,7 @@ class CogVideoX(VideoDiT):
         ]  # fmt: skip
 
     def edited(self, edits: Mapping[Site, Any], clips: int) -> AbstractContextManager[None]:
+        check_masks(self.name, edits.values())
         return attached(self.transformer, {site.name: CogMasked(site, edit) for site, edit in edits.items()})
 
     def decoded(self, part: torch.Tensor) -> torch.Tensor:

@@ -21,7 +21,7 @@ from ivgbench.generator import pipeline_schedulers
 from ivgbench.generator.backbones.base import Site
 from ivgbench.generator.backbones.cogvideox import rotated
 from ivgbench.generator.backbones.dit import VideoDiT, matched_by_frame
-from ivgbench.generator.backbones.processors import attached, heads_apart, heads_together, project_out
+from ivgbench.generator.backbones.processors import attached, check_masks, heads_apart, heads_together, project_out
 from ivgbench.generator.edits.masked import Mask
 
 #: Tokens of a text. The tokenizer's own limit is another one.
@@ -112,6 +112,7 @@ class Ltx(VideoDiT):
         ]  # fmt: skip
 
     def edited(self, edits: Mapping[Site, Any], clips: int) -> AbstractContextManager[None]:
+        check_masks(self.name, edits.values())
         return attached(self.transformer, {site.name: LtxMasked(site, edit) for site, edit in edits.items()})
 
     def prepared(self, latents: torch.Tensor, stream: torch.Generator | None) -> torch.Tensor:

@@ -16,10 +16,9 @@ from diffusers import AutoencoderKL, AutoencoderKLWan, WanTransformer3DModel
 from diffusers.models.transformers.transformer_wan import WanAttention
 from transformers import UMT5Config, UMT5EncoderModel
 
-from ivgbench.errors import UserError
 from ivgbench.generator.backbones import loading, sources
 from ivgbench.generator.backbones.base import Backbone, Band, Offer, Site
-from ivgbench.generator.backbones.processors import attached, heads_apart, heads_together, project_out
+from ivgbench.generator.backbones.processors import attached, check_masks, heads_apart, heads_together, project_out
 from ivgbench.generator.backbones.t5 import LENGTH, T5Reader
 from ivgbench.generator.edits.efdm import match_exactly
 from ivgbench.generator.edits.masked import Mask
@@ -132,12 +131,7 @@ class Wan(Backbone):
         return found
 
     def edited(self, edits: Mapping[Site, Any], clips: int) -> AbstractContextManager[None]:
-        for edit in edits.values():
-            if not isinstance(edit, Mask):
-                raise UserError(
-                    f"backbone {self.name!r} is a video DiT, whose attention takes masks only, and the method edits it "
-                    f"otherwise ({type(edit).__name__}); use another method, or a backbone with a UNet"
-                )
+        check_masks(self.name, edits.values())
         masked = {site.name: WanMasked(site, edit, self.half) for site, edit in edits.items()}
         return attached(self.transformer, masked)
 
