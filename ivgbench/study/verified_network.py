@@ -52,7 +52,7 @@ def outputs(bb: Backbone, asked: Request) -> Outputs:
     noise = torch.randn(1, *shape, generator=torch.Generator().manual_seed(0))
     shown = schedulers.shown(scheduler, noise.to(bb.device, bb.dtype), timestep)
     context = bb.encode_prompt(["", asked.case.prompt]).to(bb.device, bb.dtype)
-    unconditional, conditional = (one.float().cpu().numpy() for one in bb.denoise(shown, timestep, context))
+    unconditional, conditional = (one.float().cpu().numpy() for one in bb.denoise(shown, timestep, *context.chunk(2)))
     return Outputs(conditional, unconditional)
 
 

@@ -99,7 +99,7 @@ def test_unknown_sources_say_what_to_do(source, message, monkeypatch):
 
 
 def test_a_missing_pocket_says_so(monkeypatch, tmp_path):
-    monkeypatch.setattr(sources, "POCKET_FOLDER", tmp_path / "nothing")
+    monkeypatch.setitem(sources.POCKETS, "pocket", tmp_path / "nothing")
     with pytest.raises(UserError, match="no weights here"):
         sources.locate("pocket")
 
