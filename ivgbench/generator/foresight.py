@@ -7,7 +7,7 @@ from ivgbench.errors import UserError
 from ivgbench.generator import schedulers
 from ivgbench.generator.backbones import limits, sources
 from ivgbench.generator.backbones.base import family
-from ivgbench.generator.methods.base import Method, check_fits
+from ivgbench.generator.methods.base import Method
 from ivgbench.generator.sampling import Sampling
 
 
@@ -15,7 +15,7 @@ class Foresight:
     """Checks requests to one backbone; what is the same for many is looked at once. `source`: see `sources.locate`."""
 
     def __init__(self, source: str):
-        folder, self._name = sources.locate(source), sources.preset(source)[0]
+        folder = sources.locate(source)
         self._family = family(sources.family(folder))
         self.reader = self._family.reader_of(folder)
         self._config = sources.read_config(sources.scheduler_file(folder))
@@ -31,15 +31,13 @@ class Foresight:
         Args:
             sampling: all of it decided; a size of None is the backbone's own.
         Raises:
-            UserError: the scheduler cannot make the steps, the network no frames of the size, or it lacks what the
-                method needs; or the text encoder never reads a subject whose words it needs, then with the case.
+            UserError: the scheduler cannot make the steps, the network no frames of the size, or the text encoder
+                never reads a subject whose words the method needs; then with the case.
         """
         if self._new("steps", sampling.steps, sampling.scheduler):
             schedulers.check(self._family.scheduler_of(self._config, sampling.scheduler), sampling.steps)
         if sampling.size is not None and self._new("size", sampling.size, case.frames):
             self._limits.check(sampling.size, case.frames)
-        if self._new("fits", config):
-            check_fits(config, self._family.offers, self._name)
         suffix = sampling.prompt_suffix
         phrases = tuple(subject.phrase for subject in case.subjects)
         if self._new("words", config, case.prompt, suffix, phrases):

@@ -140,26 +140,30 @@ class Lab:
         """Refuses jobs that cannot be made, by the backbone's small files alone, and encoders that there are not.
 
         Raises:
-            UserError: an unknown encoder; and, where the files are here, the first case whose subject is never read,
-                or steps that the scheduler cannot make.
+            UserError: an unknown encoder; a method on a network that lacks what it needs; and, where the files are
+                here, the first case whose subject is never read, or steps that the scheduler cannot make.
         """
         check_encoders(spec.frame_encoders, spec.video_encoder)
         from ivgbench.generator.backbones import sources
+        from ivgbench.generator.backbones.base import family
         from ivgbench.generator.foresight import Foresight
-        from ivgbench.generator.methods.base import resolve
+        from ivgbench.generator.methods.base import check_fits, resolve
 
+        name, preset = sources.preset(spec.backbone)
+        configs: dict[str, Any] = {}
+        for job in jobs:
+            key = canonical_json([job.method, job.options])
+            if job.method != GROUND_TRUTH and key not in configs:
+                configs[key] = resolve(job.method, job.options)
+                check_fits(configs[key], family(preset.family).offers, name)
         try:
             sources.locate(spec.backbone)
         except UserError:
             return
         foresight = Foresight(spec.backbone)
-        configs: dict[str, Any] = {}
         for job in jobs:
             if job.method != GROUND_TRUTH:
-                key = canonical_json([job.method, job.options])
-                if key not in configs:
-                    configs[key] = resolve(job.method, job.options)
-                foresight.check(configs[key], job.case, job.sampling)
+                foresight.check(configs[canonical_json([job.method, job.options])], job.case, job.sampling)
 
     def resolve(self, method: str, options: dict[str, Any]) -> Resolved:
         """Canonical name, every option with its value, algorithm version. UserError for unknown names and options."""

@@ -140,9 +140,10 @@ def test_going_back_through_the_network_costs_more(small, case):
 def test_looking_at_maps_costs_half_an_evaluation_as_far_as_the_last_and_back(small, case):
     """Of one gradient step, by the layers that are looked at: memory and work are of what lies before the last."""
     options = {"loss_threshold": 0.0, "max_iter": 1, "max_index_step": 1}
-    plain = small.of(resolve("plain"), case, 1, 3.0)
+    plain = small.of(resolve("plain"), case, Sampling(1, 3.0))
     early, late = (
-        small.of(resolve("lvd", options | {"maps": (layer,)}), case, 1, 3.0) for layer in (("down", 1, 0), ("up", 2, 1))
+        small.of(resolve("lvd", options | {"maps": (layer,)}), case, Sampling(1, 3.0))
+        for layer in (("down", 1, 0), ("up", 2, 1))
     )
     assert (early.evaluations, early.backward) == (late.evaluations, late.backward) == (1.5, 1)
     assert plain.flops < early.flops < late.flops < 3.5 * plain.flops
@@ -152,7 +153,7 @@ def test_looking_at_maps_costs_half_an_evaluation_as_far_as_the_last_and_back(sm
 def test_a_threshold_is_taken_not_to_be_met(small, case, make):
     options = {"maps": "half-and-quarter", "loss_threshold": 1000.0}
     assert make(case, "lvd", options, steps=3).nfe == 3.5
-    assert small.of(resolve("lvd", options), case, 3, 4.0).evaluations == 3 + 3 * 5 / 2
+    assert small.of(resolve("lvd", options), case, Sampling(3, 4.0)).evaluations == 3 + 3 * 5 / 2
 
 
 def test_a_half_evaluation_is_walked_through_for_itself(small, case):
@@ -166,7 +167,7 @@ def test_a_half_evaluation_is_walked_through_for_itself(small, case):
             run.before_step = lambda step, latents, network: network.conditional(latents)
             return run
 
-    plain, half = small.of(resolve("plain"), case, 2, 3.0), small.of(Half(), case, 2, 3.0)
+    plain, half = small.of(resolve("plain"), case, Sampling(2, 3.0)), small.of(Half(), case, Sampling(2, 3.0))
     assert (plain.evaluations, half.evaluations) == (2, 3)
     decoding = small._decoding((4, case.frames, 8, 12))[0]
     assert half.flops - decoding == pytest.approx(1.5 * (plain.flops - decoding), rel=1e-3)
@@ -200,10 +201,10 @@ def test_the_published_cogvideox_costs_what_its_formula_says(name, blocks, width
     case = Case("x", "a zebra", (Subject("zebra", np.tile([0.1, 0.2, 0.5, 0.7], (9, 1))),))
     tokens = 226 + 3 * 30 * 45
     cog._decoding = lambda shape: (0, 0)
-    plain = cog.of(resolve("plain"), case, 1, 6.0)
+    plain = cog.of(resolve("plain"), case, Sampling(1, 6.0))
     assert plain.flops == pytest.approx(2 * blocks * (24 * tokens * width**2 + 4 * tokens**2 * width), rel=0.02)
     if blocks == 30:  # no forbidden pair is computed
-        assert 0.6 * plain.flops < cog.of(resolve("peekaboo"), case, 1, 6.0).flops < plain.flops
+        assert 0.6 * plain.flops < cog.of(resolve("peekaboo"), case, Sampling(1, 6.0)).flops < plain.flops
 
 
 def test_the_published_ltx_costs_what_its_formula_says():
@@ -212,7 +213,7 @@ def test_the_published_ltx_costs_what_its_formula_says():
     assert counts == [4_762_310_656, 1_923_385_472, 419_193_649]
     case = Case("x", "a zebra", (Subject("zebra", np.tile([0.1, 0.2, 0.5, 0.7], (161, 1))),))
     ltx._decoding = lambda shape: (0, 0)
-    plain = ltx.of(resolve("plain"), case, 1, 3.0)
+    plain = ltx.of(resolve("plain"), case, Sampling(1, 3.0))
     tokens, texts, width = 21 * 16 * 22, 128, 2048
     per_block = 2 * tokens * 14 * width**2 + 4 * texts * width**2 + 4 * tokens**2 * width + 4 * tokens * texts * width
     assert plain.flops == pytest.approx(2 * 28 * per_block, rel=0.01) == pytest.approx(74e12, rel=0.01)
@@ -233,4 +234,4 @@ def test_operations_of_a_small_transformer_are_those_of_a_real_run(made, method,
     embeds = torch.randn(2, bb.reader.length, bb.text_width)
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         generate(bb, case, method, steps=2, guidance_scale=4.0, latents=start, prompt_embeds=embeds, output="latent")
-    assert costs.of(resolve(method), case, 2, 4.0).flops == counter.get_total_flops()
+    assert costs.of(resolve(method), case, Sampling(2, 4.0)).flops == counter.get_total_flops()

@@ -61,7 +61,7 @@ LVD = (
     Mutation("step", "its size in float64", STEP, "variance.float()", "variance", END),
     Mutation("step", "without the loss's scale", STEP, "self._config.loss_scale * loss", "loss", GUIDED),
     Mutation("step", "of the unconditional half", "generator.sampler:_loop",
-             "context[len(context) // 2 :]", "context[: len(context) // 2]", GUIDED),
+             "timestep), timestep, text)", "timestep), timestep, negative)", GUIDED),
     Mutation("step", "one too many", "generator.methods.lvd:LVD.iterations",
              "step >= self.max_index_step", "step > self.max_index_step", END),
     Mutation("maps", "the last is not looked at", "generator.methods.lvd:watched",

@@ -40,7 +40,7 @@ def test_a_row_of_each_method_with_its_ratios(narrow):
 
 def test_what_has_no_meaning_says_so(narrow_wan):
     rows = {row["method"]: row for row in speed.measured(narrow_wan, speed.Clock(narrow_wan.backbone.denoiser), 1)}
-    assert "edits attention within frames" in rows["trailblazer"]["note"] and "seconds" not in rows["trailblazer"]
+    assert "needs attention within frames" in rows["trailblazer"]["note"] and "seconds" not in rows["trailblazer"]
     assert rows["mask-norm"]["note"] == ""
 
 

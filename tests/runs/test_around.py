@@ -6,6 +6,7 @@ from fake_lab import FakeLab
 from ivgbench.errors import UserError
 from ivgbench.generator import around, settings
 from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.sampling import Sampling
 from ivgbench.report import paper, tables
 from ivgbench.runs.lab import Lab
 from ivgbench.runs.planning import make_plan
@@ -26,7 +27,9 @@ def file(monkeypatch):
 
 
 def jobs(*methods, lab=None, **spec):
-    return make_plan(RunSpec("r", methods, suites=("static",), cases=1, steps=2, **spec), lab or Lab("cpu")).entries
+    return make_plan(
+        RunSpec("r", methods, suites=("static",), cases=1, sampling=Sampling(2), **spec), lab or Lab("cpu")
+    ).entries
 
 
 def test_options_of_the_method_inside_are_spelled_in_two_ways():
@@ -83,7 +86,7 @@ def test_settings_are_called_by_what_both_are_set_to(file):
     assert told({}).name == "released" and told({"fast": True}).name == "released + fast=true"
 
 
-def test_a_job_is_named_by_all_that_is_inside(monkeypatch):
+def test_a_job_is_named_by_all_that_is_inside(file, monkeypatch):
     plain, (entry,) = jobs(MethodSpec("peekaboo"))[0], jobs(MethodSpec("freeinit", {"base": "peekaboo"}))
     job = entry.job
     assert job.options.items() >= {"rounds": 5, "base": "peekaboo", **{
@@ -132,7 +135,9 @@ def test_words_are_refused_in_planning_by_the_method_inside(tmp_path):
 
 
 def test_a_plan_counts_every_round():
-    spec = RunSpec("r", (MethodSpec("freeinit", {"base": "tid", "rounds": 3}),), suites=("static",), cases=1, steps=2)
+    spec = RunSpec(
+        "r", (MethodSpec("freeinit", {"base": "tid", "rounds": 3}),), suites=("static",), cases=1, sampling=Sampling(2)
+    )
     (job,) = make_plan(spec, lab := Lab("cpu")).jobs
     (inside,) = jobs(MethodSpec("tid"))
     counted = [lab.costs(spec)(one) for one in (job, inside.job)]

@@ -50,6 +50,8 @@ def of_parts(configs: Mapping[str, Mapping[str, Any]]) -> Limits:
     denoiser = configs["transformer"]
     space, time = _factors(vae, denoiser.get("_class_name"))
     patch, reach = denoiser.get("patch_size", (1, 2, 2)), denoiser.get("rope_max_seq_len")
+    if reach is None and denoiser.get("_class_name", "WanTransformer3DModel") == "WanTransformer3DModel":
+        reach = 1024  # the class's own
     patch = (1, patch, patch) if isinstance(patch, int) else patch
     if reach is None:
         return Limits(space * patch[-1])
