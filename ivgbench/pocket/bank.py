@@ -6,7 +6,9 @@ each, teach as much as fresh ones.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +21,7 @@ from ivgbench.pocket.vae import to_tensor
 
 CLIPS = 16_000
 SHARD = 500
+CAPTION_DROPOUT = 0.1
 
 
 def _shard(work: Path, number: int) -> Path:
@@ -56,3 +59,45 @@ def load_bank(work: Path, vae: AutoencoderKL, clips: int = CLIPS) -> tuple[torch
         if (number + 1) % 8 == 0:
             print(f"bank: {len(captions)} of {clips} clips", flush=True)
     return torch.cat(latents)[:clips], captions[:clips]
+
+
+class Batch(NamedTuple):
+    """What a training step sees: clean latents [B,4,F,h,w] and noise of their shape, the captions, and how noisy each
+    clip is to be: levels [B] in 0..1, every batch from all of the range."""
+
+    clean: torch.Tensor
+    noise: torch.Tensor
+    captions: list[str]
+    levels: torch.Tensor
+
+
+def batches(
+    bank: tuple[torch.Tensor, list[str]], size: int, frames: int, two: float | None = None
+) -> Callable[[np.random.Generator], Batch]:
+    """A function that draws batches of the bank: `size` clips, or some random frames of each, in order.
+
+    two: share of scenes with two subjects; None: as the bank has them.
+    """
+    latents, captions = bank
+    second = np.array([" and " in caption for caption in captions])
+    groups = np.flatnonzero(~second), np.flatnonzero(second)
+
+    def draw(rng: np.random.Generator) -> Batch:
+        if two is None:
+            picks = rng.integers(len(captions), size=size)
+        else:
+            picks = np.array([rng.choice(groups[int(share < two)]) for share in rng.random(size)])
+        shown = latents[picks]
+        if frames == 1:
+            shown = shown[torch.arange(size), rng.integers(world.FRAMES, size=size)].unsqueeze(1)
+        elif frames < world.FRAMES:
+            kept = np.sort(rng.permuted(np.tile(np.arange(world.FRAMES), (size, 1)), axis=1)[:, :frames])
+            shown = shown[torch.arange(size)[:, None], kept]
+        clean = shown.float().transpose(1, 2)
+        prompts = ["" if rng.random() < CAPTION_DROPOUT else captions[pick] for pick in picks]
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        noise = torch.randn(clean.shape, generator=generator)
+        levels = (torch.arange(size) + torch.rand(size, generator=generator)) / size
+        return Batch(clean, noise, prompts, levels)
+
+    return draw

@@ -20,10 +20,10 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
 from ivgbench.files import write_json
-from ivgbench.generator.backbones.processors import heads_apart, heads_together
-from ivgbench.generator.backbones.wan import rotated
+from ivgbench.generator.backbones.processors import heads_together
+from ivgbench.generator.backbones.wan import projected
 from ivgbench.pocket import own_words, world
-from ivgbench.pocket.bank import load_bank
+from ivgbench.pocket.bank import batches, load_bank
 from ivgbench.pocket.loop import Schedule, fit, half_precision
 from ivgbench.pocket.tokenizer import EXTRA_WORDS
 
@@ -41,7 +41,6 @@ CONFIG = dict(
     rope_max_seq_len=32,
 )
 SCHEDULER_CONFIG = dict(num_train_timesteps=1000, shift=3.0)
-CAPTION_DROPOUT = 0.1
 TEXT_STEPS, TEXT_BATCH, TEXT_RATE = 1000, 64, 2e-3
 
 
@@ -143,11 +142,7 @@ class TrainingAttention:
         attention_mask: torch.Tensor | None = None,
         rotary_emb: tuple[torch.Tensor, torch.Tensor] | None = None,
     ) -> torch.Tensor:
-        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        query, key = attn.norm_q(attn.to_q(hidden_states)), attn.norm_k(attn.to_k(context))
-        query, key, value = (heads_apart(attn, one) for one in (query, key, attn.to_v(context)))
-        if rotary_emb is not None:
-            query, key = (rotated(one, *rotary_emb) for one in (query, key))
+        query, key, value = projected(attn, hidden_states, encoder_hidden_states, rotary_emb)
         query, key = query.to(value.dtype), key.to(value.dtype)
         return attn.to_out[0](heads_together(torch.nn.functional.scaled_dot_product_attention(query, key, value)))
 
@@ -166,28 +161,15 @@ def loss_function(
     Args:
         states: caption -> its text states [L,C]; "" is among them.
     """
-    latents, captions = bank
-    second = np.array([" and " in caption for caption in captions])
-    groups = np.flatnonzero(~second), np.flatnonzero(second)
+    draw = batches(bank, phase.batch, phase.frames, phase.two)
     device, shift = next(model.parameters()).device, SCHEDULER_CONFIG["shift"]
 
     def loss_of(step: int) -> torch.Tensor:
-        rng = np.random.default_rng([seed, phase.frames, step, phase.two is not None])
-        if phase.two is None:
-            picks = rng.integers(len(captions), size=phase.batch)
-        else:
-            picks = np.array([rng.choice(groups[int(share < phase.two)]) for share in rng.random(phase.batch)])
-        shown = latents[picks]
-        if phase.frames == 1:
-            shown = shown[torch.arange(phase.batch), rng.integers(world.FRAMES, size=phase.batch)].unsqueeze(1)
-        clean = shown.to(device).float().transpose(1, 2)
-        prompts = ["" if rng.random() < CAPTION_DROPOUT else captions[pick] for pick in picks]
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        noise = torch.randn(clean.shape, generator=generator).to(device)
-        even = (torch.arange(phase.batch) + torch.rand(phase.batch, generator=generator)) / phase.batch
-        sigma = (shift * even / (1 + (shift - 1) * even)).to(device)
+        drawn = draw(np.random.default_rng([seed, phase.frames, step, phase.two is not None]))
+        clean, noise = drawn.clean.to(device), drawn.noise.to(device)
+        sigma = (shift * drawn.levels / (1 + (shift - 1) * drawn.levels)).to(device)
         weight = sigma.view(-1, 1, 1, 1, 1)
-        text = torch.stack([states[prompt] for prompt in prompts]).to(device)
+        text = torch.stack([states[prompt] for prompt in drawn.captions]).to(device)
         with half_precision(device.type):
             velocity = model((1 - weight) * clean + weight * noise, 1000 * sigma, text, return_dict=False)[0]
         return (velocity.float() - (noise - clean)).square().mean()

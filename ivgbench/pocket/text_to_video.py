@@ -30,7 +30,7 @@ from ivgbench.files import write_json
 from ivgbench.generator.backbones.sources import TEXT_STATES, weights_hash
 from ivgbench.generator.backbones.text_states import emptied_after_words
 from ivgbench.pocket import own_words, world
-from ivgbench.pocket.bank import load_bank
+from ivgbench.pocket.bank import batches, load_bank
 from ivgbench.pocket.loop import Schedule, fit, half_precision
 from ivgbench.pocket.tokenizer import BOS, EOS, save_tokenizer, vocabulary
 
@@ -68,7 +68,6 @@ ONWARD = {
         12, world.FRAMES, True, True, 0.75,
     ),
 }  # fmt: skip
-CAPTION_DROPOUT = 0.1
 #: With `Phase.two`: a level is T u^this, u uniform in 0..1.
 HIGH_NOISE = 0.6
 MIN_SNR_GAMMA = 5.0
@@ -211,39 +210,22 @@ def loss_function(
     weights = snr.clamp(max=MIN_SNR_GAMMA) / snr
     if lean:
         weights = weights * (1 + 1 / snr).sqrt()
-    latents, captions = bank
-    second = np.array([" and " in caption for caption in captions])
-    groups = np.flatnonzero(~second), np.flatnonzero(second)
+    draw = batches(bank, batch, frames, two)
 
     # Stretches on as many frames draw other batches.
     stream = [1 + words + (two is not None)] if lean else []
 
     def loss_of(step: int) -> torch.Tensor:
-        rng = np.random.default_rng([seed, frames, step, *stream])
-        if two is None:
-            picks = rng.integers(len(captions), size=batch)
-        else:
-            picks = np.array([rng.choice(groups[int(share < two)]) for share in rng.random(batch)])
-        shown = latents[picks]
-        if frames == 1:
-            shown = shown[torch.arange(batch), rng.integers(world.FRAMES, size=batch)].unsqueeze(1)
-        elif frames < world.FRAMES:
-            kept = np.sort(rng.permuted(np.tile(np.arange(world.FRAMES), (batch, 1)), axis=1)[:, :frames])
-            shown = shown[torch.arange(batch)[:, None], kept]
-        clean = shown.to(device).float().transpose(1, 2)
-        prompts = ["" if rng.random() < CAPTION_DROPOUT else captions[pick] for pick in picks]
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        noise = torch.randn(clean.shape, generator=generator).to(device)
-        # Stratified timesteps: every batch sees the whole noise range.
-        strata = (torch.arange(batch) + torch.rand(batch, generator=generator)) / batch
-        levels = strata if two is None else strata**HIGH_NOISE
+        drawn = draw(np.random.default_rng([seed, frames, step, *stream]))
+        clean, noise = drawn.clean.to(device), drawn.noise.to(device)
+        levels = drawn.levels if two is None else drawn.levels**HIGH_NOISE
         last = scheduler.config.num_train_timesteps
         timesteps = (levels * last).long().clamp(max=last - 1).to(device)
         # On a CPU torch 2.14's bfloat16 gradients of the convolutions over time are NaN for two frames.
         half = contextlib.nullcontext() if frames == 2 else half_precision(device.type)
         with half:
             noisy = scheduler.add_noise(clean, noise, timesteps)
-            predicted = model(noisy, timesteps, prompts)
+            predicted = model(noisy, timesteps, drawn.captions)
         error = (predicted.float() - noise).square().mean((1, 2, 3, 4))
         return (weights[timesteps] * error).mean()
 

@@ -4,6 +4,8 @@ import json
 from dataclasses import replace
 
 import pytest
+import tiny_cogvideox
+import tiny_ltx
 import tiny_wan
 import torch
 
@@ -30,6 +32,17 @@ def test_they_are_those_of_the_parts():
     assert limits.of_parts(sources.architecture("wan-1.3b")) == limits.Limits(16, 16384, 4093)
     assert limits.of_parts(sources.architecture("zeroscope")) == limits.Limits(8)
     assert limits.of_parts(sources.architecture("pocket")) == limits.Limits(4)
+
+
+@pytest.mark.parametrize("tiny", [tiny_wan, tiny_cogvideox, tiny_ltx], ids=lambda one: one.__name__)
+def test_a_loaded_model_has_those_of_its_files(tiny, tmp_path):
+    """And its VAE's factors, as the library counts them."""
+    backbone = Backbone.from_pretrained(tiny.write(tmp_path))
+    files = {part: sources.read_config(tmp_path / part / "config.json") for part in ("transformer", "vae")}
+    assert backbone.limits == limits.of_parts(files)
+    height, width = (2 * backbone.vae_scale_factor * side for side in (1, 2))
+    latents = torch.zeros(1, backbone.latent_channels, 3, height // backbone.vae_scale_factor, 4)
+    assert backbone.decode(latents).shape == (2 * backbone.time_factor + 1, height, width, 3)
 
 
 def test_a_small_models_own_frames_are_within_its_positions(folder):

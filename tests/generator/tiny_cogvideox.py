@@ -1,12 +1,11 @@
 """A tiny CogVideoX with random weights, written as diffusers does, its denoiser in two shards."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXTransformer3DModel
-from tiny_wan import tokenizer
+from tiny_wan import enlarged, tokenizer, written
 from transformers import T5Config, T5EncoderModel
 
 #: Of the published 2b (sin-cos positions) and 5b (rotary): what their schedulers, VAEs and positions differ in.
@@ -23,15 +22,14 @@ def parts(kind: str = "2b") -> dict[str, Any]:
         text_embed_dim=16, num_layers=4, sample_width=12, sample_height=8, sample_frames=9,
         max_text_seq_length=LENGTH, use_rotary_positional_embeddings=rotary,
     )  # fmt: skip
-    for parameter in transformer.parameters():  # as large as they need to be for masks to tell
-        parameter.data = torch.randn_like(parameter) * (0.2 if parameter.ndim > 1 else 0.1) + (parameter.data == 1)
+    enlarged(transformer)
     vae = AutoencoderKLCogVideoX(
         block_out_channels=(8, 8, 8, 8), latent_channels=4, layers_per_block=1, norm_num_groups=2, sample_height=64,
         sample_width=96, scaling_factor=scaling,
     )  # fmt: skip
     config = T5Config(vocab_size=16, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
     return {
-        "transformer": transformer.eval(),
+        "transformer": transformer,
         "vae": vae.eval(),
         "text_encoder": T5EncoderModel(config).eval(),
         "tokenizer": tokenizer(),
@@ -46,12 +44,4 @@ def parts(kind: str = "2b") -> dict[str, Any]:
 
 
 def write(folder: Path, kind: str = "2b") -> Path:
-    made = parts(kind)
-    for name, part in made.items():
-        part.save_pretrained(folder / name, **({"max_shard_size": "100KB"} if name == "transformer" else {}))
-    index = {
-        name: ["transformers" if name in ("text_encoder", "tokenizer") else "diffusers", type(part).__name__]
-        for name, part in made.items()
-    }
-    (folder / "model_index.json").write_text(json.dumps({"_class_name": "CogVideoXPipeline", **index}))
-    return folder
+    return written(folder, parts(kind), "CogVideoXPipeline", "100KB")

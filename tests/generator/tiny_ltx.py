@@ -1,12 +1,11 @@
 """A tiny LTX-Video with random weights, written as diffusers does, its denoiser in two shards."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKLLTXVideo, FlowMatchEulerDiscreteScheduler, LTXVideoTransformer3DModel
-from tiny_wan import tokenizer
+from tiny_wan import enlarged, tokenizer, written
 from transformers import T5Config, T5EncoderModel
 
 
@@ -17,8 +16,7 @@ def parts(timestep_conditioning: bool = False) -> dict[str, Any]:
         in_channels=8, out_channels=8, num_attention_heads=2, attention_head_dim=12, cross_attention_dim=24,
         num_layers=4, caption_channels=16,
     )  # fmt: skip
-    for parameter in transformer.parameters():  # as large as they need to be for masks to tell
-        parameter.data = torch.randn_like(parameter) * (0.2 if parameter.ndim > 1 else 0.1) + (parameter.data == 1)
+    enlarged(transformer)
     vae = AutoencoderKLLTXVideo(
         latent_channels=8, block_out_channels=(8, 8, 8, 8), decoder_block_out_channels=(8, 8, 8, 8),
         layers_per_block=(1, 1, 1, 1, 1), decoder_layers_per_block=(1, 1, 1, 1, 1), scaling_factor=1.5,
@@ -28,7 +26,7 @@ def parts(timestep_conditioning: bool = False) -> dict[str, Any]:
     vae.latents_std.copy_(torch.linspace(0.5, 2, 8))
     config = T5Config(vocab_size=16, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
     return {
-        "transformer": transformer.eval(),
+        "transformer": transformer,
         "vae": vae.eval(),
         "text_encoder": T5EncoderModel(config).eval(),
         "tokenizer": tokenizer(),
@@ -44,12 +42,4 @@ def parts(timestep_conditioning: bool = False) -> dict[str, Any]:
 
 
 def write(folder: Path, timestep_conditioning: bool = False) -> Path:
-    made = parts(timestep_conditioning)
-    for name, part in made.items():
-        part.save_pretrained(folder / name, **({"max_shard_size": "60KB"} if name == "transformer" else {}))
-    index = {
-        name: ["transformers" if name in ("text_encoder", "tokenizer") else "diffusers", type(part).__name__]
-        for name, part in made.items()
-    }
-    (folder / "model_index.json").write_text(json.dumps({"_class_name": "LTXPipeline", **index}))
-    return folder
+    return written(folder, parts(timestep_conditioning), "LTXPipeline", "60KB")

@@ -28,15 +28,14 @@ def parts() -> dict[str, Any]:
         patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=4, out_channels=4, text_dim=16,
         freq_dim=16, ffn_dim=32, num_layers=4, rope_max_seq_len=32,
     )  # fmt: skip
-    for parameter in transformer.parameters():  # as large as they need to be for masks to tell
-        parameter.data = torch.randn_like(parameter) * (0.3 if parameter.ndim > 1 else 0.1) + (parameter.data == 1)
+    enlarged(transformer, 0.3)
     vae = AutoencoderKLWan(
         base_dim=4, z_dim=4, dim_mult=[1, 1, 1, 1], num_res_blocks=1,
         latents_mean=[0.1, -0.2, 0.3, 0.0], latents_std=[1.5, 2.0, 0.5, 1.0],
     )  # fmt: skip
     config = UMT5Config(vocab_size=16, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
     return {
-        "transformer": transformer.eval(),
+        "transformer": transformer,
         "vae": vae.eval(),
         "text_encoder": UMT5EncoderModel(config).eval(),
         "tokenizer": tokenizer(),
@@ -45,15 +44,23 @@ def parts() -> dict[str, Any]:
 
 
 def write(folder: Path) -> Path:
-    for name, part in parts().items():
-        part.save_pretrained(folder / name, **({"max_shard_size": "40KB"} if name == "transformer" else {}))
+    return written(folder, parts(), "WanPipeline", "40KB")
+
+
+def written(folder: Path, made: dict[str, Any], pipeline: str, shard: str) -> Path:
+    """A folder as a pipeline of diffusers writes it, its denoiser in shards of that size."""
+    for name, part in made.items():
+        part.save_pretrained(folder / name, **({"max_shard_size": shard} if name == "transformer" else {}))
     index = {
-        "_class_name": "WanPipeline",
-        "scheduler": ["diffusers", "UniPCMultistepScheduler"],
-        "text_encoder": ["transformers", "UMT5EncoderModel"],
-        "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
-        "transformer": ["diffusers", "WanTransformer3DModel"],
-        "vae": ["diffusers", "AutoencoderKLWan"],
+        name: ["transformers" if name in ("text_encoder", "tokenizer") else "diffusers", type(part).__name__]
+        for name, part in made.items()
     }
-    (folder / "model_index.json").write_text(json.dumps(index))
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": pipeline, **index}))
     return folder
+
+
+def enlarged(transformer: torch.nn.Module, by: float = 0.2) -> torch.nn.Module:
+    """In eval mode, its random weights as large as they need to be for masks to tell."""
+    for parameter in transformer.parameters():
+        parameter.data = torch.randn_like(parameter) * (by if parameter.ndim > 1 else 0.1) + (parameter.data == 1)
+    return transformer.eval()

@@ -236,8 +236,15 @@ class Backbone(ABC):
     @property
     def limits(self) -> limits.Limits:
         """Which frames it can make."""
-        parts = {name: module.config for name, module in self.modules().items()}
-        return limits.of_parts({name: config for name, config in parts.items() if isinstance(config, Mapping)})
+        return limits.of_parts(self._configs())
+
+    def _configs(self) -> dict[str, dict[str, Any]]:
+        """Those of the diffusion parts, each with its class, as their files have them."""
+        return {
+            name: {"_class_name": type(module).__name__, **module.config}
+            for name, module in self.modules().items()
+            if isinstance(module.config, Mapping)
+        }
 
     @property
     def has_vae(self) -> bool:

@@ -8,7 +8,6 @@ queries and keys.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 import torch
@@ -22,12 +21,51 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from ivgbench.errors import UserError
 from ivgbench.generator import pipeline_schedulers
 from ivgbench.generator.backbones.base import Site
-from ivgbench.generator.backbones.dit import VideoDiT, matched_by_frame
-from ivgbench.generator.backbones.processors import attached, check_masks, heads_apart, heads_together, project_out
-from ivgbench.generator.edits.masked import Mask
+from ivgbench.generator.backbones.dit import MaskedBlock, T5DiT
+from ivgbench.generator.backbones.processors import heads_apart, heads_together, project_out
 
 
-class CogVideoX(VideoDiT):
+class CogMasked(MaskedBlock):
+    """Processor: the attention of a CogVideoX block under a `Mask` of text and cells, of one guidance half at a time.
+
+    Mask Normalization is of the cells' outputs; the text's are left as they are.
+    """
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        image_rotary_emb: tuple[torch.Tensor, torch.Tensor] | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        length = encoder_hidden_states.shape[1]
+        whole = torch.cat([encoder_hidden_states, hidden_states], dim=1)
+        query, key, value = (heads_apart(attn, project(whole)) for project in (attn.to_q, attn.to_k, attn.to_v))
+        query, key = (one if norm is None else norm(one) for one, norm in ((query, attn.norm_q), (key, attn.norm_k)))
+        if image_rotary_emb is not None:
+            query, key = (
+                torch.cat([one[:, :, :length], rotated(one[:, :, length:], *image_rotary_emb)], dim=2)
+                for one in (query, key)
+            )
+        result = heads_together(self.attend(query, key, value))
+        if self.matches:
+            with torch.no_grad():
+                unmasked = heads_together(F.scaled_dot_product_attention(query, key, value))
+            cells = self.match(result[:, length:], unmasked[:, length:], self.frames)
+            result = torch.cat([result[:, :length], cells], dim=1)
+        result = project_out(attn, result)
+        return result[:, length:], result[:, :length]
+
+
+def rotated(tensor: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Rotary position embedding of [...,T,d]: neighbouring numbers are a pair. cos, sin: [...,T,d], pairs equal."""
+    first, second = tensor.float().unflatten(-1, (-1, 2)).unbind(-1)
+    turned = torch.stack([-second, first], dim=-1).flatten(-2)
+    return (tensor.float() * cos + turned * sin).type_as(tensor)
+
+
+class CogVideoX(T5DiT):
     """A video DiT with joint attention. No text token is masked, not even the padding: it is the network's way.
 
     The VAE works in the backbone's dtype, as in the pipeline. It takes two latent frames at a time, so that videos have
@@ -35,9 +73,9 @@ class CogVideoX(VideoDiT):
     """
 
     flow: ClassVar[bool] = False
+    masked: ClassVar[type[MaskedBlock]] = CogMasked
     transformer_class: ClassVar[type[torch.nn.Module]] = CogVideoXTransformer3DModel
     vae_class: ClassVar[type[torch.nn.Module]] = AutoencoderKLCogVideoX
-    factors: ClassVar[tuple[int, int]] = (4, 8)
 
     @staticmethod
     def text_length(config: Mapping[str, Any]) -> int:
@@ -52,10 +90,6 @@ class CogVideoX(VideoDiT):
         channels = config.get("in_channels", 16)
         if config.get("out_channels", 16) != channels or config.get("use_learned_positional_embeddings"):
             raise UserError(f"{where}: this CogVideoX starts from an image; the text-to-video ones can be loaded")
-
-    def vae_factors(self) -> tuple[int, int]:
-        config = self.vae.config
-        return int(config.temporal_compression_ratio), 2 ** (len(config.block_out_channels) - 1)
 
     @property
     def text_width(self) -> int:
@@ -74,17 +108,7 @@ class CogVideoX(VideoDiT):
     def scheduler_of(cls, config: Mapping[str, Any], which: str | SchedulerMixin | None = None) -> SchedulerMixin:
         return super().scheduler_of(config, pipeline_schedulers.of_cogvideox(config, which))
 
-    def denoise(
-        self, latents: torch.Tensor, timestep: torch.Tensor, negative: torch.Tensor, positive: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        return self._output(latents, timestep, negative), self._output(latents, timestep, positive)
-
-    def denoise_conditional(
-        self, latents: torch.Tensor, timestep: torch.Tensor, positive: torch.Tensor
-    ) -> torch.Tensor:
-        return self._output(latents, timestep, positive)
-
-    def _output(self, latents: torch.Tensor, timestep: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+    def output(self, latents: torch.Tensor, timestep: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
         self.bring("transformer")
         shown, at = latents.transpose(1, 2).to(self.dtype), timestep.expand(len(latents))  # frames first
         positions = self._positions(*latents.shape[2:]) if self._rotates else None
@@ -110,57 +134,9 @@ class CogVideoX(VideoDiT):
                 f"transformer_blocks.{number}.attn1.processor", self.band(number), "clip", "joint", False, grid, 1,
                 block.attn1,
             )
-            for number, block in enumerate(self.transformer.transformer_blocks)
+            for number, block in enumerate(self.blocks)
         ]  # fmt: skip
-
-    def edited(self, edits: Mapping[Site, Any], clips: int) -> AbstractContextManager[None]:
-        check_masks(self.name, edits.values())
-        return attached(self.transformer, {site.name: CogMasked(site, edit) for site, edit in edits.items()})
 
     def decoded(self, part: torch.Tensor) -> torch.Tensor:
         latents = (part / self.vae.config.scaling_factor).to(self.vae.dtype)
         return self.vae.decode(latents, return_dict=False)[0][0].transpose(0, 1).float()
-
-
-class CogMasked:
-    """Processor: the attention of a CogVideoX block under a `Mask` of text and cells, of one guidance half at a time.
-
-    Mask Normalization is of the cells' outputs; the text's are left as they are.
-    """
-
-    def __init__(self, site: Site, mask: Mask):
-        self.site, self.mask = site, mask
-        self.match = matched_by_frame if mask.match else None
-
-    def __call__(
-        self,
-        attn: Attention,
-        hidden_states: torch.Tensor,
-        encoder_hidden_states: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        image_rotary_emb: tuple[torch.Tensor, torch.Tensor] | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        length = encoder_hidden_states.shape[1]
-        whole = torch.cat([encoder_hidden_states, hidden_states], dim=1)
-        query, key, value = (heads_apart(attn, project(whole)) for project in (attn.to_q, attn.to_k, attn.to_v))
-        query, key = (one if norm is None else norm(one) for one, norm in ((query, attn.norm_q), (key, attn.norm_k)))
-        if image_rotary_emb is not None:
-            query, key = (
-                torch.cat([one[:, :, :length], rotated(one[:, :, length:], *image_rotary_emb)], dim=2)
-                for one in (query, key)
-            )
-        result = heads_together(self.mask.attend(self.site, query, key, value))
-        if self.match is not None and self.mask.acts:
-            with torch.no_grad():
-                unmasked = heads_together(F.scaled_dot_product_attention(query, key, value))
-            cells = self.match(result[:, length:], unmasked[:, length:], self.mask.rules[0].labels.shape[0])
-            result = torch.cat([result[:, :length], cells], dim=1)
-        result = project_out(attn, result)
-        return result[:, length:], result[:, :length]
-
-
-def rotated(tensor: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Rotary position embedding of [...,T,d]: neighbouring numbers are a pair. cos, sin: [...,T,d], pairs equal."""
-    first, second = tensor.float().unflatten(-1, (-1, 2)).unbind(-1)
-    turned = torch.stack([-second, first], dim=-1).flatten(-2)
-    return (tensor.float() * cos + turned * sin).type_as(tensor)

@@ -1,4 +1,4 @@
-"""What the video DiTs of T5's text encoder share, CogVideoX and LTX-Video.
+"""What the video DiTs share: Wan, CogVideoX and LTX-Video; and what the two with T5's text encoder share.
 
 Attention is over the whole clip: tokens in the order frame, row, column. "Late" layers, a UNet's decoder, are the
 second half of the blocks; the released Peekaboo's mid and up blocks stand for all of them. That is our reading.
@@ -8,33 +8,147 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from transformers import T5Config, T5EncoderModel
 
+from ivgbench.errors import UserError
 from ivgbench.generator.backbones import loading, sources
-from ivgbench.generator.backbones.base import Backbone, Band
+from ivgbench.generator.backbones.base import Backbone, Band, Site
+from ivgbench.generator.backbones.limits import factors
+from ivgbench.generator.backbones.processors import attached
 from ivgbench.generator.backbones.t5_pieces import reader
 from ivgbench.generator.edits.efdm import match_exactly
+from ivgbench.generator.edits.masked import Mask
 from ivgbench.generator.words import Reader, WordReader
 
 
-class VideoDiT(Backbone):
-    """A transformer, a T5EncoderModel that sees the padding too, and a VAE of the whole clip.
+class Half:
+    """Which guidance half is evaluated."""
 
-    The guidance halves are evaluated one after the other: a clip's tokens fill a device by themselves.
+    def __init__(self) -> None:
+        self.conditional = True
+
+
+class MaskedBlock:
+    """What the families' processors of attention under a `Mask` share. The guidance halves are evaluated apart.
+
+    match: (masked, unmasked) outputs of the cells, and their frames -> what replaces the masked ones; None for nothing.
+    Mask Normalization matches each latent frame by itself, as it does a frame of a UNet.
+    """
+
+    def __init__(self, site: Site, mask: Mask, half: Half):
+        self.site, self.mask, self.half = site, mask, half
+        self.match = matched_by_frame if mask.match else None
+
+    @property
+    def on(self) -> bool:
+        """Whether the mask is for the half that is evaluated."""
+        return self.half.conditional or not self.mask.conditional
+
+    @property
+    def matches(self) -> bool:
+        return self.match is not None and self.mask.acts and self.on
+
+    @property
+    def frames(self) -> int:
+        """Latent frames of the clip."""
+        return self.mask.rules[0].labels.shape[0]
+
+    def attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """Attention [B,heads,N,d] in this half."""
+        if not self.on:
+            return F.scaled_dot_product_attention(query, key, value)
+        return self.mask.attend(self.site, query, key, value)
+
+    def kept(self, result: torch.Tensor) -> torch.Tensor:
+        """The output [B,N,C] where tokens get one at all, and 0 elsewhere."""
+        keep = self.mask.updated(self.site, result.device) if self.on else None
+        return result if keep is None else result * keep[:, :, None]
+
+
+class VideoDiT(Backbone):
+    """A text encoder, a transformer, and a VAE of the whole clip.
+
+    The guidance halves are evaluated one after the other, as the pipelines of some do: a clip's tokens fill a device by
+    themselves.
+
+    masked: the processor of the family's attention under masks.
     """
 
     parts: ClassVar[tuple[str, ...]] = ("text_encoder", "transformer", "vae")
     masked_bands: ClassVar[frozenset[Band]] = frozenset({"early", "late"})
     frame_prompts: ClassVar[bool] = False
+    masked: ClassVar[type[MaskedBlock]]
+
+    def _start(self, *arguments: Any, **keywords: Any) -> None:
+        super()._start(*arguments, **keywords)
+        self.half = Half()
+
+    def _measure(self, preset: sources.Preset) -> None:
+        self.vae_scale_factor, self.time_factor = factors(self._configs())
+        self.frames, self.height, self.width = preset.frames, preset.height, preset.width
+        self.latent_channels = self.transformer.config.in_channels
+        self.latent_height = self.height // self.vae_scale_factor
+        self.latent_width = self.width // self.vae_scale_factor
+
+    @property
+    def denoiser(self) -> torch.nn.Module:
+        return self.transformer
+
+    @property
+    def blocks(self) -> torch.nn.ModuleList:
+        """The transformer's, in order."""
+        return self.transformer.transformer_blocks
+
+    def band(self, block: int) -> Band:
+        """Where a block is, of those of the denoiser."""
+        return "late" if 2 * block >= len(self.blocks) else "early"
+
+    def denoise(
+        self, latents: torch.Tensor, timestep: torch.Tensor, negative: torch.Tensor, positive: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self.half.conditional = False
+        try:
+            unconditional = self.output(latents, timestep, negative)
+        finally:
+            self.half.conditional = True
+        return unconditional, self.output(latents, timestep, positive)
+
+    def denoise_conditional(
+        self, latents: torch.Tensor, timestep: torch.Tensor, positive: torch.Tensor
+    ) -> torch.Tensor:
+        return self.output(latents, timestep, positive)
+
+    @abstractmethod
+    def output(self, latents: torch.Tensor, timestep: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        """The transformer's, of one guidance half: [N,C,f,h,w]. Arguments as in `denoise`."""
+
+    def edited(self, edits: Mapping[Site, Any], clips: int) -> AbstractContextManager[None]:
+        for edit in edits.values():
+            if not isinstance(edit, Mask):
+                raise UserError(
+                    f"backbone {self.name!r} is a video DiT, whose attention takes masks only, and the method edits it "
+                    f"otherwise ({type(edit).__name__}); use another method, or a backbone with a UNet"
+                )
+        return attached(
+            self.transformer, {site.name: self.masked(site, edit, self.half) for site, edit in edits.items()}
+        )
+
+    def slices(self, latents: torch.Tensor) -> Sequence[torch.Tensor]:
+        return [latents]  # what the VAE has seen of one frame is needed for the next
+
+
+class T5DiT(VideoDiT):
+    """One with a T5EncoderModel that sees the padding too."""
+
     #: Classes of the denoiser and the VAE.
     transformer_class: ClassVar[type[torch.nn.Module]]
     vae_class: ClassVar[type[torch.nn.Module]]
-    #: The VAE's factors in time and space, where it is not there to say.
-    factors: ClassVar[tuple[int, int]]
 
     @staticmethod
     @abstractmethod
@@ -67,27 +181,12 @@ class VideoDiT(Backbone):
         self.transformer = loading.cast(self.transformer_class.from_config(dict(config)), self.dtype)
         self.vae = loading.cast(self.vae_class.from_config(dict(architecture["vae"])), self.vae_dtype())
 
-    @abstractmethod
-    def vae_factors(self) -> tuple[int, int]:
-        """The factors in time and space of the VAE that is there."""
-
-    def _measure(self, preset: sources.Preset) -> None:
-        self.time_factor, self.vae_scale_factor = self.vae_factors() if self.has_vae else self.factors
-        self.frames, self.height, self.width = preset.frames, preset.height, preset.width
-        self.latent_channels = self.transformer.config.in_channels
-        self.latent_height = self.height // self.vae_scale_factor
-        self.latent_width = self.width // self.vae_scale_factor
-
     @classmethod
     def reader_of(cls, folder: Path) -> Reader:
         file = folder / "transformer" / "config.json"
         config = sources.read_config(file)
         cls.check_config(config, str(file))
         return reader(folder, cls.text_length(config))
-
-    @property
-    def denoiser(self) -> torch.nn.Module:
-        return self.transformer
 
     @property
     def cell(self) -> int:
@@ -99,13 +198,6 @@ class VideoDiT(Backbone):
         self.bring("text_encoder")
         ids = torch.tensor([self.token_ids(text) for text in texts], device=self.device)
         return self.text_encoder(ids).last_hidden_state.to(self.dtype)
-
-    def band(self, block: int) -> Band:
-        """Where a block is, of those of the denoiser."""
-        return "late" if 2 * block >= len(self.transformer.transformer_blocks) else "early"
-
-    def slices(self, latents: torch.Tensor) -> Sequence[torch.Tensor]:
-        return [latents]  # what the VAE has seen of one frame is needed for the next
 
 
 def matched_by_frame(masked: torch.Tensor, unmasked: torch.Tensor, frames: int) -> torch.Tensor:

@@ -44,11 +44,10 @@ def of_parts(configs: Mapping[str, Mapping[str, Any]]) -> Limits:
     Args:
         configs: of its denoiser, under its part's name, and of its "vae", which may be missing.
     """
-    vae = configs.get("vae", {})
+    space, time = factors(configs)
     if "transformer" not in configs:
-        return Limits(2 ** (len(vae.get("block_out_channels", [0] * 4)) - 1))
+        return Limits(space)
     denoiser = configs["transformer"]
-    space, time = _factors(vae, denoiser.get("_class_name"))
     patch, reach = denoiser.get("patch_size", (1, 2, 2)), denoiser.get("rope_max_seq_len")
     if reach is None and denoiser.get("_class_name", "WanTransformer3DModel") == "WanTransformer3DModel":
         reach = 1024  # the class's own
@@ -58,14 +57,20 @@ def of_parts(configs: Mapping[str, Mapping[str, Any]]) -> Limits:
     return Limits(space * patch[-1], reach * patch[-1] * space, (reach * patch[0] - 1) * time + 1)
 
 
-def _factors(vae: Mapping[str, Any], denoiser: str | None) -> tuple[int, int]:
-    """Pixels of a side of a latent cell, and frames of a latent frame after the first."""
-    name, halvings = vae.get("_class_name"), len(vae.get("block_out_channels", [0] * 4)) - 1
-    if name == "AutoencoderKL":
+def factors(configs: Mapping[str, Mapping[str, Any]]) -> tuple[int, int]:
+    """Pixels of a side of a latent cell, and frames of a latent frame after the first; without a VAE, its family's.
+
+    Args:
+        configs: as of `of_parts`.
+    """
+    vae = configs.get("vae", {})
+    kind, halvings = vae.get("_class_name"), len(vae.get("block_out_channels", [0] * 4)) - 1
+    if "transformer" not in configs or kind == "AutoencoderKL":
         return 2**halvings, 1
-    if "CogVideoX" in (name or denoiser or ""):
+    kind = kind or configs["transformer"].get("_class_name") or ""
+    if "CogVideoX" in kind:
         return 2**halvings, int(vae.get("temporal_compression_ratio", 4))
-    if "LTX" in (name or denoiser or ""):
+    if "LTX" in kind:
         times, patches = sum(vae.get("spatio_temporal_scaling", [True] * 3)), vae.get("patch_size", 4)
         space = vae.get("spatial_compression_ratio") or patches * 2**times
         return space, vae.get("temporal_compression_ratio") or vae.get("patch_size_t", 1) * 2**times

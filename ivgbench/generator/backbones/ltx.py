@@ -7,7 +7,6 @@ pixels. The padding of a text is hidden from the text attention.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 import torch
@@ -20,9 +19,8 @@ from ivgbench.errors import UserError
 from ivgbench.generator import pipeline_schedulers
 from ivgbench.generator.backbones.base import Site
 from ivgbench.generator.backbones.cogvideox import rotated
-from ivgbench.generator.backbones.dit import VideoDiT, matched_by_frame
-from ivgbench.generator.backbones.processors import attached, check_masks, heads_apart, heads_together, project_out
-from ivgbench.generator.edits.masked import Mask
+from ivgbench.generator.backbones.dit import MaskedBlock, T5DiT
+from ivgbench.generator.backbones.processors import heads_apart, heads_together, project_out
 
 #: Tokens of a text. The tokenizer's own limit is another one.
 LENGTH = 128
@@ -32,16 +30,48 @@ FRAME_RATE = 25
 DECODE_TIMESTEP, DECODE_NOISE = 0.05, 0.025
 
 
-class Ltx(VideoDiT):
+class LtxMasked(MaskedBlock):
+    """Processor: attention of an LTX-Video block under a `Mask`, of one guidance half at a time."""
+
+    def __call__(
+        self,
+        attn: LTXAttention,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        image_rotary_emb: tuple[torch.Tensor, torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        query, key = attn.norm_q(attn.to_q(hidden_states)), attn.norm_k(attn.to_k(context))
+        if image_rotary_emb is not None:  # over all channels: the heads are still together
+            query, key = (rotated(one, *image_rotary_emb) for one in (query, key))
+        query, key, value = (heads_apart(attn, one) for one in (query, key, attn.to_v(context)))
+        if attention_mask is None:
+            result = self.attend(query, key, value)
+        else:
+            read, attention_mask = attention_mask[:, 0] == 0, attention_mask[:, None]
+            if self.on:
+                result = self.mask.attend_read(self.site, query, key, value, read)
+            else:
+                result = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask)
+        result = heads_together(result)
+        if self.matches:
+            with torch.no_grad():
+                unmasked = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask)
+            result = self.match(result, heads_together(unmasked), self.frames)
+        return self.kept(project_out(attn, result))
+
+
+class Ltx(T5DiT):
     """A video DiT of few tokens. Text states past the end of a prompt are zero; zero states are not attended to.
 
     The VAE works in the backbone's dtype, as in the pipeline, but never in float16, in which no LTX-Video was trained.
     """
 
     flow: ClassVar[bool] = True
+    masked: ClassVar[type[MaskedBlock]] = LtxMasked
     transformer_class: ClassVar[type[torch.nn.Module]] = LTXVideoTransformer3DModel
     vae_class: ClassVar[type[torch.nn.Module]] = AutoencoderKLLTXVideo
-    factors: ClassVar[tuple[int, int]] = (8, 32)
 
     @staticmethod
     def text_length(config: Mapping[str, Any]) -> int:
@@ -54,9 +84,6 @@ class Ltx(VideoDiT):
 
     def vae_dtype(self) -> torch.dtype:
         return torch.float32 if self.dtype == torch.float16 else self.dtype
-
-    def vae_factors(self) -> tuple[int, int]:
-        return self.vae.temporal_compression_ratio, self.vae.spatial_compression_ratio
 
     @property
     def text_width(self) -> int:
@@ -81,17 +108,7 @@ class Ltx(VideoDiT):
         read = torch.arange(self.reader.length) < ends[:, None]
         return super().encode_prompt(texts) * read.to(self.device)[:, :, None]
 
-    def denoise(
-        self, latents: torch.Tensor, timestep: torch.Tensor, negative: torch.Tensor, positive: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        return self._output(latents, timestep, negative), self._output(latents, timestep, positive)
-
-    def denoise_conditional(
-        self, latents: torch.Tensor, timestep: torch.Tensor, positive: torch.Tensor
-    ) -> torch.Tensor:
-        return self._output(latents, timestep, positive)
-
-    def _output(self, latents: torch.Tensor, timestep: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+    def output(self, latents: torch.Tensor, timestep: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
         self.bring("transformer")
         frames, height, width = latents.shape[2:]
         packed, at = latents.flatten(2).transpose(1, 2).to(self.dtype), timestep.expand(len(latents))
@@ -107,13 +124,9 @@ class Ltx(VideoDiT):
                 f"transformer_blocks.{number}.{role}.processor", self.band(number), "clip", reads, False, shape[1:], 1,
                 getattr(block, role),
             )
-            for number, block in enumerate(self.transformer.transformer_blocks)
+            for number, block in enumerate(self.blocks)
             for role, reads in (("attn1", "self"), ("attn2", "text"))
         ]  # fmt: skip
-
-    def edited(self, edits: Mapping[Site, Any], clips: int) -> AbstractContextManager[None]:
-        check_masks(self.name, edits.values())
-        return attached(self.transformer, {site.name: LtxMasked(site, edit) for site, edit in edits.items()})
 
     def prepared(self, latents: torch.Tensor, stream: torch.Generator | None) -> torch.Tensor:
         """In the VAE's own scale, and with the noise that it is to take away."""
@@ -131,38 +144,3 @@ class Ltx(VideoDiT):
         if self.vae.config.timestep_conditioning:
             timestep = torch.tensor([DECODE_TIMESTEP], device=part.device, dtype=self.vae.dtype)
         return self.vae.decode(part.to(self.vae.dtype), timestep, return_dict=False)[0][0].transpose(0, 1).float()
-
-
-class LtxMasked:
-    """Processor: attention of an LTX-Video block under a `Mask`, of one guidance half at a time."""
-
-    def __init__(self, site: Site, mask: Mask):
-        self.site, self.mask = site, mask
-        self.match = matched_by_frame if mask.match else None
-
-    def __call__(
-        self,
-        attn: LTXAttention,
-        hidden_states: torch.Tensor,
-        encoder_hidden_states: torch.Tensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        image_rotary_emb: tuple[torch.Tensor, torch.Tensor] | None = None,
-    ) -> torch.Tensor:
-        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        query, key = attn.norm_q(attn.to_q(hidden_states)), attn.norm_k(attn.to_k(context))
-        if image_rotary_emb is not None:  # over all channels: the heads are still together
-            query, key = (rotated(one, *image_rotary_emb) for one in (query, key))
-        query, key, value = (heads_apart(attn, one) for one in (query, key, attn.to_v(context)))
-        if attention_mask is None:
-            result = self.mask.attend(self.site, query, key, value)
-        else:
-            result = self.mask.attend_read(self.site, query, key, value, attention_mask[:, 0] == 0)
-            attention_mask = attention_mask[:, None]
-        result = heads_together(result)
-        if self.match is not None and self.mask.acts:
-            with torch.no_grad():
-                unmasked = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask)
-            result = self.match(result, heads_together(unmasked), self.mask.rules[0].labels.shape[0])
-        result = project_out(attn, result)
-        keep = self.mask.updated(self.site, hidden_states.device)
-        return result if keep is None else result * keep[:, :, None]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-
-from ivgbench.errors import UserError
-from ivgbench.generator.edits.masked import Mask
 
 
 @contextmanager
@@ -27,16 +24,6 @@ def attached(network: torch.nn.Module, processors: dict[str, Any]) -> Iterator[N
         yield
     finally:
         network.set_attn_processor(dict(before))
-
-
-def check_masks(backbone: str, edits: Iterable[Any]) -> None:
-    """Refuses edits that a video DiT's processors do not know."""
-    for edit in edits:
-        if not isinstance(edit, Mask):
-            raise UserError(
-                f"backbone {backbone!r} is a video DiT, whose attention takes masks only, and the method edits it "
-                f"otherwise ({type(edit).__name__}); use another method, or a backbone with a UNet"
-            )
 
 
 def heads_apart(attn: torch.nn.Module, tensor: torch.Tensor) -> torch.Tensor:

@@ -13,6 +13,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from ivgbench.generator.backbones import sources
 from ivgbench.generator.backbones.base import Backbone, Band, Offer
+from ivgbench.generator.backbones.limits import factors
 from ivgbench.generator.backbones.loading import diffusion_part, text_encoder
 from ivgbench.generator.backbones.processors import attached
 from ivgbench.generator.backbones.text_states import emptied_after_words
@@ -56,7 +57,7 @@ class UNet3D(Backbone):
 
     def _measure(self, preset: sources.Preset) -> None:
         # Without a VAE the factor only names the pixel size of a latent cell; 8 is the family's.
-        self.vae_scale_factor = 2 ** (len(self.vae.config.block_out_channels) - 1) if self.has_vae else 8
+        self.vae_scale_factor, self.time_factor = factors(self._configs())
         self.frames = preset.frames
         self.height, self.width = sources.frame_size(preset, self.unet.config, self.vae_scale_factor)
         self.latent_channels = self.unet.config.in_channels
