@@ -196,7 +196,6 @@ def sampled(
     Args:
         shape: (C,f,h,w) of the latents. context, initial: text states and noise instead of the clips' own.
     """
-    suffix = sampling.prompt_suffix
     if context is None:
         texts = [sampling.negative_prompt] * len(clips) + [config.text(clip) for clip in clips]
         different = list(dict.fromkeys(texts))  # each is read once, however many clips share it
@@ -204,8 +203,8 @@ def sampled(
     if initial is None:
         initial = standard_normal([clip.stream("initial") for clip in clips], (1, *shape))
 
-    def solo(clip: Clip, prompt: str, solo_config: Method, label: str) -> torch.Tensor:
-        solo_config.check_words(bb.reader, prompt, suffix, clip.phrases)
+    def solo(clip: Clip, solo_config: Method, label: str) -> torch.Tensor:
+        solo_config.check_words(bb.reader, clip.prompt, clip.suffix, clip.phrases)
         alone = bb.encode_prompt([sampling.negative_prompt, solo_config.text(clip)])
         start = standard_normal([clip.stream(label)], (1, *shape))
         return _rounds(bb, solo_config, [clip], alone, start, sampling, None, None).trajectories[0]
@@ -220,7 +219,7 @@ def _rounds(
     context: torch.Tensor,
     initial: torch.Tensor,
     sampling: Sampling,
-    solo: Callable[[Clip, str, Method, str], torch.Tensor] | None,
+    solo: Callable[[Clip, Method, str], torch.Tensor] | None,
     callback: Callable[[int, int], None] | None,
 ) -> Sample:
     """All rounds of a batch; the trajectories are the last one's."""

@@ -150,20 +150,19 @@ class Lab:
         from ivgbench.generator.methods.base import check_fits, resolve
 
         name, preset = sources.preset(spec.backbone)
-        configs: dict[str, Any] = {}
-        for job in jobs:
-            key = canonical_json([job.method, job.options])
-            if job.method != GROUND_TRUTH and key not in configs:
+        offers, configs = family(preset.family).offers, {}
+        asked = [(job, canonical_json([job.method, job.options])) for job in jobs if job.method != GROUND_TRUTH]
+        for job, key in asked:
+            if key not in configs:
                 configs[key] = resolve(job.method, job.options)
-                check_fits(configs[key], family(preset.family).offers, name)
+                check_fits(configs[key], offers, name)
         try:
             sources.locate(spec.backbone)
         except UserError:
             return
         foresight = Foresight(spec.backbone)
-        for job in jobs:
-            if job.method != GROUND_TRUTH:
-                foresight.check(configs[canonical_json([job.method, job.options])], job.case, job.sampling)
+        for job, key in asked:
+            foresight.check(configs[key], job.case, job.sampling)
 
     def resolve(self, method: str, options: dict[str, Any]) -> Resolved:
         """Canonical name, every option with its value, algorithm version. UserError for unknown names and options."""

@@ -10,7 +10,7 @@ import torch
 from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
 from ivgbench.generator import Backbone, generate, generate_batch
-from ivgbench.generator.backbones.unet3d_attention import BiasedAttention
+from ivgbench.generator.backbones.unet3d_attention import OneHalfEdited
 from ivgbench.generator.edits import amplified
 from ivgbench.generator.edits.amplified import Words
 from ivgbench.generator.edits.biased import Bias
@@ -103,7 +103,7 @@ def test_the_unconditional_half_is_the_models_own(tiny):
     text = torch.randn(6, 77, site.layer.to_k.in_features, generator=draw)
     with torch.no_grad():
         plain = site.layer(hidden, text)
-        edited = BiasedAttention(site, Bias({site.grid: added}), 1)(site.layer, hidden, text)
+        edited = OneHalfEdited(site, Bias({site.grid: added}), 1)(site.layer, hidden, text)
     torch.testing.assert_close(edited[:3], plain[:3], rtol=0, atol=1e-6)
     assert ((edited[3:] - plain[3:]).abs().amax(dim=(1, 2)) > 1e-3).all()
 

@@ -12,7 +12,7 @@ from diffusers.models.attention_processor import Attention
 from ivgbench.cases import Case, Subject
 from ivgbench.generator import generate
 from ivgbench.generator.backbones.base import Site
-from ivgbench.generator.backbones.unet3d_attention import BiasedAttention
+from ivgbench.generator.backbones.unet3d_attention import OneHalfEdited
 from ivgbench.generator.edits import amplified
 from ivgbench.generator.edits.biased import Bias
 from ivgbench.generator.methods.base import Clip, resolve
@@ -91,7 +91,7 @@ def layer(path: Path, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> np
     edit = Bias({grid: torch.from_numpy(bias(path, arrays, meta, grid, gain))})
     site = Site("x", "late", "frame", "text", False, grid, 1, attn)
     with torch.no_grad():
-        return BiasedAttention(site, edit, 1)(attn, x, context.repeat_interleave(meta["frames"], 0)).numpy()
+        return OneHalfEdited(site, edit, 1)(attn, x, context.repeat_interleave(meta["frames"], 0)).numpy()
 
 
 def run(path: Path, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> np.ndarray:

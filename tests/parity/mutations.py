@@ -146,7 +146,7 @@ GIVEN, FOUND, SUBJECTS = "trailblazer, given tokens", "trailblazer, found tokens
 LEVEL, INPUT, MANY = "trailblazer, gate of a level", "trailblazer, gate of transformer_in", "trailblazer, 25 frames"
 EDITS, MAPS, METHOD = "generator.edits.reweighted", "generator.edits.maps", "generator.methods.trailblazer"
 COMPILED = "generator.backbones.unet3d_attention:EditedMaps.attend"
-HALVES = "generator.backbones.unet3d_attention:OneHalfEdited.__call__"
+HALVES = "generator.backbones.unet3d_attention:OneHalfEdited.attended"
 
 TRAILBLAZER = (
     Mutation("region", "no margin", f"{EDITS}:region",

@@ -5,7 +5,7 @@ from mutations import Mutation
 MASKS, RUN = "direct-a-video/run_one_official_prompt, masks of 6 x 8", "direct-a-video/run_one_official_prompt"
 SMALL, LAYER = "direct-a-video/attn_suppressed_only, masks of 5 x 8", "direct-a-video/attn_suppressed_only, layer"
 AMPLIFIED, OBJECTS = "generator.edits.amplified", "generator.methods.direct_a_video:DirectAVideoRun"
-HALVES = "generator.backbones.unet3d_attention:OneHalfEdited.__call__"
+HALVES = "generator.backbones.unet3d_attention:OneHalfEdited.attended"
 
 DIRECT_A_VIDEO = (
     Mutation("masks", "edges round instead of being cut", f"{AMPLIFIED}:image_masks",

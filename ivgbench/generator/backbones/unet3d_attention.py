@@ -93,9 +93,9 @@ def compiled(edits: Mapping[UNetSite, Any], clips: int, batch: Batch = BOTH) -> 
     kinds = {
         Mask: MaskedAttention,
         Maps: EditedMaps,
-        Bias: BiasedAttention,
+        Bias: OneHalfEdited,
         Watch: WatchedAttention,
-        TextInside: OwnAttention,
+        TextInside: EditedAttention,
     }
     return {
         site.name: next(made for kind, made in kinds.items() if isinstance(edit, kind))(site, edit, clips, batch)
@@ -146,10 +146,8 @@ class MaskedAttention:
         return result if keep is None else result * keep
 
 
-class OneHalfEdited:
-    """Processor: attention in which one guidance half is edited, and the other is the model's own."""
-
-    conditional = True
+class EditedAttention:
+    """Processor: attention that an edit computes by itself, from queries, keys and values of both guidance halves."""
 
     def __init__(self, site: UNetSite, edit: Any, clips: int, batch: Batch = BOTH):
         self.site, self.edit, self.clips, self.batch = site, edit, clips, batch
@@ -163,16 +161,30 @@ class OneHalfEdited:
         temb: torch.Tensor | None = None,
     ) -> torch.Tensor:
         parts = projected(attn, hidden_states, encoder_hidden_states)
+        return project_out(attn, heads_together(self.attended(attn, *parts)))
+
+    def attended(self, attn: Attention, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """Attention [B,heads,N,d] of the whole batch."""
+        return self.edit.attend(self.site, query, key, value)
+
+
+class OneHalfEdited(EditedAttention):
+    """One guidance half is edited, and the other is the model's own."""
+
+    conditional = True
+
+    def attended(self, attn: Attention, *parts: torch.Tensor) -> torch.Tensor:
         halves = zip(*(one.chunk(self.batch.halves) for one in parts), strict=True)
-        results = [
-            self.attend(attn, *half) if conditional == self.conditional else F.scaled_dot_product_attention(*half)
-            for conditional, half in zip((False, True)[-self.batch.halves :], halves, strict=True)
-        ]
-        return project_out(attn, heads_together(torch.cat(results)))
+        return torch.cat(
+            [
+                self.attend(attn, *half) if conditional == self.conditional else F.scaled_dot_product_attention(*half)
+                for conditional, half in zip((False, True)[-self.batch.halves :], halves, strict=True)
+            ]
+        )
 
     def attend(self, attn: Attention, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        """Attention [B,heads,N,d] of the edited half."""
-        raise NotImplementedError
+        """Attention [B,heads,N,d] of the edited half: by the edit itself, where it says no more."""
+        return self.edit.attend(self.site, query, key, value)
 
 
 class EditedMaps(OneHalfEdited):
@@ -188,13 +200,6 @@ class EditedMaps(OneHalfEdited):
         return torch.cat(edited).to(value.dtype) @ value
 
 
-class BiasedAttention(OneHalfEdited):
-    """A `Bias` of the conditional half."""
-
-    def attend(self, attn: Attention, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        return self.edit.attend(self.site, query, key, value)
-
-
 class WatchedAttention(OneHalfEdited):
     """The conditional half's maps are spelled out, and shown, while a `Watch` is on."""
 
@@ -204,21 +209,3 @@ class WatchedAttention(OneHalfEdited):
         probs = torch.softmax(query @ key.transpose(-1, -2) * attn.scale, dim=-1)
         self.edit.see(self.site, probs)
         return probs @ value
-
-
-class OwnAttention:
-    """Processor: attention that an edit computes by itself, from queries, keys and values of both guidance halves."""
-
-    def __init__(self, site: UNetSite, edit: TextInside, clips: int, batch: Batch = BOTH):
-        self.site, self.edit = site, edit
-
-    def __call__(
-        self,
-        attn: Attention,
-        hidden_states: torch.Tensor,
-        encoder_hidden_states: torch.Tensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        temb: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        parts = projected(attn, hidden_states, encoder_hidden_states)
-        return project_out(attn, heads_together(self.edit.attend(self.site, *parts)))

@@ -56,7 +56,7 @@ class Setup:
     as for levels, and on flow matching's path, where nothing of a clip is left at its end.
     steps and levels are those of the round that is being made (`Run.rounds`). asked: the steps that the sampler was
     asked for, of which a scheduler may make more.
-    solo: (clip, its prompt, config, stream label) -> trajectory [steps,C,f,h,w] of one more clip, made alone; None in
+    solo: (clip, config, stream label) -> trajectory [steps,C,f,h,w] of one more clip, made alone; None in
     such a run itself.
     """
 
@@ -66,7 +66,7 @@ class Setup:
     steps: int
     guidance: float
     levels: list[Level] | None
-    solo: Callable[[Clip, str, Method, str], torch.Tensor] | None
+    solo: Callable[[Clip, Method, str], torch.Tensor] | None
     keeps_hand: bool = True
     last: Level | None = None
     asked: int = 0

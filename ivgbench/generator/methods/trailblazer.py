@@ -180,7 +180,7 @@ class CompositionRun(Run):
         subject = Clip(
             phrase, clip.suffix, (phrase,), clip.masks[index : index + 1], clip.boxes[index : index + 1], clip.stream
         )
-        return setup.solo(subject, phrase, self._config, f"subject {index}")
+        return setup.solo(subject, self._config, f"subject {index}")
 
     def extra_evaluations(self) -> int:
         return self._evaluations
