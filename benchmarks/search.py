@@ -3,14 +3,14 @@
     python benchmarks/search.py                        # can be stopped and started again
     python benchmarks/search.py --trials 1 --cases 1   # a rehearsal
 
-Every method gets the same number of settings, on the same cases, from the same noise: its defaults first, then random
-draws from its own space. A method that adds one thing to another (`BUILT_ON`) takes the other's chosen settings and
-searches its own alone, so that the rows of a table differ by what they are named for. Chosen is the highest mIoU (all
-clips, both splits), of every method alike; what it costs in CLIP-SIM stands beside it, and rules nothing out. Masks are
-read as Peekaboo's release does. The reporting suites are never looked at. Writes tables/search.csv and .md, and
-figures/search.png and .svg, into results/own, a rehearsal's into results/quick. With
---tune the chosen settings become the pocket's `tuned` in ivgbench/generator/settings.toml, from where clips, runs and
-specs take them; after a search that is done it takes a moment.
+Every method gets the same number of settings, on the same cases, from the same noise: its defaults first (or what
+stands for them on this backbone), then random draws from its own space. A method that adds one thing to another
+(`BUILT_ON`) takes the other's chosen settings and searches its own alone, so that the rows of a table differ by what
+they are named for. Chosen is the highest mIoU (all clips, both splits), of every method alike; what it costs in
+CLIP-SIM stands beside it, and rules nothing out. Masks are read as Peekaboo's release does. The reporting suites are
+never looked at. Writes tables/search.csv and .md, and figures/search.png and .svg, into results/own, a rehearsal's
+into results/quick. With --tune the chosen settings become the pocket's `tuned` in ivgbench/generator/settings.toml,
+from where clips, runs and specs take them; after a search that is done it takes a moment.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from ivgbench.runs.spec import MethodSpec, RunSpec
 from ivgbench.runs.store import Store
 
 SUITES = ("pocket-tuning-static", "pocket-tuning-dynamic")
-#: 410 clips: more settings on fewer cases (all settings on the same) find more than fewer on more.
+#: 730 clips: more settings on fewer cases (all settings on the same) find more than fewer on more.
 TRIALS, CASES, SEED = 8, 5, 0
 #: The line of settings.toml below which the search writes.
 MARK = "# ---- The pocket lab's, written by benchmarks/search.py --tune, which replaces all that stands below."
@@ -69,9 +69,44 @@ SPACES: dict[str, dict[str, list[Any]]] = {
         "guided_steps": ["all", "frozen"],
         "crop_grid": ["mean", "max", "fixed"],
     },
+    "freeinit": {
+        "rounds": [2, 3, 5],
+        "filter": ["butterworth", "gaussian", "ideal"],
+        "d_s": [0.1, 0.25, 0.5],
+        "d_t": [0.1, 0.25, 0.5],
+    },
+    "freetraj": {
+        "ddim_edit": [2, 4, 6, 10, 15],
+        "d_s": [0.1, 0.25, 0.5],
+        "d_t": [0.1, 0.25, 0.5],
+        "inside": ["official", "intent"],
+        "logits": ["official", "intent"],
+        "box_size": ["first", "frame"],
+    },
+    "direct-a-video": {"amplify": [5.0, 15.0, 25.0, 50.0], "tau": [0.95, 0.9, 0.8], "others": ["hidden", "open"]},
+    "lvd": {
+        "loss_scale": [2.5, 5.0, 10.0, 20.0],
+        "threshold_fraction": [0.5, 0.75, 0.9],
+        "max_iter": [1, 2, 5],
+        "max_index_step": [5, 10],
+        "fg_top_p": [0.25, 0.75],
+        "bg_top_p": [0.25, 0.75],
+        "bg_weight": [1.0, 2.0, 4.0],
+        "com_loss_scale": [0.0, 0.03],
+    },
 }
 #: method -> the one whose chosen settings it takes.
 BUILT_ON = {"mask-norm-id": "mask-norm", "mask-norm-tid": "mask-norm-id"}
+
+
+def start(method: str, found: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+    """What a method's settings are searched on top of; None where the search has not found it yet.
+
+    The chosen settings of what it is built on, else what the backbone needs in place of the method's defaults.
+    """
+    if method in BUILT_ON:
+        return found.get(BUILT_ON[method])
+    return named_settings.known(RunSpec.backbone, method).get(named_settings.ADAPTED, {})
 
 
 def settings(method: str, trials: int, base: dict[str, Any] | None = None, seed: int = SEED) -> list[dict[str, Any]]:
@@ -111,8 +146,8 @@ def spec(trials: int, cases: int, found: dict[str, dict[str, Any]]) -> RunSpec:
     """
     methods = [MethodSpec("plain")]
     for method in SPACES:
-        if (base := BUILT_ON.get(method)) is None or base in found:
-            tried = settings(method, trials, found.get(base))
+        if (base := start(method, found)) is not None:
+            tried = settings(method, trials, base)
             methods += [MethodSpec(method, one, f"{method} #{k}") for k, one in enumerate(tried)]
     # A rehearsal has its own name, or it would take the place of the search's manifest.
     name = "search" if (trials, cases) == (TRIALS, CASES) else f"search-{trials}x{cases}"

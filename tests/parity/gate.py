@@ -50,6 +50,7 @@ def one(what: str, method: str, column: str, target: str, old: str, new: str, lo
 
 MASKED = "generator.backbones.unet3d_attention:MaskedAttention.__call__"
 RUN, INNER = "generator.methods.peekaboo:MaskedRun", "generator.methods.intrinsic:IntrinsicRun._inner"
+AGAIN, LVD = "generator.methods.freeinit:Again", "generator.methods.lvd:LVDRun"
 EDITED, FRAMES = "generator.methods.trailblazer:EditRun", "metrics.control:_by_frame"
 PERTURBATIONS = (
     one("guidance 10 % up", "plain", "clip_sim", "generator.sampler:_loop",
@@ -75,6 +76,20 @@ PERTURBATIONS = (
     one("kappa doubled", "mask-norm-tid", "miou_all", INNER, "guide.kappa,", "2 * guide.kappa,"),
     one("inner evaluations not counted", "mask-norm-tid", "nfe", "generator.sampler:_loop",
         "nfe + 1 + network.evaluations", "nfe + 1"),
+    one("the clip is not kept", "freeinit", "clip_sim", f"{AGAIN}.restart", "self._last.a * final", "0 * final"),
+    one("a round less", "freeinit", "nfe", f"{AGAIN}.rounds", "count = self._config.rounds",
+        "count = self._config.rounds - 1"),
+    one("edited steps + 1", "freetraj", "miou_all", "generator.methods.freetraj:TrajectoryRun.edits",
+        "step < self", "step <= self"),
+    one("pairs across the box keep no logit", "freetraj", "miou_all", "generator.edits.trajectory:isolated",
+        "left=KEPT_LOGIT", "left=0.0"),
+    one("cells on the box's edge count", "direct-a-video", "miou_all", "generator.edits.amplified:logits",
+        "mask == 1", "mask > 0"),
+    one("amplified for longer", "direct-a-video", "miou_all",
+        "generator.methods.direct_a_video:DirectAVideoRun.__init__", ">= config.tau", ">= config.tau - 0.25"),
+    one("gradient doubled", "lvd", "miou_all", f"{LVD}._moved", "size * gradient", "2 * size * gradient"),
+    one("stopped at half the loss", "lvd", "backward", f"{LVD}.before_step",
+        "> self._threshold", "> 0.5 * self._threshold"),
     one("boxes a pixel to the right", "", "miou_all", "runs.scoring:score_job",
         'phrase))["boxes"]', 'phrase))["boxes"] + [1 / width, 0, 1 / width, 0]'),
     one("missed frames do not count", "", "miou_all", FRAMES,

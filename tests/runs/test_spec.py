@@ -27,6 +27,14 @@ def test_the_benchmark_spec_is_table_1_of_all_methods():
     assert [one.method for one in spec.methods] == [*paper.LABELS]
 
 
+def test_the_field_follows_the_papers_rows_of_the_same_clips():
+    paper_rows, spec = load_spec(BENCHMARKS / "pocket.toml"), load_spec(BENCHMARKS / "field.toml")
+    count = len(paper_rows.methods)
+    assert spec.methods[:count] == paper_rows.methods and spec.sampling == paper_rows.sampling
+    assert all(getattr(spec, name) == getattr(paper_rows, name) for name in ("backbone", "suites", "cases", "seeds"))
+    assert {one.row.partition("+")[0] for one in spec.methods[count:]} == set(paper.FIELD) - {"ditraj"}  # of DiTs only
+
+
 @pytest.mark.parametrize("name", ["table1", "table2"])
 def test_the_papers_tables_have_every_value_pinned(name):
     spec = load_spec(BENCHMARKS / f"{name}.toml")
