@@ -19,7 +19,7 @@ import pandas as pd
 import ivgbench  # noqa: F401  before torch: it says how torch's threads wait
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "parity"))
+sys.path[:0] = [str(ROOT / "tests" / "parity"), str(ROOT / "tests" / "doubles")]
 
 from gate import PERTURBATIONS, Gate, Perturbation  # noqa: E402
 from parity import TABLES, markdown  # noqa: E402

@@ -60,12 +60,11 @@ def _sheet(runs: Path, run: str, number: int, folder: Path) -> list[Path]:
 
 
 def _recorded(runs: Path, spec: str | None, folder: Path) -> list[Path]:
-    from ivgbench.report import activations
-    from ivgbench.runs import recording
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.planning import make_plan
     from ivgbench.runs.spec import load_spec
-    from ivgbench.runs.store import Store
+    from ivgbench.store.runs import Store
+    from ivgbench.study import activations, recording
 
     asked = recording.DEFAULT if spec is None else load_spec(SPECS / spec)
     plan = make_plan(asked, Lab("cpu"))
@@ -80,12 +79,12 @@ def _recorded(runs: Path, spec: str | None, folder: Path) -> list[Path]:
 
 def _claims(runs: Path, path: Path) -> list[Path]:
     from ivgbench.cli.claims import claims
-    from ivgbench.report.claims_file import load_claims
     from ivgbench.runs import naming
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.planning import make_plan
     from ivgbench.runs.spec import load_spec
-    from ivgbench.runs.store import Store
+    from ivgbench.store.runs import Store
+    from ivgbench.study.claims_file import load_claims
 
     run, store = load_claims(SPECS / "claims.toml").run, Store(runs)
     asked = load_spec(run)

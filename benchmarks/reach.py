@@ -22,11 +22,11 @@ from ivgbench.files import write_text
 from ivgbench.generator import settings
 from ivgbench.generator.methods.base import resolve
 from ivgbench.report import paper
-from ivgbench.report.claims import METRICS, Claim
-from ivgbench.report.claims_file import load_claims
-from ivgbench.runs import variants
 from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
-from ivgbench.runs.variants import Variant
+from ivgbench.study import variants
+from ivgbench.study.claims import METRICS, Claim
+from ivgbench.study.claims_file import load_claims
+from ivgbench.study.variants import Variant
 
 CLAIMS, TABLES = Path("benchmarks/claims.toml"), Path("results/own/tables")
 #: Whose settings the search chose, and how it reads masks.

@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from ivgbench.cli import in_one_line
+from ivgbench.engines.local import LocalEngine
 from ivgbench.errors import UserError
 from ivgbench.files import canonical_json, write_text
 from ivgbench.generator import settings as named_settings
@@ -37,11 +38,10 @@ from ivgbench.report import paper
 from ivgbench.report.figures import save
 from ivgbench.report.layout import evaluations
 from ivgbench.runs import runner
-from ivgbench.runs.engines import LocalEngine
 from ivgbench.runs.lab import Lab
 from ivgbench.runs.planning import make_plan
 from ivgbench.runs.spec import MethodSpec, RunSpec
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 
 SUITES = ("pocket-tuning-static", "pocket-tuning-dynamic")
 #: 730 clips: more settings on fewer cases (all settings on the same) find more than fewer on more.

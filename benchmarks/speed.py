@@ -187,7 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
     import torch
 
     from ivgbench.runs import devices
-    from ivgbench.study.verified_costs import device_facts
+    from ivgbench.verify.costs import device_facts
 
     sys.path.insert(0, str(Path(__file__).parent))
     from speed_models import model

@@ -84,7 +84,7 @@ class Registry:
         if name not in self._builtin:
             return plugins.load(self.kind, self._offered().usable[name])
         module, _, attribute = self._builtin[name].partition(":")
-        with at_work("metrics" if module.startswith("ivgbench.metrics.") else "gen"):
+        with at_work("metrics" if module.startswith("ivgbench.judges.") else "gen"):
             return getattr(import_module(module), attribute)
 
     def called(self, name: str) -> str:
@@ -117,17 +117,17 @@ AROUND = ("freeinit",)
 DETECTORS = Registry(
     "detector",
     {
-        "pocket": "ivgbench.metrics.detectors:PocketYolo",
-        "owlvit": "ivgbench.metrics.owlvit:OwlVit",
-        "yolo-world": "ivgbench.metrics.yolo_world:YoloWorld",
+        "pocket": "ivgbench.judges.detectors:PocketYolo",
+        "owlvit": "ivgbench.judges.owlvit:OwlVit",
+        "yolo-world": "ivgbench.judges.yolo_world:YoloWorld",
     },
 )
 #: Of single frames, for FID and KID. The run's own CLIP serves as "clip" as well (ivgbench.runs.sets).
 FRAME_ENCODERS = Registry(
     "frame encoder",
     {
-        "denoiser": "ivgbench.metrics.frame_features:denoiser",
-        "inception": "ivgbench.metrics.frame_features:inception",
+        "denoiser": "ivgbench.judges.frame_encoders:denoiser",
+        "inception": "ivgbench.judges.frame_encoders:inception",
     },
     reserved=("clip",),
 )
@@ -135,8 +135,8 @@ FRAME_ENCODERS = Registry(
 VIDEO_ENCODERS = Registry(
     "video encoder",
     {
-        "pocket": "ivgbench.metrics.video_features:pocket",
-        "vjepa": "ivgbench.metrics.video_features:vjepa",
-        "vjepa2": "ivgbench.metrics.video_features:vjepa2",
+        "pocket": "ivgbench.judges.video_encoders:pocket",
+        "vjepa": "ivgbench.judges.video_encoders:vjepa",
+        "vjepa2": "ivgbench.judges.video_encoders:vjepa2",
     },
 )

@@ -12,7 +12,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import ivgbench  # noqa: F401
 
-sys.path.insert(0, str(Path(__file__).parent / "runs"))  # the fake lab
+sys.path.insert(0, str(Path(__file__).parent / "doubles"))
+pytest_plugins = ["made_runs"]
 
 
 @pytest.fixture(autouse=True)

@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent / "runs"))
 from fake_lab import FakeLab
 
 from ivgbench import __version__, cli, load_suite, suites
-from ivgbench.runs import doctor, lab, recording, video
-from ivgbench.runs.store import Store
+from ivgbench.runs import doctor, lab
+from ivgbench.store import video
+from ivgbench.store.runs import Store
+from ivgbench.study import recording
 
 ROOT = Path(__file__).parents[1]
 #: Derived from the lab's class, which `shell` replaces: it must be there before.

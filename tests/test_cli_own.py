@@ -1,20 +1,16 @@
 """The command line with a user's own systems and suites."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
-
-sys.path.insert(0, str(Path(__file__).parent / "runs"))
 from fake_lab import FakeLab
 from test_cli import refused, shell  # noqa: F401
 
 from ivgbench import load_suite, suites
 from ivgbench.cases import Suite
 from ivgbench.report import table, tables
-from ivgbench.runs import video
+from ivgbench.store import video
 
 CSV = """case,prompt,subject,frame,x0,y0,x1,y1
 one,a red star on a grey background,red star,0,0.1,0.2,0.4,0.6

@@ -15,7 +15,6 @@ from ivgbench.generator import Backbone
 from ivgbench.generator.backbones import sources
 
 pytest.importorskip("huggingface_hub")
-sys.path.insert(0, str(Path(__file__).parent / "generator"))
 import tiny_ltx
 from fake_hub import COMMIT, served
 from huggingface_hub import constants

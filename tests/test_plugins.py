@@ -8,17 +8,17 @@ import pytest
 from fake_lab import InlineEngine
 
 from ivgbench import cli
+from ivgbench.engines.local import LocalEngine
 from ivgbench.generator.methods.base import resolve
 from ivgbench.generator.sampling import Sampling
 from ivgbench.plugins import PluginFault
 from ivgbench.registry import DETECTORS, FRAME_ENCODERS, METHODS, VIDEO_ENCODERS, Registry
 from ivgbench.report import table
 from ivgbench.runs import doctor, estimates, runner
-from ivgbench.runs.engines import LocalEngine
 from ivgbench.runs.lab import Lab
 from ivgbench.runs.planning import make_plan
 from ivgbench.runs.spec import MethodSpec, RunSpec
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 
 BUILT_IN = METHODS.builtin()
 HEAD = "from dataclasses import dataclass\nfrom ivgbench.generator.methods.base import Method, Run\n"

@@ -54,7 +54,7 @@ sys.meta_path.insert(0, Watch())
 """
 BOX = ["--subject", "red star", "--box", "0:.1,.1,.4,.6"]
 WORKER = (
-    "from ivgbench.runs.engines import LocalEngine as E; import test_threads as t; list(E(1).run(t.load, t.load, [1]))"
+    "from ivgbench.engines.local import LocalEngine as E; import test_threads as t; list(E(1).run(t.load, t.load, [1]))"
 )
 STARTS = {
     "run": ["-m", "ivgbench", "run", "--method", "tid"],

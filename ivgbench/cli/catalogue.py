@@ -207,7 +207,7 @@ def _print_sources() -> None:
 def _list_runs(runs: Path) -> None:
     """The newest first. Of many rows the first are named."""
     from ivgbench.runs.listing import listed
-    from ivgbench.runs.store import Store
+    from ivgbench.store.runs import Store
 
     rows = []
     for one in listed(Store(runs)):

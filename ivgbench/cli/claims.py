@@ -37,16 +37,17 @@ def claims(
 
     Of a run with several settings and readings (rows called ROW@SETTINGS+READING) every claim is judged in each.
     """
-    from ivgbench.report import agreement, claims_text, evidence, resting, settings_notes
-    from ivgbench.report.claims import judge_variants
-    from ivgbench.report.claims_file import load_claims
-    from ivgbench.runs import recording, runner, variants
-    from ivgbench.runs.engines import LocalEngine
+    from ivgbench.engines.local import LocalEngine
+    from ivgbench.report import settings_notes
+    from ivgbench.runs import runner
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.planning import make_plan
     from ivgbench.runs.progress import log
     from ivgbench.runs.spec import load_spec
-    from ivgbench.runs.store import Store
+    from ivgbench.store.runs import Store
+    from ivgbench.study import agreement, claims_text, evidence, recording, resting, variants
+    from ivgbench.study.claims import judge_variants
+    from ivgbench.study.claims_file import load_claims
 
     asked = load_claims(spec)
     run = load_spec(asked.run)

@@ -48,9 +48,9 @@ def generate(
     from rich.console import Console
     from rich.progress import Progress
 
-    from ivgbench.runs import video
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.spec import MethodSpec, RunSpec
+    from ivgbench.store import video
 
     name = METHODS.canonical(method)
     video.check_suffix(output)

@@ -63,12 +63,12 @@ def compare(
     from ivgbench.report import paper, side_by_side
 
     side_by_side.check_suffix(output)
+    from ivgbench.engines.local import LocalEngine
     from ivgbench.generator.backbones import sources
     from ivgbench.runs import one_case
-    from ivgbench.runs.engines import LocalEngine
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.spec import MethodSpec, RunSpec
-    from ivgbench.runs.store import Store
+    from ivgbench.store.runs import Store
 
     family = sources.family(sources.locate(backbone))
     methods = tuple(MethodSpec(METHODS.canonical(name)) for name in method or _fitting(family))

@@ -27,7 +27,7 @@ def fetch(
         return
     if what.partition(":")[0] == "owlvit":
         with at_work("metrics"):
-            from ivgbench.metrics import owlvit
+            from ivgbench.judges import owlvit
 
             print(hub.fetch_repository(what.partition(":")[2] or owlvit.DEFAULT, None, owlvit.to_fetch))
         return

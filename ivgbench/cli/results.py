@@ -42,7 +42,7 @@ def report(
 ) -> None:
     """Write a run as one HTML page to send around: its tables, and clips of every method side by side."""
     from ivgbench.report import html
-    from ivgbench.runs.store import Store
+    from ivgbench.store.runs import Store
 
     chosen = Store(runs).choose(run, "table1")
     written = html.report(runs, chosen, out, allow_partial)
@@ -78,23 +78,24 @@ def figure(
     Of a run with several settings and readings (rows called ROW@SETTINGS+READING) 2 and 3 are drawn for each, in a
     folder of its own below --out.
     """
-    from ivgbench.report import activations, qualitative
+    from ivgbench.report import qualitative
+    from ivgbench.study import activations
 
     if number in (1, 4):
-        from ivgbench.runs.store import Store
+        from ivgbench.store.runs import Store
 
         draw = {1: qualitative.figure1, 4: qualitative.figure4}[number]
         chosen = Store(runs).choose(run, "table1")
         written = draw(runs, chosen, out, case)
         _say(f"figure {number}", chosen, runs)
     elif number in (2, 3):
+        from ivgbench.engines.local import LocalEngine
         from ivgbench.generator.backbones import sources
-        from ivgbench.runs import recording
-        from ivgbench.runs.engines import LocalEngine
         from ivgbench.runs.lab import Lab
         from ivgbench.runs.planning import make_plan
         from ivgbench.runs.spec import load_spec
-        from ivgbench.runs.store import Store
+        from ivgbench.store.runs import Store
+        from ivgbench.study import recording
 
         lab = Lab(device)
         engine = LocalEngine(lab.default_workers() if workers is None else workers)
@@ -117,7 +118,7 @@ def figure(
 
 def _say(what: str, run: str, runs: Path) -> None:
     """Which run is shown, and how to see another."""
-    from ivgbench.runs.store import Store
+    from ivgbench.store.runs import Store
 
     count = len(Store(runs).runs())
     others = f"one of {count} in {runs}; --run NAME shows another" if count > 1 else f"the only one in {runs}"

@@ -75,7 +75,7 @@ def plan_command(
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.planning import make_plan
     from ivgbench.runs.progress import late_progress
-    from ivgbench.runs.store import Store
+    from ivgbench.store.runs import Store
 
     # The pocket lab is for CPUs: what it would take on a GPU is told when asked for.
     spec, lab = spec_of(request), Lab("cpu")
@@ -150,7 +150,7 @@ def score(
     from ivgbench.runs.external import import_videos
     from ivgbench.runs.judging import check_encoders
     from ivgbench.runs.lab import Lab
-    from ivgbench.runs.store import Store
+    from ivgbench.store.runs import Store
 
     lab = Lab(device)
     engine = _engine("local", workers, lab)
@@ -168,10 +168,10 @@ def score(
 
 def _engine(name: str, workers: int | None, lab: Any) -> Any:
     if name == "ray":
-        from ivgbench.runs.ray_engine import RayEngine
+        from ivgbench.engines.ray import RayEngine
 
         return RayEngine(workers, gpu=lab.device().startswith("cuda"))
-    from ivgbench.runs.engines import LocalEngine
+    from ivgbench.engines.local import LocalEngine
 
     return LocalEngine(lab.default_workers() if workers is None else workers)
 
@@ -179,7 +179,7 @@ def _engine(name: str, workers: int | None, lab: Any) -> Any:
 def _claim_name(plan: Plan, runs: Path, given: str | None) -> None:
     """Refuses a name from the command line that another run has; the same run goes on where it was."""
     from ivgbench.runs import naming
-    from ivgbench.runs.store import Store
+    from ivgbench.store.runs import Store
 
     if given is not None and (why := naming.taken(plan, Store(runs))):
         raise UserError(f"--name {given}: {runs} has another run of this name ({why}); give another --name")
@@ -188,7 +188,7 @@ def _claim_name(plan: Plan, runs: Path, given: str | None) -> None:
 def _work(plan: Plan, runs: Path, lab: Any, engine: Any, jobs: tuple[Any, ...], batch_size: int | str = 1) -> None:
     """Works jobs off and says what came of them. Exit code 1 when some failed."""
     from ivgbench.runs import runner
-    from ivgbench.runs.store import Store
+    from ivgbench.store.runs import Store
 
     try:
         outcome = runner.run(plan, Store(runs), lab, engine, jobs, batch_size)
@@ -204,7 +204,7 @@ def _summary(plan: Plan, runs: Path, outcome: Outcome) -> None:
     """A line per method and split, then where everything is."""
     from ivgbench.report import tables
     from ivgbench.report.layout import number
-    from ivgbench.runs.store import Store
+    from ivgbench.store.runs import Store
 
     rows = []
     try:

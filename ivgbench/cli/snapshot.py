@@ -17,8 +17,7 @@ DEFAULT_SPEC, DEFAULT_FOLDER = Path("benchmarks/snapshot.toml"), Path("results/s
 @snapshot_app.command("check")
 def check(spec: Spec = DEFAULT_SPEC, snapshots: Folder = DEFAULT_FOLDER) -> None:
     """Make the run from nothing and compare every metric with the snapshot. Exit code 1 when one has moved too far."""
-    from ivgbench.report import snapshot
-    from ivgbench.runs import variations
+    from ivgbench.gate import snapshot, variations
     from ivgbench.runs.environment import arithmetic, differences
     from ivgbench.runs.spec import load_spec
 
@@ -38,8 +37,7 @@ def check(spec: Spec = DEFAULT_SPEC, snapshots: Folder = DEFAULT_FOLDER) -> None
 @snapshot_app.command("update")
 def update(spec: Spec = DEFAULT_SPEC, snapshots: Folder = DEFAULT_FOLDER) -> None:
     """Make the run as it is, and again with other rounding (a quarter of an hour), and keep values and tolerances."""
-    from ivgbench.report import snapshot
-    from ivgbench.runs import variations
+    from ivgbench.gate import snapshot, variations
     from ivgbench.runs.environment import arithmetic
     from ivgbench.runs.progress import log
     from ivgbench.runs.spec import load_spec

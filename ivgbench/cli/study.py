@@ -35,12 +35,12 @@ def calibrate(
     Writes CALIBRATION.md, and calibration.json beside it for claims and the model card.
     """
     from ivgbench import calibration
+    from ivgbench.engines.local import LocalEngine
     from ivgbench.files import write_text
     from ivgbench.generator.backbones import sources
-    from ivgbench.runs.engines import LocalEngine
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.spec import load_spec
-    from ivgbench.runs.store import Store
+    from ivgbench.store.runs import Store
     from ivgbench.study import calibrating, calibration_text
     from ivgbench.study.facts import load_facts
 

@@ -57,8 +57,8 @@ def verify(
     asked, names = sampling.asked(), [METHODS.canonical(name) for name in method or METHODS.names()]
     asked.check("verify")
     sources.place(backbone)  # before the seconds that torch takes
-    from ivgbench.study import verification_text
-    from ivgbench.study.verifying import HALF, Verifier
+    from ivgbench.verify import text as verification_text
+    from ivgbench.verify.verifying import HALF, Verifier
 
     lab = Lab(device, offload)
     if asked.dtype is None and lab.device() != "cpu":

@@ -38,9 +38,9 @@ def measure(weights: Path) -> dict[str, dict[str, float]]:
     """The judges on held-out frames: name -> how it does on frames as "rendered" and through the "autoencoder"."""
     from diffusers import AutoencoderKL
 
-    from ivgbench.metrics import video_features
-    from ivgbench.metrics.detectors import PocketYolo
-    from ivgbench.metrics.features import ClipModel
+    from ivgbench.judges import video_encoders as video_features
+    from ivgbench.judges.clip import ClipModel
+    from ivgbench.judges.detectors import PocketYolo
     from ivgbench.pocket import judging, quality, traps
     from ivgbench.pocket.vae import round_trip
 
@@ -87,8 +87,9 @@ def measure(weights: Path) -> dict[str, dict[str, float]]:
 
 def measure_encoders(weights: Path) -> dict[str, dict[str, list[float]]]:
     """What the encoders behind FID, KID and JEDi make of clips that get worse: encoder -> metric -> by strength."""
-    from ivgbench.metrics import frame_features, video_features
-    from ivgbench.metrics.features import ClipModel
+    from ivgbench.judges import frame_encoders as frame_features
+    from ivgbench.judges import video_encoders as video_features
+    from ivgbench.judges.clip import ClipModel
     from ivgbench.pocket import degraded
 
     frames = {

@@ -9,7 +9,7 @@ import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import save_file
 
-from ivgbench.metrics.frame_features import Denoiser
+from ivgbench.judges.frame_encoders import Denoiser
 from ivgbench.pocket import world
 from ivgbench.pocket.loop import Schedule, fit, half_precision
 from ivgbench.pocket.vae import round_trip, to_tensor

@@ -12,7 +12,7 @@ from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
 from ivgbench.files import file_sha256, write_json
-from ivgbench.metrics.detectors import quiet_ultralytics
+from ivgbench.judges.detectors import quiet_ultralytics
 from ivgbench.pocket import traps, world
 from ivgbench.pocket.loop import Schedule, fit
 from ivgbench.pocket.vae import round_trip

@@ -19,9 +19,9 @@ import torch
 from ivgbench.boxes import iou
 from ivgbench.files import write_json
 from ivgbench.generator import Backbone
+from ivgbench.judges.clip import ClipModel
+from ivgbench.judges.detectors import PocketYolo
 from ivgbench.metrics import clip_sim
-from ivgbench.metrics.detectors import PocketYolo
-from ivgbench.metrics.features import ClipModel
 from ivgbench.metrics.fid import fid
 from ivgbench.metrics.kid import kid
 from ivgbench.pocket import segmentation, world

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ivgbench.metrics.detectors import PocketYolo
-from ivgbench.metrics.features import ClipModel
+from ivgbench.judges.clip import ClipModel
+from ivgbench.judges.detectors import PocketYolo
 from ivgbench.pocket import world
 from ivgbench.pocket.traps import another
 

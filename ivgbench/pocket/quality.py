@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ivgbench.metrics.detectors import PocketYolo, resize
-from ivgbench.metrics.features import ClipModel
-from ivgbench.metrics.video_features import VideoModel, to_pixels
+from ivgbench.judges.clip import ClipModel
+from ivgbench.judges.detectors import PocketYolo, resize
+from ivgbench.judges.video_encoders import VideoModel, to_pixels
 from ivgbench.pocket import segmentation, video, world
 
 DISTRACTORS = 63

@@ -16,8 +16,8 @@ from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
 from ivgbench.files import file_sha256, write_json
-from ivgbench.metrics.video_features import to_pixels
-from ivgbench.metrics.vjepa import Config, VideoTransformer
+from ivgbench.judges.video_encoders import to_pixels
+from ivgbench.judges.vjepa import Config, VideoTransformer
 from ivgbench.pocket import world
 from ivgbench.pocket.loop import Schedule, fit, half_precision
 from ivgbench.pocket.vae import round_trip

@@ -10,7 +10,7 @@ import pandas as pd
 from ivgbench.errors import UserError
 from ivgbench.runs.identity import row_name
 from ivgbench.runs.sets import clips_digest
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 
 _KEY = ["label", "suite", "split", "case", "seed", "job"]
 
@@ -48,7 +48,7 @@ def scored(
     Args:
         name: the run's.
         entries: the manifest's jobs: what is expected.
-        rows: what is there, in long form (ivgbench.runs.store). A value of None is undefined, and becomes NaN.
+        rows: what is there, in long form (ivgbench.store.runs). A value of None is undefined, and becomes NaN.
         needed: metrics without which a clip is not scored.
     Returns:
         One line per scored clip with `method` and its metrics as columns; and what is missing, None if nothing is.

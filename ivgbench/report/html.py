@@ -17,9 +17,9 @@ from ivgbench import boxes
 from ivgbench.files import write_text
 from ivgbench.report import layout, notes, settings_notes, tables
 from ivgbench.report.figures import BOX_COLOURS
-from ivgbench.runs import video as videos
 from ivgbench.runs.identity import row_name
-from ivgbench.runs.store import Store
+from ivgbench.store import video as videos
+from ivgbench.store.runs import Store
 
 #: Cases of each suite and split whose clips are shown: the first ones, not the best ones.
 CASES = 3

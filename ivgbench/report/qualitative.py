@@ -10,7 +10,7 @@ from ivgbench.errors import UserError
 from ivgbench.report import paper, settings_notes
 from ivgbench.report.figures import contact_sheet
 from ivgbench.runs.identity import row_name
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 
 #: What tells scenes apart, within a split.
 SCENE = ("suite", "case", "seed")

@@ -13,7 +13,7 @@ import numpy as np
 from ivgbench.errors import UserError
 from ivgbench.report import figures
 from ivgbench.report.overlay import draw_boxes
-from ivgbench.runs.video import WRITTEN, enlarged, save
+from ivgbench.store.video import WRITTEN, enlarged, save
 
 #: A panel has at least so many pixels on its short side; a row has at most so many panels.
 PANEL, PER_ROW = 192, 3

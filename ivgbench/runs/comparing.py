@@ -17,7 +17,7 @@ from ivgbench.metrics.fid import Gaussian, gaussian, interval
 from ivgbench.metrics.jedi import SCALE, quadratic
 from ivgbench.metrics.kid import cubic
 from ivgbench.runs.references import Video
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 
 #: Raised when a result of the same features changes.
 SETS_VERSION = 2

@@ -13,8 +13,8 @@ from ivgbench.errors import UserError
 from ivgbench.extras import extra_of, is_there
 from ivgbench.generator.backbones import sources
 from ivgbench.registry import DETECTORS, FRAME_ENCODERS, METHODS, VIDEO_ENCODERS
-from ivgbench.runs import video
 from ivgbench.runs.environment import environment
+from ivgbench.store import video
 
 
 class Finding(NamedTuple):

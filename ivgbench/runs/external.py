@@ -9,7 +9,6 @@ from typing import Any
 from ivgbench.cases import Case, Suite
 from ivgbench.errors import UserError
 from ivgbench.runs import references as reference_sets
-from ivgbench.runs import video as videos
 from ivgbench.runs.identity import EXTERNAL, UNSAMPLED, Entry, Job
 from ivgbench.runs.judging import with_judges
 from ivgbench.runs.lab import Facts
@@ -17,7 +16,8 @@ from ivgbench.runs.matching import Matches, by_manifest, by_name, shown
 from ivgbench.runs.planning import Plan, split_of
 from ivgbench.runs.progress import log
 from ivgbench.runs.spec import MethodSpec, RunSpec
-from ivgbench.runs.store import Store
+from ivgbench.store import video as videos
+from ivgbench.store.runs import Store
 
 
 def import_videos(

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from ivgbench.engines.local import Failure, failure_of
 from ivgbench.runs.batching import batches, chosen, kind_of
-from ivgbench.runs.engines import Failure, failure_of
 from ivgbench.runs.identity import GROUND_TRUTH, Job
 from ivgbench.runs.lab import Made
 from ivgbench.runs.progress import log, progress
-from ivgbench.runs.store import Store
-from ivgbench.runs.video import pixel_sha256
+from ivgbench.store.runs import Store
+from ivgbench.store.video import pixel_sha256
 
 #: Of a message that says so.
 NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")

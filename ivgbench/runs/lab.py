@@ -231,7 +231,7 @@ class Lab:
 
     def clip(self, name: str) -> Any:
         """An object with `.id`, `.embed_video(video) -> [F,D]` and `.embed_text(texts) -> [N,D]`, of unit length."""
-        from ivgbench.metrics.features import ClipModel
+        from ivgbench.judges.clip import ClipModel
 
         return ClipModel.from_pretrained(name, device=self.device())
 

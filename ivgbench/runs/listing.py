@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ivgbench.errors import UserError
 from ivgbench.runs.identity import row_name
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 
 
 class Listed(NamedTuple):

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from ivgbench.cases import Suite
 from ivgbench.errors import UserError
-from ivgbench.runs import video as videos
+from ivgbench.store import video as videos
 from ivgbench.texts import printable
 
 #: A name this long may be a prompt that was cut.

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ivgbench.cases import Suite
+from ivgbench.engines.local import Failure, failure_of
 from ivgbench.errors import UserError
 from ivgbench.runs import scoring
-from ivgbench.runs.engines import Failure, failure_of
 from ivgbench.runs.identity import Entry, Job
 from ivgbench.runs.planning import Plan
 from ivgbench.runs.progress import log, progress
 from ivgbench.runs.scoring import Judges
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 
 
 class Look(NamedTuple):

@@ -9,7 +9,7 @@ from ivgbench.errors import UserError
 from ivgbench.runs.identity import row_name
 from ivgbench.runs.planning import Plan
 from ivgbench.runs.spec import RunSpec
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 
 #: What tells one row of a manifest from another; the job's id stands for all that changes its pixels.
 _ROW = ("label", "suite", "split", "case", "seed", "job")

@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ivgbench.cases import Case, Suite
+from ivgbench.engines.local import StartFailed
 from ivgbench.errors import UserError
 from ivgbench.plugins import PluginFault
 from ivgbench.runs import generating, measuring, scoring
-from ivgbench.runs.clip_store import each_done
-from ivgbench.runs.engines import StartFailed
 from ivgbench.runs.environment import environment
 from ivgbench.runs.identity import Entry
 from ivgbench.runs.judging import with_judges
@@ -23,7 +22,8 @@ from ivgbench.runs.planning import Plan, make_plan
 from ivgbench.runs.progress import log
 from ivgbench.runs.scoring import Judges
 from ivgbench.runs.spec import MethodSpec, RunSpec
-from ivgbench.runs.store import Store
+from ivgbench.store.clips import each_done
+from ivgbench.store.runs import Store
 
 
 class Result(NamedTuple):

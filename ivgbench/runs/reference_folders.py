@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ivgbench.engines.local import Failure
 from ivgbench.errors import UserError
 from ivgbench.files import file_sha256
-from ivgbench.runs import video as videos
-from ivgbench.runs.engines import Failure
 from ivgbench.runs.environment import installed
 from ivgbench.runs.progress import progress
-from ivgbench.runs.store import Store
+from ivgbench.store import video as videos
+from ivgbench.store.runs import Store
 from ivgbench.texts import printable
 
 #: Folders that systems put beside a user's own: archives of a Mac, indices of a network drive, what was thrown away.

@@ -24,7 +24,7 @@ from ivgbench.runs.reference_statistics import Statistics
 
 if TYPE_CHECKING:
     from ivgbench.runs.planning import Plan
-    from ivgbench.runs.store import Store
+    from ivgbench.store.runs import Store
 
 DRAWN = ("world", "suite")
 

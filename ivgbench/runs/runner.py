@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 from ivgbench.errors import UserError
 from ivgbench.runs import generating, measuring, scoring, sets
-from ivgbench.runs.clip_store import each_done
 from ivgbench.runs.environment import environment
 from ivgbench.runs.identity import EXTERNAL, Entry, Job
 from ivgbench.runs.naming import measured, taken
 from ivgbench.runs.planning import Plan
 from ivgbench.runs.progress import log
 from ivgbench.runs.scoring import Judges
-from ivgbench.runs.store import SCORE_VERSION, Store
+from ivgbench.store.clips import each_done
+from ivgbench.store.runs import SCORE_VERSION, Store
 
 
 class Outcome(NamedTuple):

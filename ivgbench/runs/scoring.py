@@ -12,7 +12,7 @@ from ivgbench.cases import Case, Suite
 from ivgbench.errors import UserError
 from ivgbench.files import digest
 from ivgbench.metrics import clip_sim, control
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 
 #: Metrics of a job: name -> what it is. ivgbench.metrics defines them.
 METRICS: dict[str, str] = {

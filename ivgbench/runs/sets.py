@@ -9,17 +9,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from ivgbench.engines.local import Failure
 from ivgbench.errors import UserError
 from ivgbench.files import digest
 from ivgbench.runs import references
-from ivgbench.runs.clip_store import each_done
 from ivgbench.runs.comparing import Comparer, Comparison, Embedder, Encoder, set_key
-from ivgbench.runs.engines import Failure
 from ivgbench.runs.identity import FLOOR, Entry
 from ivgbench.runs.planning import Plan
 from ivgbench.runs.progress import log, progress
 from ivgbench.runs.references import ReferenceSet, Video
-from ivgbench.runs.store import Store
+from ivgbench.store.clips import each_done
+from ivgbench.store.runs import Store
 
 #: Metrics of a method's clips as a set: name -> what it is. ivgbench.metrics defines them.
 METRICS: dict[str, str] = {

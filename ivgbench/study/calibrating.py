@@ -8,16 +8,15 @@ from typing import Any
 
 from ivgbench.calibration import Calibration
 from ivgbench.errors import UserError
-from ivgbench.report import evidence
-from ivgbench.report.claims import Sample
-from ivgbench.runs import recording, runner
+from ivgbench.runs import runner
 from ivgbench.runs.environment import environment
 from ivgbench.runs.identity import GROUND_TRUTH, Entry
 from ivgbench.runs.planning import Plan, make_plan
 from ivgbench.runs.progress import log
 from ivgbench.runs.spec import RunSpec
-from ivgbench.runs.store import Store
-from ivgbench.study import measures
+from ivgbench.store.runs import Store
+from ivgbench.study import evidence, measures, recording
+from ivgbench.study.claims import Sample
 from ivgbench.study.facts import PROBES, FactsSpec, findings
 
 #: The row whose tokens are each case's end token and what follows it, as many as TrailBlazer's release edits.

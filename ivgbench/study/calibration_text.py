@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ivgbench.calibration import FAILS, HOLDS, NOT_USED, OPEN, Calibration, Finding, bar, table
-from ivgbench.report.claims import Sample
 from ivgbench.runs.planning import Plan
 from ivgbench.study.calibrating import rows
+from ivgbench.study.claims import Sample
 from ivgbench.study.facts import FactsSpec, name
 
 #: What the table of rows shows of each; percent, and 100 x cosine.

@@ -13,8 +13,8 @@ from pathlib import Path
 from ivgbench.calibration import NOT_USED, Finding
 from ivgbench.errors import UserError
 from ivgbench.report import paper
-from ivgbench.report.claims import METRICS, Claim, ClaimsSpec, Comparison, Judged, Metric, Sample, judge
 from ivgbench.report.toml_tables import from_table, tables
+from ivgbench.study.claims import METRICS, Claim, ClaimsSpec, Comparison, Judged, Metric, Sample, judge
 from ivgbench.texts import read_toml
 
 #: Metrics that facts can be about besides those of claims. Where they are measured on plain clips of both splits

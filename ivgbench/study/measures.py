@@ -11,9 +11,9 @@ import pandas as pd
 from ivgbench.metrics import stats
 from ivgbench.metrics.clip_sim import attained
 from ivgbench.report import paper
-from ivgbench.report.claims import Sample
-from ivgbench.report.evidence import of_cases
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
+from ivgbench.study.claims import Sample
+from ivgbench.study.evidence import of_cases
 
 #: The split of probes: plain clips, whose boxes play no part.
 BOTH = "both"

@@ -14,15 +14,15 @@ import numpy as np
 import torch
 
 from ivgbench import boxes
+from ivgbench.engines.local import Failure
 from ivgbench.errors import UserError
 from ivgbench.files import digest
 from ivgbench.generator.backbones.base import Backbone
 from ivgbench.generator.methods.trailblazer import phrase_positions
 from ivgbench.generator.sampler import generate
-from ivgbench.runs.engines import Failure
 from ivgbench.runs.identity import Job
 from ivgbench.runs.progress import progress
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 from ivgbench.study import drawn
 from ivgbench.study.watching import watching
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 ROOT = Path(__file__).parents[2]
 
 
@@ -19,7 +18,7 @@ def runs(tmp_path_factory):
     from ivgbench.runs.planning import make_plan
     from ivgbench.runs.runner import run
     from ivgbench.runs.spec import MethodSpec, RunSpec
-    from ivgbench.runs.store import Store
+    from ivgbench.store.runs import Store
 
     folder = tmp_path_factory.mktemp("stored")
     lab = FakeLab(folder / "log")

@@ -14,8 +14,9 @@ from ivgbench.errors import UserError
 from ivgbench.plugins import PluginFault
 from ivgbench.registry import METHODS
 from ivgbench.report import figures, overlay
-from ivgbench.runs import lab, one_case, video
-from ivgbench.runs.store import Store
+from ivgbench.runs import lab, one_case
+from ivgbench.store import video
+from ivgbench.store.runs import Store
 
 PROMPT = "a red star and a blue square on a grey background"
 STAR, DISK = ["--subject", "red star"], ["--subject", "blue square"]
@@ -30,7 +31,7 @@ FITTING = [name for name in METHODS.names() if name != "ditraj"]
 def fake(tmp_path, monkeypatch):
     made = FakeLab(tmp_path / "log")
     monkeypatch.setattr(lab, "Lab", lambda *_: made)
-    monkeypatch.setattr("ivgbench.runs.engines.LocalEngine", lambda workers: Inline())
+    monkeypatch.setattr("ivgbench.engines.local.LocalEngine", lambda workers: Inline())
     return made
 
 

@@ -1,16 +1,11 @@
 """A flow model from the command line, its scheduler not named: tiny, with random weights."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "generator"))
-
 from ivgbench.cases import Case, Subject, Suite
-from ivgbench.runs.store import Store
-from ivgbench.runs.video import decode
+from ivgbench.store.runs import Store
+from ivgbench.store.video import decode
 
 FRAMES = 9
 ASKED = ["a zebra on the grass", "--subject", "zebra", "--box", "0:0.1,0.2,0.4,0.6"]

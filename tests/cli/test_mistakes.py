@@ -10,7 +10,10 @@ from fake_lab import FakeLab
 
 from ivgbench import __version__, load_suite
 from ivgbench.cli import options
-from ivgbench.runs import lab, recording, variations, video
+from ivgbench.gate import variations
+from ivgbench.runs import lab
+from ivgbench.store import video
+from ivgbench.study import recording
 
 ROOT = Path(__file__).parents[2]
 SPECS = ROOT / "benchmarks"

@@ -57,7 +57,7 @@ def test_a_clip_is_made_with_the_backbones_settings(shell, tmp_path):
     """The command of the README, in one step."""
     from ivgbench import Case, Subject, boxes
     from ivgbench.generator import Backbone, generate
-    from ivgbench.runs import video
+    from ivgbench.store import video
 
     made = shell(
         'ivgbench generate "a red star on a grey background" --subject "red star" --method peekaboo --steps 1 '

@@ -11,8 +11,10 @@ from fake_lab import FakeLab
 
 from ivgbench import load_suite
 from ivgbench.cli import claims, options, results
-from ivgbench.runs import lab, recording, video
-from ivgbench.runs.store import Store
+from ivgbench.runs import lab
+from ivgbench.store import video
+from ivgbench.store.runs import Store
+from ivgbench.study import recording
 
 ROOT = Path(__file__).parents[2]
 assert issubclass(recording.RecordingLab, lab.Lab)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,16 +10,15 @@ from tempfile import TemporaryDirectory
 
 from mutations import Mutation, mutated
 
-from ivgbench.report import snapshot
+from ivgbench.gate import snapshot
+from ivgbench.gate.variations import AS_IT_IS, VariedLab
 from ivgbench.report.paper import print_name
 from ivgbench.runs import runner
 from ivgbench.runs.planning import make_plan
 from ivgbench.runs.spec import RunSpec, load_spec
-from ivgbench.runs.store import Store
-from ivgbench.runs.variations import AS_IT_IS, VariedLab
+from ivgbench.store.runs import Store
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "runs"))
 from fake_lab import InlineEngine  # noqa: E402
 
 SPEC = load_spec(ROOT / "benchmarks" / "snapshot.toml")
@@ -100,11 +98,11 @@ PERTURBATIONS = (
         "found.sum() * 4 > 3.9 * frames"),
     one("AP at 0.25", "", "ap50", FRAMES, "overlap >= 0.5", "overlap >= 0.25"),
     one("distances in frame heights", "", "centroid_distance", FRAMES, "float(np.hypot(height, width))", "height"),
-    one("detector's threshold eightfold", "", "coverage", "metrics.detectors:PocketYolo.__init__",
+    one("detector's threshold eightfold", "", "coverage", "judges.detectors:PocketYolo.__init__",
         'config["threshold"]', '8 * config["threshold"]', looks=True),
     Perturbation(
         "CLIP's features not normalised", "", "clip_sim",
-        (("metrics.features:ClipModel._normalised", "normalize=True", "normalize=False"),
+        (("judges.clip:ClipModel._normalised", "normalize=True", "normalize=False"),
          ("metrics.clip_sim:_cosines", "< 1e-3", "< 1e9")), looks=True,
     ),
     # Not "cropped": the pocket lab's frames have its CLIP's shape, so that cropping and squashing are the same there.

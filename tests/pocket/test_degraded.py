@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from ivgbench.metrics import frame_features, video_features
-from ivgbench.metrics.features import ClipModel
+from ivgbench.judges import frame_encoders as frame_features
+from ivgbench.judges import video_encoders as video_features
+from ivgbench.judges.clip import ClipModel
 from ivgbench.pocket import degraded, world
 from ivgbench.pocket.card import DEGRADED
 

@@ -62,7 +62,7 @@ def test_a_trap_never_shows_what_it_asks_for(name):
 def test_a_judge_that_claims_everything_is_caught():
     class Yes:
         def detect(self, video, phrase):
-            from ivgbench.metrics.detectors import Detections
+            from ivgbench.judges.detectors import Detections
 
             return Detections(np.tile([0.0, 0.0, 1.0, 1.0], (len(video), 1)), np.ones(len(video)))
 

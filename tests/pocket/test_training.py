@@ -89,9 +89,10 @@ def test_every_recipe_takes_a_step_and_saves_what_it_made(tmp_path, monkeypatch)
     video.save(video.train(tmp_path, model.float(), steps=1), tmp_path / "video")
     denoiser.save(denoiser.train(tmp_path, model.float(), steps=1), tmp_path / "denoiser")
 
-    from ivgbench.metrics import frame_features, video_features
-    from ivgbench.metrics.detectors import PocketYolo
-    from ivgbench.metrics.features import ClipModel
+    from ivgbench.judges import frame_encoders as frame_features
+    from ivgbench.judges import video_encoders as video_features
+    from ivgbench.judges.clip import ClipModel
+    from ivgbench.judges.detectors import PocketYolo
 
     backbone = Backbone.from_pretrained(str(tmp_path / "text-to-video"))
     assert backbone.latent_channels == 4 and backbone.empty_padding

@@ -9,9 +9,9 @@ from diffusers import AutoencoderKL
 
 from ivgbench.boxes import iou
 from ivgbench.generator import Backbone, generate
-from ivgbench.metrics import video_features
-from ivgbench.metrics.detectors import PocketYolo
-from ivgbench.metrics.features import ClipModel
+from ivgbench.judges import video_encoders as video_features
+from ivgbench.judges.clip import ClipModel
+from ivgbench.judges.detectors import PocketYolo
 from ivgbench.pocket import judging, quality, reference, traps, vae
 from ivgbench.pocket.train import WEIGHTS
 from ivgbench.suites import load_suite

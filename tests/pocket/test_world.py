@@ -10,7 +10,7 @@ from ivgbench.boxes import check
 from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
 from ivgbench.pocket import reference, world
-from ivgbench.runs.video import pixel_sha256
+from ivgbench.store.video import pixel_sha256
 
 
 def test_the_pixels_are_those_of_the_worlds_version():

@@ -1,15 +1,10 @@
 """How many inputs are generated: few in `make test`, thousands where the slow tests are asked for."""
 
-import sys
-from pathlib import Path
-
 import generated
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from ivgbench import files
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))  # the fake lab
 
 for name, examples in generated.EXAMPLES.items():
     settings.register_profile(

@@ -16,8 +16,9 @@ from test_any_suite import RECORDS, lines, whole
 
 from ivgbench import cli, load_suite
 from ivgbench.cases import Suite
-from ivgbench.runs import lab, video
-from ivgbench.runs.store import Store
+from ivgbench.runs import lab
+from ivgbench.store import video
+from ivgbench.store.runs import Store
 
 CASES = 2
 

@@ -12,7 +12,7 @@ from test_any_video import KINDS, files  # noqa: F401, a fixture
 
 from ivgbench.metrics.fid import against
 from ivgbench.runs import reference_folders, reference_statistics
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 
 WIDTH = 4
 kinds = st.sampled_from([kind[:2] for kind in KINDS])

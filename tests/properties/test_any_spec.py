@@ -18,11 +18,11 @@ from ivgbench.files import digest
 from ivgbench.generator.methods.base import resolve
 from ivgbench.generator.sampling import DTYPES, MAX_STEPS, SCHEDULERS
 from ivgbench.registry import METHODS
-from ivgbench.report.claims import METRICS
-from ivgbench.report.claims_file import load_claims
 from ivgbench.runs.option_text import parse_option
 from ivgbench.runs.planning import make_plan, shard_of
 from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
+from ivgbench.study.claims import METRICS
+from ivgbench.study.claims_file import load_claims
 
 SPEC = {
     "name": "mine", "backbone": "pocket", "suites": ["static"], "cases": 2, "seeds": [0, 1], "ground_truth": True,

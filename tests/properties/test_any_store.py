@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from ivgbench.report import table
 from ivgbench.runs import runner
-from ivgbench.runs.clip_store import Damaged
 from ivgbench.runs.planning import make_plan
 from ivgbench.runs.spec import MethodSpec, RunSpec
-from ivgbench.runs.store import Store
+from ivgbench.store.clips import Damaged
+from ivgbench.store.runs import Store
 
 SPEC = RunSpec(
     "r", (MethodSpec("plain", {"shift": 0.3}), MethodSpec("tid")), suites=("static",), cases=2,

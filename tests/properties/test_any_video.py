@@ -7,7 +7,7 @@ from damage import damaged
 from generated import answer, holds_for
 from hypothesis import strategies as st
 
-from ivgbench.runs import video
+from ivgbench.store import video
 
 #: A file's ending and its codec.
 KINDS = [

@@ -13,10 +13,10 @@ from ivgbench.errors import UserError
 from ivgbench.files import canonical_json
 from ivgbench.generator import settings
 from ivgbench.generator.methods.base import resolve
-from ivgbench.report.claims import Claim
-from ivgbench.runs import variants
-from ivgbench.runs.recording import MASKED, MASKS, NORMALISED
 from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
+from ivgbench.study import variants
+from ivgbench.study.claims import Claim
+from ivgbench.study.recording import MASKED, MASKS, NORMALISED
 from ivgbench.texts import tomllib
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

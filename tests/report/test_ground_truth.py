@@ -22,7 +22,7 @@ def test_one_name(stored, tmp_path):
 
 def test_messages_have_it_too(tmp_path, make_run):
     from ivgbench.cases import Case, Subject
-    from ivgbench.runs.store import Store
+    from ivgbench.store.runs import Store
 
     class World:
         world_version = staticmethod(lambda: "world-1")

@@ -1,16 +1,12 @@
 """The page of a run: every number of its tables, its clips playable; nothing from outside, and no user's markup."""
 
 import base64
-import sys
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.image import imread
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 from fake_lab import FakeLab, InlineEngine
+from matplotlib.image import imread
 
 from ivgbench.cases import Case, Subject, Suite
 from ivgbench.errors import UserError
@@ -19,8 +15,8 @@ from ivgbench.report.figures import GAP, TITLE_HEIGHT
 from ivgbench.runs import runner
 from ivgbench.runs.planning import make_plan
 from ivgbench.runs.spec import MethodSpec, RunSpec
-from ivgbench.runs.store import Store
-from ivgbench.runs.video import decode
+from ivgbench.store.runs import Store
+from ivgbench.store.video import decode
 
 EVIL = "<script>alert('x')</script> & \"more\""
 SIZE = 48, 80

@@ -5,7 +5,7 @@ import pytest
 
 from ivgbench.errors import UserError
 from ivgbench.report.overlay import draw_boxes
-from ivgbench.runs.video import decode, encode
+from ivgbench.store.video import decode, encode
 
 CYAN, MAGENTA = (0, 0xE5, 0xFF), (0xFF, 0x3D, 0xF2)
 

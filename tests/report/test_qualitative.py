@@ -9,7 +9,7 @@ from matplotlib.image import imread
 from ivgbench.errors import UserError
 from ivgbench.report.figures import GAP, LABEL_WIDTH, TITLE_HEIGHT
 from ivgbench.report.qualitative import figure1, figure4
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 
 FRAMES, HEIGHT, WIDTH, SCALE = 8, 12, 20, 8
 LABELS = ("plain", "peekaboo", "mask-norm-tid")

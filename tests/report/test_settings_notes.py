@@ -5,8 +5,9 @@ import io
 
 import pytest
 
-from ivgbench.report import claims_text, html, layout, paper, qualitative, render, settings_notes, tables
-from ivgbench.report.claims import ClaimsSpec
+from ivgbench.report import html, layout, paper, qualitative, render, settings_notes, tables
+from ivgbench.study import claims_text
+from ivgbench.study.claims import ClaimsSpec
 
 TUNED = ("tuned + scope=paper", "frozen_steps=12, scope=paper; released: frozen_steps=2, scope=official")
 

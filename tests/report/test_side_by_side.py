@@ -7,7 +7,7 @@ from matplotlib.image import imread
 from ivgbench.errors import UserError
 from ivgbench.report import figures, side_by_side
 from ivgbench.report.side_by_side import CAPTION_HEIGHT, GAP, NOTHING, Shown, panels, write
-from ivgbench.runs.video import decode
+from ivgbench.store.video import decode
 
 TRACK = np.array([[0.25, 0.25, 0.75, 0.75]] * 3)
 HIGH, WIDE = 192, 320  # 48 x 80 pixels, four times

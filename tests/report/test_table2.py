@@ -8,7 +8,7 @@ from rich.console import Console
 from ivgbench.errors import UserError
 from ivgbench.report import layout, paper, ranking, render, table, table2, tables
 from ivgbench.runs.sets import clips_digest
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 
 METHODS = ["mask-norm-tid", "plain", "peekaboo", paper.GROUND_TRUTH, paper.FLOOR]
 

@@ -9,7 +9,7 @@ from ivgbench.errors import UserError
 from ivgbench.metrics import stats
 from ivgbench.report import paper, ranking, table, tables
 from ivgbench.report.layout import evaluations
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 
 MEASURED = [column.key for column in tables.COLUMNS]
 

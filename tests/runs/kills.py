@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 
 ROOT = Path(__file__).parents[2]
 SPEC = ROOT / "benchmarks" / "snapshot.toml"

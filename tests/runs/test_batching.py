@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 from fake_lab import FakeLab, InlineEngine
 
+from ivgbench.engines.local import LocalEngine
 from ivgbench.errors import UserError
 from ivgbench.runs import batching, runner
-from ivgbench.runs.engines import LocalEngine
 from ivgbench.runs.lab import Lab
 from ivgbench.runs.planning import make_plan
 from ivgbench.runs.spec import MethodSpec, RunSpec
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 
 SPEC = RunSpec("r", (MethodSpec("plain"), MethodSpec("tid")), suites=("static", "dynamic"), cases=4)
 FIRST = "pocket-static-00"

@@ -11,7 +11,7 @@ from ivgbench.runs import runner
 from ivgbench.runs.planning import make_plan
 from ivgbench.runs.scoring import text_key
 from ivgbench.runs.spec import MethodSpec, RunSpec
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 
 TAIL = ", very calm and quiet" * 4
 

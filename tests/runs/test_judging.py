@@ -8,7 +8,7 @@ from ivgbench.runs.external import import_videos
 from ivgbench.runs.judging import with_judges
 from ivgbench.runs.planning import make_plan
 from ivgbench.runs.spec import MethodSpec, RunSpec
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 from ivgbench.suites import load_suite
 
 PLAIN = (MethodSpec("plain"),)
@@ -50,7 +50,7 @@ def test_a_subject_that_the_pocket_detector_does_not_know_is_refused():
 
 
 def test_the_pocket_world_and_its_detector_know_the_same_phrases():
-    from ivgbench.metrics.detectors import PocketYolo
+    from ivgbench.judges.detectors import PocketYolo
     from ivgbench.pocket.world import COLOURS, SHAPES
 
     assert sorted(PocketYolo().names) == sorted(f"{colour} {shape}" for colour in COLOURS for shape in SHAPES)

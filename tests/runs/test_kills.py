@@ -11,7 +11,7 @@ from test_runner import SPEC
 
 from ivgbench.runs import runner
 from ivgbench.runs.planning import make_plan
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 
 PROGRAM = """
 import sys
@@ -20,9 +20,9 @@ sys.path.insert(0, sys.argv[2])
 from fake_lab import FakeLab
 from test_runner import SPEC
 from ivgbench.runs import runner
-from ivgbench.runs.engines import LocalEngine
+from ivgbench.engines.local import LocalEngine
 from ivgbench.runs.planning import make_plan
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 lab = FakeLab(Path(sys.argv[3]))
 runner.run(make_plan(SPEC, lab), Store(sys.argv[1]), lab, LocalEngine(1))
 """
@@ -32,7 +32,14 @@ def test_a_run_that_is_killed_over_and_over_ends_like_one_that_is_not(tmp_path):
     lab, whole = FakeLab(tmp_path / "log"), tmp_path / "whole"
     runner.run(make_plan(SPEC, lab), Store(whole), lab, InlineEngine())
     rng, root = random.Random(0), tmp_path / "killed"
-    command = [sys.executable, "-c", PROGRAM, str(root), str(Path(__file__).parent), str(tmp_path / "log")]
+    command = [
+        sys.executable,
+        "-c",
+        PROGRAM,
+        str(root),
+        str(Path(__file__).parents[1] / "doubles"),
+        str(tmp_path / "log"),
+    ]
 
     def wait(process):
         """Until some more files are there, whole or not: clips, then detections, then scores."""

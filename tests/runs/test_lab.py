@@ -12,7 +12,7 @@ from ivgbench.cases import Case, Subject, Suite
 from ivgbench.errors import UserError
 from ivgbench.generator.backbones.sources import POCKET_FOLDER, architecture
 from ivgbench.generator.sampling import Sampling
-from ivgbench.metrics.frame_features import Denoiser
+from ivgbench.judges.frame_encoders import Denoiser
 from ivgbench.registry import METHODS
 from ivgbench.runs.lab import Lab
 from ivgbench.runs.planning import make_plan

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
+from ivgbench.engines.local import LocalEngine
 from ivgbench.generator.sampling import Sampling
 from ivgbench.registry import METHODS
 from ivgbench.runs import runner
-from ivgbench.runs.engines import LocalEngine
 from ivgbench.runs.lab import Lab
 from ivgbench.runs.planning import make_plan
 from ivgbench.runs.spec import MethodSpec, RunSpec
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 
 
 @pytest.mark.slow

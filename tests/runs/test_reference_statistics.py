@@ -14,8 +14,8 @@ from ivgbench.metrics.fid import against
 from ivgbench.pocket import world
 from ivgbench.runs import reference_statistics, references, runner
 from ivgbench.runs.external import import_videos
-from ivgbench.runs.store import Store
-from ivgbench.runs.video import encode
+from ivgbench.store.runs import Store
+from ivgbench.store.video import encode
 
 
 def save(path, x, encoder="cells-cells", **changes):

@@ -13,7 +13,7 @@ from ivgbench.runs import references, runner
 from ivgbench.runs.planning import make_plan
 from ivgbench.runs.reference_folders import files
 from ivgbench.runs.spec import RunSpec, load_spec
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 
 # ---- folders
 

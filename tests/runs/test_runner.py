@@ -8,16 +8,16 @@ import pytest
 from fake_lab import FakeLab, InlineEngine, unit
 
 from ivgbench import load_suite
+from ivgbench.engines.local import DiskFull, LocalEngine
 from ivgbench.errors import UserError
 from ivgbench.generator.sampling import Sampling
 from ivgbench.report import table
 from ivgbench.runs import runner
-from ivgbench.runs.engines import DiskFull, LocalEngine
 from ivgbench.runs.external import import_videos
 from ivgbench.runs.planning import make_plan, shard_of
 from ivgbench.runs.spec import MethodSpec, RunSpec
-from ivgbench.runs.store import Store
-from ivgbench.runs.video import decode, encode
+from ivgbench.store.runs import Store
+from ivgbench.store.video import decode, encode
 
 SPEC = RunSpec(
     "r",

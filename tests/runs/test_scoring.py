@@ -6,7 +6,7 @@ import pytest
 from ivgbench.cases import Case, Subject, Suite
 from ivgbench.metrics import control
 from ivgbench.runs.scoring import Judges, detection_key, score_job, text_key
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 
 FRAMES, SIZE = 4, (48, 80)
 JUDGES = Judges("detector", "clip", "squash")

@@ -8,6 +8,7 @@ import pytest
 from fake_lab import Encoder, FakeLab, InlineEngine
 
 from ivgbench import load_suite
+from ivgbench.engines.local import LocalEngine
 from ivgbench.errors import UserError
 from ivgbench.metrics import fid, jedi, kernel, kid
 from ivgbench.metrics.jedi import jedi_unbiased
@@ -16,11 +17,10 @@ from ivgbench.metrics.kid import kid_xvideo
 from ivgbench.pocket import reference, world
 from ivgbench.report import tables
 from ivgbench.runs import comparing, references, runner
-from ivgbench.runs.engines import LocalEngine
 from ivgbench.runs.planning import make_plan, shard_of
 from ivgbench.runs.spec import MethodSpec, RunSpec
-from ivgbench.runs.store import Store
-from ivgbench.runs.video import encode
+from ivgbench.store.runs import Store
+from ivgbench.store.video import encode
 
 SPEC = RunSpec(
     "r",

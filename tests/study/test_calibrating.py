@@ -9,12 +9,11 @@ from fake_lab import FakeLab, InlineEngine
 from ivgbench import calibration, load_suite
 from ivgbench.errors import UserError
 from ivgbench.generator.backbones import sources
-from ivgbench.runs import recording
 from ivgbench.runs.lab import Lab
 from ivgbench.runs.planning import make_plan
 from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
-from ivgbench.runs.store import Store
-from ivgbench.study import calibrating, calibration_text
+from ivgbench.store.runs import Store
+from ivgbench.study import calibrating, calibration_text, recording
 from ivgbench.study.facts import Fact, FactsSpec
 
 RUN = Path(__file__).parents[2] / "benchmarks" / "calibration-run.toml"

@@ -7,9 +7,9 @@ import pytest
 
 from ivgbench.errors import UserError
 from ivgbench.metrics import stats
-from ivgbench.report.claims import Sample
 from ivgbench.runs.spec import load_spec
 from ivgbench.study.calibrating import LITERAL, PADDING_ONLY
+from ivgbench.study.claims import Sample
 from ivgbench.study.facts import DERIVED, PROBES, Fact, FactsSpec, findings, load_facts
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from ivgbench.report import paper
-from ivgbench.report.claims import Sample
-from ivgbench.report.evidence import of_cases, renamed
 from ivgbench.study import measures
+from ivgbench.study.claims import Sample
+from ivgbench.study.evidence import of_cases, renamed
 
 
 def test_two_splits_are_not_paired():

@@ -12,7 +12,7 @@ from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
 from ivgbench.generator import Backbone, generate
 from ivgbench.generator.sampling import Sampling
-from ivgbench.runs.store import Store
+from ivgbench.store.runs import Store
 from ivgbench.study import drawn, probes
 from ivgbench.study.watching import watching
 

@@ -1,0 +1,1 @@
+"""Clips, scores and video files on disk."""

@@ -1,0 +1,107 @@
+"""Ray's engine against a stand-in for Ray: the same promises as the local engine's. Ray itself is not run here."""
+
+import sys
+
+import fake_ray
+import pytest
+from fake_lab import FakeLab
+
+from ivgbench.engines.local import DiskFull, Failure, StartFailed
+from ivgbench.engines.ray import RayEngine
+from ivgbench.errors import UserError
+from ivgbench.runs import runner
+from ivgbench.runs.planning import make_plan
+from ivgbench.runs.spec import MethodSpec, RunSpec
+from ivgbench.store.runs import Store
+
+CLUSTER = {"CPU": 6.0, "GPU": 2.0}
+
+
+def start():
+    return {"calls": 0}
+
+
+def work(state, item):
+    state["calls"] += 1
+    if item == "raise":
+        raise ValueError("two\nlines")
+    if item == "die":
+        fake_ray.die()
+    if item == "full":
+        raise OSError(28, "No space left on device", "clip.mkv")
+    return item, state["calls"]
+
+
+def broken():
+    raise RuntimeError("bug")
+
+
+def bad():
+    raise UserError("no weights")
+
+
+@pytest.fixture
+def ray(monkeypatch):
+    return fake_ray.install(monkeypatch, CLUSTER)
+
+
+def test_every_item_has_an_outcome_and_models_are_loaded_once_per_actor(ray):
+    items = [str(k) for k in range(12)]
+    outcomes = dict(RayEngine(3, gpu=False).run(start, work, items))
+    assert [outcomes[k][0] for k in range(12)] == items
+    assert (ray.made, ray.killed, ray.inits) == (3, 3, 1)
+
+
+def test_one_actor_per_gpu_or_cpu_of_the_cluster(ray):
+    assert RayEngine(None, gpu=True).workers == 2 and RayEngine(None, gpu=False).workers == 6
+    assert ray.options == [{"num_cpus": 1, "num_gpus": 1}, {"num_cpus": 1, "num_gpus": 0}]
+
+
+def test_a_fault_costs_one_item(ray):
+    outcomes = dict(RayEngine(1, gpu=False).run(start, work, ["a", "raise", "die", "b"]))
+    assert outcomes[0][0] == "a" and outcomes[3][0] == "b"
+    assert outcomes[1].reason == "ValueError: two lines"
+    assert (
+        isinstance(outcomes[2], Failure) and "the worker died: ActorDiedError: killed by signal 9" in outcomes[2].reason
+    )
+    assert ray.made == 2  # a fresh one took its place
+
+
+@pytest.mark.parametrize(
+    ("begin", "kind", "words"),
+    [(broken, StartFailed, "bug"), (bad, UserError, "no weights"), (fake_ray.die, StartFailed, "died while loading")],
+)
+def test_workers_that_cannot_start_say_why(ray, begin, kind, words):
+    with pytest.raises(kind, match=words):
+        list(RayEngine(2, gpu=False).run(begin, work, ["a", "b", "c"]))
+    assert ray.killed == 2
+
+
+def test_a_full_disk_stops_the_work(ray):
+    with pytest.raises(DiskFull, match=r"clip\.mkv"):
+        list(RayEngine(1, gpu=False).run(start, work, ["a", "full", "b"]))
+
+
+def test_no_items_start_no_actor(ray):
+    assert list(RayEngine(2, gpu=False).run(broken, work, [])) == [] and ray.made == 0
+
+
+def test_what_is_wrong_is_one_line(ray, monkeypatch):
+    with pytest.raises(UserError, match="at least 1"):
+        RayEngine(0, gpu=False)
+    fake_ray.install(monkeypatch, {"CPU": 1.0})
+    with pytest.raises(UserError, match="no GPU"):
+        RayEngine(None, gpu=True)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UserError, match=r"pip install 'ivgbench\[ray\]'"):
+        RayEngine(None, gpu=False)
+
+
+def test_a_run_is_the_same_on_ray(ray, tmp_path):
+    spec = RunSpec("r", (MethodSpec("plain"), MethodSpec("tid")), cases=2, suites=("static",))
+    stores = []
+    for name, engine in (("ray", RayEngine(2, gpu=False)), ("again", RayEngine(1, gpu=False))):
+        lab, store = FakeLab(tmp_path / f"log-{name}"), Store(tmp_path / name)
+        assert runner.run(make_plan(spec, lab), store, lab, engine).made == 4
+        stores.append([{k: v for k, v in row.items() if row["metric"] != "seconds"} for row in store.load_rows("r")[0]])
+    assert stores[0] == stores[1]
