@@ -47,15 +47,14 @@ report: table1 ## one page to send around: the tables, and clips of every method
 
 # Each line goes on where it was stopped, and shows how far it is.
 claims: env ## the search, the paper's claims put to the test, the ablations (two to three hours; goes on where it was stopped)
-	$(BIN)/python benchmarks/search.py
-	$(BIN)/python benchmarks/reach.py
-	$(BIN)/ivgbench claims
+	$(BIN)/ivgbench study search
+	$(BIN)/ivgbench study reach
+	$(BIN)/ivgbench study claims
 	$(BIN)/ivgbench table 1 --run claims --out results/own/tables/claims
 	$(BIN)/ivgbench table 2 --run claims --out results/own/tables/claims
 	$(BIN)/ivgbench figure 2 --spec benchmarks/claims-run.toml --out results/own/figures/claims
 	$(BIN)/ivgbench figure 3 --spec benchmarks/claims-run.toml --out results/own/figures/claims
-	$(BIN)/ivgbench run --spec benchmarks/ablations.toml
-	$(BIN)/python benchmarks/ablations.py
+	$(BIN)/ivgbench study ablations
 
 calibrate: env ## facts known of real models, measured on the pocket lab (hours; goes on where it was stopped)
 	$(BIN)/ivgbench study calibrate
@@ -64,7 +63,7 @@ claims-quick: env ## a rehearsal of the same into results/quick (minutes; every 
 	$(BIN)/ivgbench claims --quick
 	$(BIN)/ivgbench figure 2 --spec benchmarks/claims-run.toml --cases 1 --out results/quick
 	$(BIN)/ivgbench figure 3 --spec benchmarks/claims-run.toml --cases 1 --out results/quick
-	$(BIN)/python benchmarks/search.py --trials 2 --cases 1
+	$(BIN)/ivgbench study search --trials 2 --cases 1
 
 publish: env ## write the committed tables, figures and claims anew, from the runs that are stored whole
 	$(BIN)/python benchmarks/publish.py

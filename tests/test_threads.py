@@ -70,7 +70,7 @@ STARTS = {
     "train": ["-m", "ivgbench.pocket.train", "--help"],
     "exam": ["-m", "ivgbench.pocket.exam", "--help"],
     "card": ["-m", "ivgbench.pocket.card", "--help"],
-    "search": [f"{ROOT}/benchmarks/search.py"],
+    "search": ["-m", "ivgbench", "study", "search"],
     "fid_kid": [f"{ROOT}/benchmarks/fid_kid.py"],
     "parity": [f"{ROOT}/benchmarks/parity.py"],
     "gate": [f"{ROOT}/benchmarks/gate.py"],

@@ -1,18 +1,24 @@
-"""The commands of a study: what comes before the claims."""
+"""The commands of a paper's study around its claims, which have a file of their own."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ivgbench.cli.options import DEFAULT_RUNS, Device, Runs, Workers
+from ivgbench.cli.claims import claims
+from ivgbench.cli.options import DEFAULT_RUNS, OWN, Device, Runs, Workers, folder
 from ivgbench.errors import UserError
 
-study_app = typer.Typer(no_args_is_help=True, help="One paper's study: is the pocket lab a fair stand-in?")
+if TYPE_CHECKING:
+    import pandas as pd
+
+study_app = typer.Typer(no_args_is_help=True, help="One paper's study: facts, settings, claims, ablations.")
+study_app.command("claims")(claims)
+Tables = Annotated[Path, typer.Option("--out", help="Where tables/ and figures/ go.", callback=folder)]
 
 
 @study_app.command("calibrate")
@@ -75,3 +81,111 @@ def _place(cases: int | None, backbone: str, weights: str) -> Path:
     """A rehearsal, and weights that do not ship, leave the shipped weights' calibration alone."""
     folder = Path("results") if cases is None else Path("results/quick")
     return folder / ("CALIBRATION.md" if backbone == "pocket" else f"CALIBRATION-{weights[:8]}.md")
+
+
+@study_app.command("search")
+def search(
+    trials: Annotated[int | None, typer.Option(help="Settings a method: fewer are a rehearsal.", min=1)] = None,
+    cases: Annotated[int | None, typer.Option(help="Of each tuning suite: fewer are a rehearsal.", min=1)] = None,
+    backbone: Annotated[str, typer.Option(help="A pocket backbone.")] = "pocket",
+    tune: Annotated[bool, typer.Option("--tune", help="Make what was chosen the backbone's `tuned` settings.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="(default: results/own; a rehearsal's results/quick)", callback=folder),
+    ] = None,
+    workers: Workers = None,
+    device: Device = "auto",
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """Search every method's settings with the same budget, on cases that no table reports. Goes on where it stopped.
+
+    With --tune clips, runs and specs take what was chosen (ivgbench/generator/settings.toml); after a search that is
+    done it takes a moment.
+    """
+    from ivgbench.engines.local import LocalEngine
+    from ivgbench.files import write_text
+    from ivgbench.generator import settings
+    from ivgbench.runs import runner
+    from ivgbench.runs.lab import Lab
+    from ivgbench.runs.planning import make_plan
+    from ivgbench.store.runs import Store
+    from ivgbench.study import search as searching
+    from ivgbench.study import search_text
+    from ivgbench.study.search_spaces import CASES, TRIALS
+
+    trials, cases = trials or TRIALS, cases or CASES
+    whole = (trials, cases) == (TRIALS, CASES)
+    if tune and not whole:
+        raise UserError("--tune is for the whole search: what a rehearsal chooses says nothing")
+    lab, store = Lab(device), Store(runs)
+
+    def measure(asked):
+        engine = LocalEngine(lab.default_workers() if workers is None else workers)
+        runner.run(make_plan(asked, lab), store, lab, engine)
+        return searching.results(store, asked)
+
+    frame = searching.search(trials, cases, measure, backbone)
+    out = out or (OWN if whole else Path("results/quick"))
+    name = "search" if backbone == "pocket" else f"search-{backbone}"
+    _write(frame, search_text.markdown(frame, backbone), out / "tables", name)
+    search_text.draw(frame, backbone, out / "figures" / name)
+    if tune:
+        text = settings.FILE.read_text(encoding="utf-8")
+        write_text(settings.FILE, search_text.put(text, search_text.tuned(frame), backbone))
+
+
+@study_app.command("reach")
+def reach(
+    spec: Annotated[Path, typer.Option("--spec", help="The claims.")] = Path("benchmarks/claims.toml"),
+    out: Tables = OWN,
+) -> None:
+    """Would another setting have made a claim hold? Read off the search's table, in OUT/tables."""
+    import pandas as pd
+
+    from ivgbench.runs.spec import load_spec
+    from ivgbench.study import reach as reaching
+    from ivgbench.study.claims_file import load_claims
+
+    searched = out / "tables" / "search.csv"
+    if not searched.is_file():
+        raise UserError(f"{searched} is not there; run `ivgbench study search` first")
+    asked = load_claims(spec)
+    rows = reaching.as_searched(reaching.spelled_out(load_spec(asked.run)))
+    found = reaching.reach(pd.read_csv(searched), asked.claims, rows)
+    _write(found, reaching.markdown(found), out / "tables", "reach")
+
+
+@study_app.command("ablations")
+def ablations(
+    spec: Annotated[Path, typer.Option("--spec", help="The run that tells one component from another.")] = Path(
+        "benchmarks/ablations.toml"
+    ),
+    out: Tables = OWN,
+    workers: Workers = None,
+    device: Device = "auto",
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """What each component does to control and text, and what it costs. Goes on where it was stopped."""
+    from ivgbench.engines.local import LocalEngine
+    from ivgbench.runs import runner
+    from ivgbench.runs.lab import Lab
+    from ivgbench.runs.planning import make_plan
+    from ivgbench.runs.spec import load_spec
+    from ivgbench.store.runs import Store
+    from ivgbench.study import ablations as ablating
+
+    lab, store = Lab(device), Store(runs)
+    engine = LocalEngine(lab.default_workers() if workers is None else workers)
+    run = runner.run(make_plan(load_spec(spec), lab), store, lab, engine).run
+    found = ablating.ablations(runs, run)
+    _write(found, ablating.markdown(found), out / "tables", "ablations")
+
+
+def _write(frame: pd.DataFrame, text: str, folder: Path, name: str) -> None:
+    """A table as CSV and in print, which is shown as well."""
+    from ivgbench.files import write_text
+
+    write_text(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+    write_text(folder / f"{name}.md", text)
+    print(text)
+    print(f"ivgbench: written: {folder / name}.csv and .md", file=sys.stderr)

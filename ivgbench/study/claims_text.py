@@ -123,7 +123,7 @@ def _legend(study: Study) -> list[str]:
     ]
     if any(variant.settings for variant in study.judged):
         lines.append(
-            "Settings: `tuned`, what `benchmarks/search.py` chose for control on other cases; `paper`, the paper's, "
+            "Settings: `tuned`, what `ivgbench study search` chose for control on other cases; `paper`, the paper's, "
             "with the baselines as released, and at documented defaults what it leaves open."
         )
     if any(variant.reading for variant in study.judged):

@@ -1,34 +1,25 @@
-"""Would another setting have made a claim about control hold? Read off the search's results/own/tables/search.csv.
-
-    python benchmarks/search.py && python benchmarks/reach.py
+"""Would another setting have made a claim about control hold? Read off the search's table.
 
 For every claim on mIoU or CLIP-SIM: how many of the settings that were tried for its method are beyond the margin, on
 all of its splits and against all rivals as the claims' run has them in the search's own variant, on the tuning suites.
-These are few cases and no verdict: a claim that no setting meets here is one that tuning does not save. Writes
-reach.csv and .md beside it.
+These are few cases and no verdict: a claim that no setting meets here is one that tuning does not save.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 
-from ivgbench.cli import in_one_line
-from ivgbench.errors import UserError
-from ivgbench.files import write_text
 from ivgbench.generator import settings
 from ivgbench.generator.methods.base import resolve
 from ivgbench.report import paper
-from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
+from ivgbench.runs.spec import MethodSpec, RunSpec
 from ivgbench.study import variants
 from ivgbench.study.claims import METRICS, Claim
-from ivgbench.study.claims_file import load_claims
 from ivgbench.study.variants import Variant
 
-CLAIMS, TABLES = Path("benchmarks/claims.toml"), Path("results/own/tables")
 #: Whose settings the search chose, and how it reads masks.
 SEARCHS_OWN = Variant("tuned", "additive")
 #: Claims' metrics that the search measures -> its columns.
@@ -116,18 +107,3 @@ def markdown(frame: pd.DataFrame) -> str:
         else:
             lines[-1] += "| – | – | – |"
     return "\n\n".join(lines) + "\n"
-
-
-def main() -> None:
-    """Reads the search's table, writes reach.csv and .md."""
-    if not (TABLES / "search.csv").is_file():
-        raise UserError(f"{TABLES / 'search.csv'} is not there; run benchmarks/search.py first")
-    asked = load_claims(CLAIMS)
-    found = reach(pd.read_csv(TABLES / "search.csv"), asked.claims, as_searched(spelled_out(load_spec(asked.run))))
-    write_text(TABLES / "reach.csv", found.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
-    write_text(TABLES / "reach.md", markdown(found))
-    print(markdown(found))
-
-
-if __name__ == "__main__":
-    in_one_line(main)

@@ -1,8 +1,5 @@
-"""The scripts of benchmarks/ that make tables, on made-up runs; and their specs."""
+"""The tables around the claims, on made-up runs; and their specs."""
 
-import importlib.util
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +11,12 @@ from ivgbench.files import canonical_json
 from ivgbench.generator import settings
 from ivgbench.generator.methods.base import resolve
 from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
-from ivgbench.study import variants
+from ivgbench.study import ablations, reach, search, search_spaces, search_text, variants
 from ivgbench.study.claims import Claim
 from ivgbench.study.recording import MASKED, MASKS, NORMALISED
 from ivgbench.texts import tomllib
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
-
-def script(name):
-    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def config_of(spec, one):
@@ -36,7 +26,6 @@ def config_of(spec, one):
 
 def test_the_ablation_table(stored):
     store, rows, _, _ = stored
-    ablations = script("ablations")
     frame = ablations.ablations(store.root, "table1", base="Plain")
     mine = [r["value"] for r in rows if (r["metric"], r["split"], r["label"]) == ("miou", "dynamic", "mask-norm")]
     theirs = [r["value"] for r in rows if (r["metric"], r["split"], r["label"]) == ("miou", "dynamic", "plain")]
@@ -51,42 +40,37 @@ def test_every_setting_of_the_ablation_is_another():
     spec = load_spec(BENCHMARKS / "ablations.toml")
     configs = [config_of(spec, one) for one in spec.methods]
     assert len(set(configs)) == len(configs)
-    assert script("ablations").BASE in {one.label for one in spec.methods}
+    assert ablations.BASE in {one.label for one in spec.methods}
 
 
 def test_the_search_gives_every_method_the_same_number_of_valid_settings():
-    search = script("search")
-    asked = search.spec(6, 1, {"mask-norm": {}, "mask-norm-id": {}})
-    for method in search.SPACES:
+    asked = search_spaces.spec(6, 1, {"mask-norm": {}, "mask-norm-id": {}})
+    assert search_spaces.searched("pocket") == [name for name in search_spaces.SPACES if name != "ditraj"]
+    for method in search_spaces.searched("pocket"):
         mine = [one.options for one in asked.methods if one.method == method]
-        assert len(mine) == 6 and mine[0] == {}
+        assert len(mine) == 6 and mine[0] == settings.known("pocket", method).get("adapted", {})
         assert len({resolve(method, one) for one in mine}) == 6
-        assert search.settings(method, 3) == mine[:3]
+        assert search_spaces.settings(method, 3, mine[0]) == mine[:3]
     assert not set(asked.suites) & set(load_spec(BENCHMARKS / "claims-run.toml").suites)
-    whole = search.spec(search.TRIALS, search.CASES, {})
+    whole = search_spaces.spec(search_spaces.TRIALS, search_spaces.CASES, {})
     assert whole.name == "search" != asked.name  # a rehearsal leaves the search's manifest alone
 
 
 @pytest.mark.parametrize("name", ["reach", "ablations"])
-def test_a_script_without_its_input_says_so_in_one_line(name, tmp_path, monkeypatch, capsys):
+def test_a_table_without_its_input_says_so_in_one_line(name, tmp_path, monkeypatch, command_line):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [f"{name}.py"])
-    with pytest.raises(SystemExit) as left:
-        runpy.run_path(str(BENCHMARKS / f"{name}.py"), run_name="__main__")
-    said = capsys.readouterr().err
-    assert left.value.code == 2 and said.startswith("ivgbench: ") and len(said.splitlines()) == 1
+    code, _, err = command_line("study", name)
+    assert code == 2 and err.startswith("ivgbench: ") and len(err.splitlines()) == 1
 
 
 def test_no_setting_of_the_search_leaves_out_what_the_method_is_named_for():
-    search = script("search")
-    for one in search.settings("mask-norm", 30):
+    for one in search_spaces.settings("mask-norm", 30):
         assert one.get("norm_self", True) or one.get("norm_cross", True)
-    for one in search.settings("mask-norm-tid", 30, {"window": (4, 16), "frozen_steps": 4}):
+    for one in search_spaces.settings("mask-norm-tid", 30, {"window": (4, 16), "frozen_steps": 4}):
         assert one.get("guided_steps") != "frozen"
 
 
 def test_a_method_that_adds_one_thing_searches_it_over_what_the_other_was_chosen_to_be():
-    search = script("search")
     asked = []
 
     def measure(spec):
@@ -97,14 +81,13 @@ def test_a_method_that_adds_one_thing_searches_it_over_what_the_other_was_chosen
 
     frame = search.search(3, 2, measure)
     options = {one.label: one.options for one in asked[-1].methods}
-    assert [len(spec.methods) for spec in asked] == [10, 13, 16]
+    assert [len(spec.methods) for spec in asked] == [22, 25, 28]
     assert options["mask-norm-id #0"] == options["mask-norm #1"] == options["mask-norm-tid #0"] != {}
     assert options["mask-norm-tid #2"].items() > options["mask-norm #1"].items()
     assert search.chosen(frame) == {name: options["mask-norm #1"] for name in ("mask-norm", "mask-norm-id")}
 
 
 def test_a_setting_with_a_failed_clip_is_not_chosen(stored, monkeypatch):
-    search = script("search")
     store, rows, _, _ = stored
     asked = RunSpec("table1", (MethodSpec("plain"), MethodSpec("mask-norm")))
     worst = {**next(r for r in rows if r["label"] == "mask-norm"), "status": "failed: NaN", "metric": "failed"}
@@ -115,7 +98,6 @@ def test_a_setting_with_a_failed_clip_is_not_chosen(stored, monkeypatch):
 
 
 def test_the_search_chooses_control_and_tells_its_cost(stored, tmp_path):
-    search = script("search")
     store, rows, _, _ = stored
     asked = RunSpec(
         "table1", (MethodSpec("plain"), MethodSpec("peekaboo", {"frozen_steps": 2}, "plain "), MethodSpec("mask-norm"))
@@ -134,13 +116,12 @@ def test_the_search_chooses_control_and_tells_its_cost(stored, tmp_path):
     frame = frame.reset_index()
     assert search.chosen(frame) == {"peekaboo": {"frozen_steps": 2}, "mask-norm": {}}
     cost = frame.loc[2, "clip_sim_cost"]
-    assert f"| {cost:+.2f} |" in search.markdown(frame)
-    assert "every setting failed" in search.markdown(frame.assign(chosen=False))
-    assert all(path.stat().st_size for path in search.draw(frame, tmp_path / "search"))
+    assert f"| {cost:+.2f} |" in search_text.markdown(frame, "pocket")
+    assert "every setting failed" in search_text.markdown(frame.assign(chosen=False), "pocket")
+    assert all(path.stat().st_size for path in search_text.draw(frame, "pocket", tmp_path / "search"))
 
 
 def test_the_search_writes_what_it_chose_into_the_settings_and_nothing_else():
-    search = script("search")
     lines = [
         ("plain", "{}", True),
         ("peekaboo", '{"frozen_steps":2}', False),
@@ -150,7 +131,7 @@ def test_the_search_writes_what_it_chose_into_the_settings_and_nothing_else():
     ]
     frame = pd.DataFrame(lines, columns=["method", "options", "chosen"])
     before = settings.FILE.read_text(encoding="utf-8")
-    after = search.put(before, search.tuned(frame))
+    after = search_text.put(before, search_text.tuned(frame), "pocket")
     old, new = map(tomllib.loads, (before, after))
     pocket = new.pop("pocket")
     assert pocket.pop("lvd") == {"adapted": settings.known("pocket", "lvd")["adapted"]}, "no search's"
@@ -165,24 +146,26 @@ def test_the_search_writes_what_it_chose_into_the_settings_and_nothing_else():
         "mask-norm": {"tuned": {"norm_cross": False, "frozen_steps": 3}},
     }  # fmt: skip
     assert old.pop("pocket") and old == new
-    assert search.put(after, search.tuned(frame)) == after and after.partition(search.MARK)[0] in before
+    assert (
+        search_text.put(after, search_text.tuned(frame), "pocket") == after
+        and after.partition(search_text.MARK)[0] in before
+    )
     # Of a method of which no setting was chosen there is none; Mask Norm's masks are then its defaults'.
-    none = tomllib.loads(search.put(before, search.tuned(frame.assign(chosen=False))))["pocket"]
+    none = tomllib.loads(search_text.put(before, search_text.tuned(frame.assign(chosen=False)), "pocket"))["pocket"]
     assert set(none) == {"peekaboo", "lvd"} and none["peekaboo"]["tuned-mask-norm"]["frozen_steps"] == 4
     with pytest.raises(UserError, match="it has no line below which"):
-        search.put("[any]", {})
+        search_text.put("[any]", {}, "pocket")
 
 
 def test_the_search_starts_from_the_methods_own_defaults():
-    asked = script("search").spec(2, 1, {})
+    asked = search_spaces.spec(2, 1, {})
     assert all(asked.settings_of(one) == settings.DEFAULTS for one in asked.methods)
 
 
 def test_the_search_is_as_large_as_it_says_and_reads_masks_one_way():
-    search = script("search")
-    whole = search.spec(search.TRIALS, search.CASES, {"mask-norm": {}, "mask-norm-id": {}})
-    assert len(whole.methods) * 2 * search.CASES == 410 and {len(whole.suites), len(whole.seeds)} == {2, 1}
-    assert not any("mask" in space for space in search.SPACES.values())
+    whole = search_spaces.spec(search_spaces.TRIALS, search_spaces.CASES, {"mask-norm": {}, "mask-norm-id": {}})
+    assert len(whole.methods) * 2 * search_spaces.CASES == 730 and {len(whole.suites), len(whole.seeds)} == {2, 1}
+    assert not any("mask" in space for space in search_spaces.SPACES.values())
     tried = [one.options for one in whole.methods if one.method == "trailblazer"]
     assert {one.get("trailing_length", 15) for one in tried} == {0, 2, 15}
     # As the spec says, any number of temporal steps makes one clip: the released gate is not for the pocket's sizes.
@@ -190,7 +173,7 @@ def test_the_search_is_as_large_as_it_says_and_reads_masks_one_way():
 
 
 def found():
-    return script("search").chosen(pd.read_csv(BENCHMARKS.parent / "results" / "tables" / "search.csv"))
+    return search.chosen(pd.read_csv(BENCHMARKS.parent / "results" / "tables" / "search.csv"))
 
 
 @pytest.mark.parametrize("name", ["pocket", "pocket-table2"])
@@ -228,7 +211,6 @@ def test_mask_norm_is_the_only_difference_to_its_masks():
 
 
 def test_what_tuning_can_reach():
-    reach = script("reach")
     columns = ["method", "options", "miou_all", "miou_static", "miou_dynamic", "clip_sim_dynamic"]
     lines = [
         ("peekaboo", "{}", 10, 12, 8, 90),

@@ -1,8 +1,6 @@
 """The ablation table, from the stored run `ablations`: what each component does to control and text, and its cost.
 
-    ivgbench run --spec benchmarks/ablations.toml && python benchmarks/ablations.py
-
-Writes results/own/tables/ablations.csv and .md. Differences of mIoU (over all clips) are against the bare masks of the
+Differences of mIoU (over all clips) are against the bare masks of the
 paper's scope, paired by case, with 95 % bootstrap intervals.
 """
 
@@ -12,14 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from ivgbench.cli import in_one_line
-from ivgbench.files import write_text
 from ivgbench.metrics import stats
 from ivgbench.report import clips, paper, tables
 from ivgbench.report.layout import evaluations
 
 RUN, BASE = "ablations", "masks: self, cross"
-OUT = Path("results/own/tables")
 
 
 def ablations(runs: str | Path = "results/runs", run: str = RUN, base: str = BASE) -> pd.DataFrame:
@@ -71,15 +66,3 @@ def markdown(frame: pd.DataFrame) -> str:
             )
         parts += table
     return "\n\n".join(parts) + "\n"
-
-
-def main() -> None:
-    """Writes the table from the stored run."""
-    found = ablations()
-    write_text(OUT / "ablations.csv", found.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
-    write_text(OUT / "ablations.md", markdown(found))
-    print(markdown(found))
-
-
-if __name__ == "__main__":
-    in_one_line(main)
