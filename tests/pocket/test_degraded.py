@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from ivgbench import world
 from ivgbench.metrics import frame_features, video_features
 from ivgbench.metrics.features import ClipModel
-from ivgbench.pocket import degraded, world
-from ivgbench.pocket.card import DEGRADED
+from ivgbench.pocket.exams import degraded
+from ivgbench.pocket.exams.judges import DEGRADED
 
 
 @pytest.fixture(scope="module")

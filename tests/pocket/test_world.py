@@ -5,12 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
-from ivgbench import load_suite
+from ivgbench import load_suite, world
 from ivgbench.boxes import check
 from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
-from ivgbench.pocket import reference, world
 from ivgbench.runs.video import pixel_sha256
+from ivgbench.world import reference
 
 
 def test_the_pixels_are_those_of_the_worlds_version():

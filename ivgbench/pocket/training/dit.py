@@ -19,13 +19,14 @@ from diffusers.models.transformers.transformer_wan import WanAttention
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
+from ivgbench import world
 from ivgbench.files import write_json
 from ivgbench.generator.backbones.processors import heads_together
 from ivgbench.generator.backbones.wan import projected
-from ivgbench.pocket import own_words, world
-from ivgbench.pocket.bank import batches, load_bank
-from ivgbench.pocket.loop import Schedule, fit, half_precision
-from ivgbench.pocket.tokenizer import EXTRA_WORDS
+from ivgbench.pocket.training import own_words
+from ivgbench.pocket.training.bank import batches, load_bank
+from ivgbench.pocket.training.loop import Schedule, fit, half_precision
+from ivgbench.pocket.training.tokenizer import EXTRA_WORDS
 
 TEXT_WIDTH, TEXT_LENGTH = 64, 32
 CONFIG = dict(
