@@ -25,7 +25,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 #: Part of the package -> the extras that bring what it imports beyond the core. Parts not named: the core alone.
 PARTS = {
     "generator": ["gen"], "metrics": ["metrics"], "pocket": ["gen", "metrics"], "runs": ["gen", "ray"],
-    "study": ["gen", "metrics"],
+    "study": ["gen", "metrics"], "world": ["metrics"],
 }  # fmt: skip
 
 

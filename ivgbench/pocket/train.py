@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from ivgbench.pocket.loop import default_work_dir
+from ivgbench.pocket import WEIGHTS
+from ivgbench.pocket.training.loop import default_work_dir
 
 PARTS = ("vae", "text-to-video", "dit", "clip", "detector", "video", "denoiser")
-WEIGHTS = Path(__file__).parent / "weights"
 
 
 def train_part(part: str, work: Path, weights: Path, device: str, steps: int | None, onward: bool = False) -> None:
@@ -24,7 +24,7 @@ def train_part(part: str, work: Path, weights: Path, device: str, steps: int | N
     """
     from diffusers import AutoencoderKL
 
-    from ivgbench.pocket import clip, denoiser, detector, dit, text_to_video, vae, video
+    from ivgbench.pocket.training import clip, denoiser, detector, dit, text_to_video, vae, video
 
     shipped = weights / "text-to-video" / "vae"
     if part == "vae" and not onward:

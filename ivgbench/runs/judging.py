@@ -57,7 +57,7 @@ def check_encoders(of_frames: Iterable[str] | None, of_videos: str | None) -> No
 
 def _strange(cases: Iterable[Case]) -> tuple[str, str] | None:
     """(case id, phrase) of the first subject that is not of the pocket world; None when all are."""
-    from ivgbench.pocket.world import COLOURS, SHAPES
+    from ivgbench.world import COLOURS, SHAPES
 
     known = {f"{colour} {shape}" for colour in COLOURS for shape in SHAPES}
     for case in cases:

@@ -212,13 +212,13 @@ class Lab:
 
     def world_version(self) -> str:
         """What stands for the weights of the world that draws Ground truth: the version of its pixels."""
-        from ivgbench.pocket.world import WORLD_VERSION
+        from ivgbench.world import WORLD_VERSION
 
         return f"world-{WORLD_VERSION}"
 
     def ground_truth(self, case: Case, seed: int) -> Made:
         """The asked scene drawn by the pocket world; it evaluates no network."""
-        from ivgbench.pocket.reference import render_case
+        from ivgbench.world.reference import render_case
 
         return Made(render_case(case, seed), 0, 0)
 

@@ -38,7 +38,8 @@ class DrawnVideo:
     key: str
 
     def load(self) -> np.ndarray:
-        from ivgbench.pocket import reference, world
+        from ivgbench import world
+        from ivgbench.world import reference
 
         if self.case is None:
             return world.sample_clip("reference", self.index).video

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ivgbench import world
 from ivgbench.errors import UserError
-from ivgbench.pocket import segmentation, world
+from ivgbench.world import segmentation
 
 
 class Caption(NamedTuple):

@@ -1,6 +1,6 @@
 """Facts known of real models, written down before any run with source, direction and margin, and their verdicts.
 
-A fact is judged as a claim is, all of them in one family (`report.claims.judge`); what no table of a run has is
+A fact is judged as a claim is, all of them in one family (`study.claims.judge`); what no table of a run has is
 measured by probes, whose values are samples like any other.
 """
 
@@ -50,7 +50,7 @@ class Fact:
     """One comparison; a fact that takes several repeats its number.
 
     number: of the fact; id: of the comparison. source: who found it on real models, and what they print. why: where
-    the margin is from. metric, row, than, direction, splits, margin: as in `report.claims.Claim`, metrics also of
+    the margin is from. metric, row, than, direction, splits, margin: as in `study.claims.Claim`, metrics also of
     `PROBES` and `DERIVED`. bar: whether a pocket model must reach it to ship. unused: why it is not judged.
     """
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ivgbench import world
 from ivgbench.cases import Case, Subject, Suite, check_case
-from ivgbench.pocket import world
 from ivgbench.suites.tracks import imc_dynamic, imc_static, trailblazer_dynamic, trailblazer_static
 
 #: Content -> how many captions; and the stream of `world.SPLIT_SEEDS` that captions and boxes are drawn from.

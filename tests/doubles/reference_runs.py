@@ -2,7 +2,7 @@
 
 from fake_lab import FakeLab, InlineEngine
 
-from ivgbench.pocket import world
+from ivgbench import world
 from ivgbench.runs import runner
 from ivgbench.runs.planning import make_plan
 from ivgbench.runs.spec import MethodSpec, RunSpec

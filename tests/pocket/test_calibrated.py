@@ -5,9 +5,9 @@ from dataclasses import asdict
 
 from ivgbench import calibration
 from ivgbench.calibration import Calibration, Finding
-from ivgbench.pocket import calibrated
-from ivgbench.pocket.card import render
-from ivgbench.pocket.train import WEIGHTS
+from ivgbench.pocket import WEIGHTS
+from ivgbench.pocket.exams import calibrated
+from ivgbench.pocket.exams.card_text import render
 
 FOUND = Calibration(
     "pocket", "abc123", "run", 48, (0,), "ivgbench study calibrate", {"torch": "2"},

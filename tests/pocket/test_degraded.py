@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from ivgbench import world
 from ivgbench.judges import frame_encoders as frame_features
 from ivgbench.judges import video_encoders as video_features
 from ivgbench.judges.clip import ClipModel
-from ivgbench.pocket import degraded, world
-from ivgbench.pocket.card import DEGRADED
+from ivgbench.pocket.exams import degraded
+from ivgbench.pocket.exams.judges import DEGRADED
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from diffusers import AutoencoderKL, WanTransformer3DModel
 from ivgbench import load_suite
 from ivgbench.generator import Backbone, generate
 from ivgbench.generator.backbones import sources
-from ivgbench.pocket import dit, vae
+from ivgbench.pocket.training import dit, vae
 
 
 def test_words_say_what_they_mean_in_their_phrase_and_nothing_else():

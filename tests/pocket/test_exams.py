@@ -7,8 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from ivgbench import world
 from ivgbench.boxes import iou
-from ivgbench.pocket import exam, judging, samples, segmentation, traps, world
+from ivgbench.pocket import exam
+from ivgbench.pocket.exams import base_model, judging, samples
+from ivgbench.world import segmentation, traps
 
 
 def frames(count, split="held-out"):
@@ -73,24 +76,24 @@ def test_a_judge_that_claims_everything_is_caught():
 def test_rendered_clips_pass_the_exam_and_swapped_ones_fail():
     clips = [samples.truth(index, 1) for index in range(6)]
     videos = np.stack([clip.video for clip in clips])
-    assert set(exam.words_right(videos, clips).values()) == {1.0}
+    assert set(base_model.words_right(videos, clips).values()) == {1.0}
     wrong = [clip._replace(sprites=(clip.sprites[0]._replace(colour="none"),)) for clip in clips]
-    assert exam.words_right(videos, wrong)["colour"] == 0
+    assert base_model.words_right(videos, wrong)["colour"] == 0
 
 
 def test_motion_is_measured_in_pixels_per_frame():
     steps = np.arange(4)[:, None] * [0.1, 0.0, 0.1, 0.0]
-    speed, turn = exam.motion([np.array([0.1, 0.1, 0.3, 0.3]) + steps])
+    speed, turn = base_model.motion([np.array([0.1, 0.1, 0.3, 0.3]) + steps])
     assert speed == pytest.approx(0.1 * world.WIDTH) and turn == pytest.approx(0)
     gap = np.array([0.1, 0.1, 0.3, 0.3]) + np.arange(6)[:, None] * [0.1, 0.0, 0.1, 0.0]
     gap[1] = np.nan
-    assert exam.motion([gap])[0] == pytest.approx(0.1 * world.WIDTH)
+    assert base_model.motion([gap])[0] == pytest.approx(0.1 * world.WIDTH)
 
 
 def test_agreement_counts_only_frames_in_which_both_see_something():
     box = np.array([0.1, 0.1, 0.5, 0.5])
     seen = [segmentation.Found("red", "star", box, 50, 1.0), None, segmentation.Found("red", "star", box, 50, 1.0)]
-    assert exam.agreement(np.array([box, box, [np.nan] * 4]), seen) == [1.0]
+    assert base_model.agreement(np.array([box, box, [np.nan] * 4]), seen) == [1.0]
 
 
 def mean_colour(shown):
@@ -99,8 +102,8 @@ def mean_colour(shown):
 
 def test_frames_of_the_world_are_at_the_distance_of_the_world_to_itself():
     videos = np.stack([world.sample_clip("report", index).video for index in range(40)])
-    near = exam.distance(videos, mean_colour)
-    far = exam.distance(255 - videos, mean_colour)
+    near = base_model.distance(videos, mean_colour)
+    far = base_model.distance(255 - videos, mean_colour)
     assert near["FID"] < 500 < far["FID"] and near["KID"] < far["KID"]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from transformers import CLIPTokenizer
 
-from ivgbench.pocket import own_words, text_to_video, world
-from ivgbench.pocket.train import WEIGHTS
+from ivgbench import world
+from ivgbench.pocket import WEIGHTS
+from ivgbench.pocket.training import own_words, text_to_video
 
 TOKENIZER = CLIPTokenizer.from_pretrained(WEIGHTS / "text-to-video" / "tokenizer")
 

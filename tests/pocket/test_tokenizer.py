@@ -2,7 +2,8 @@ import gzip
 
 from transformers import CLIPTokenizer
 
-from ivgbench.pocket import clip, tokenizer, world
+from ivgbench import world
+from ivgbench.pocket.training import clip, tokenizer
 
 
 def test_every_word_of_the_world_is_one_token(tmp_path):

@@ -9,11 +9,12 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler
 from transformers import CLIPTokenizer
 
+from ivgbench import world
 from ivgbench.generator import Backbone
-from ivgbench.pocket import bank, clip, denoiser, detector, dit, text_to_video, vae, video, world
-from ivgbench.pocket.loop import Schedule, fit
-from ivgbench.pocket.muon import Muon, orthogonalise
-from ivgbench.pocket.train import WEIGHTS
+from ivgbench.pocket import WEIGHTS
+from ivgbench.pocket.training import bank, clip, denoiser, detector, dit, text_to_video, vae, video
+from ivgbench.pocket.training.loop import Schedule, fit
+from ivgbench.pocket.training.muon import Muon, orthogonalise
 
 
 class Killed(Exception):

@@ -12,9 +12,11 @@ from ivgbench.generator import Backbone, generate
 from ivgbench.judges import video_encoders as video_features
 from ivgbench.judges.clip import ClipModel
 from ivgbench.judges.detectors import PocketYolo
-from ivgbench.pocket import judging, quality, reference, traps, vae
-from ivgbench.pocket.train import WEIGHTS
+from ivgbench.pocket import WEIGHTS
+from ivgbench.pocket.exams import judging, quality
+from ivgbench.pocket.training import vae
 from ivgbench.suites import load_suite
+from ivgbench.world import reference, traps
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +94,7 @@ def test_the_pocket_backbone_generates_what_its_preset_says():
 
 
 def test_the_card_is_the_record_in_print():
-    from ivgbench.pocket.card import render
+    from ivgbench.pocket.exams.card_text import render
 
     record = json.loads((WEIGHTS / "card.json").read_text())
     assert (WEIGHTS / "MODEL_CARD.md").read_text() == render(record)

@@ -5,12 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
-from ivgbench import load_suite
+from ivgbench import load_suite, world
 from ivgbench.boxes import check
 from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
-from ivgbench.pocket import reference, world
 from ivgbench.store.video import pixel_sha256
+from ivgbench.world import drawing, reference
 
 
 def test_the_pixels_are_those_of_the_worlds_version():
@@ -93,7 +93,7 @@ def test_ground_truth_puts_the_asked_colour_in_the_asked_box():
     case = Case("c", "a red square on a teal background", (Subject("red square", box(0.5, 0.25, 0.75, 0.75, 8)),))
     video = reference.render_case(case, seed=0).astype(int)
     inside = video[:, 12:36, 40:60].reshape(-1, 3).mean(0)
-    assert np.abs(inside - world.COLOURS["red"]).max() <= world.COLOUR_JITTER + 1
+    assert np.abs(inside - world.COLOURS["red"]).max() <= drawing.COLOUR_JITTER + 1
     assert (reference.render_case(case, seed=1) != video).any(), "the seed draws another texture"
     with pytest.raises(UserError, match="no boxes for 'red square'"):
         reference.render_case(Case("c", case.prompt, (Subject("teal", box(0.1, 0.1, 0.3, 0.3, 8)),)), 0)

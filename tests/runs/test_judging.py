@@ -51,7 +51,7 @@ def test_a_subject_that_the_pocket_detector_does_not_know_is_refused():
 
 def test_the_pocket_world_and_its_detector_know_the_same_phrases():
     from ivgbench.judges.detectors import PocketYolo
-    from ivgbench.pocket.world import COLOURS, SHAPES
+    from ivgbench.world import COLOURS, SHAPES
 
     assert sorted(PocketYolo().names) == sorted(f"{colour} {shape}" for colour in COLOURS for shape in SHAPES)
 

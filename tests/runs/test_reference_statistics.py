@@ -7,11 +7,10 @@ import pytest
 from fake_lab import Encoder, FakeLab, InlineEngine
 from reference_runs import clip, fill, rows, run
 
-from ivgbench import load_suite
+from ivgbench import load_suite, world
 from ivgbench.cases import Suite
 from ivgbench.errors import UserError
 from ivgbench.metrics.fid import against
-from ivgbench.pocket import world
 from ivgbench.runs import reference_statistics, references, runner
 from ivgbench.runs.external import import_videos
 from ivgbench.store.runs import Store

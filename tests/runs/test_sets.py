@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 from fake_lab import Encoder, FakeLab, InlineEngine
 
-from ivgbench import load_suite
+from ivgbench import load_suite, world
 from ivgbench.engines.local import LocalEngine
 from ivgbench.errors import UserError
 from ivgbench.metrics import fid, jedi, kernel, kid
 from ivgbench.metrics.jedi import jedi_unbiased
 from ivgbench.metrics.jedi import quadratic as jedi_kernel
 from ivgbench.metrics.kid import kid_xvideo
-from ivgbench.pocket import reference, world
 from ivgbench.report import tables
 from ivgbench.runs import comparing, references, runner
 from ivgbench.runs.planning import make_plan, shard_of
 from ivgbench.runs.spec import MethodSpec, RunSpec
 from ivgbench.store.runs import Store
 from ivgbench.store.video import encode
+from ivgbench.world import reference
 
 SPEC = RunSpec(
     "r",

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image, ImageSequence
 
 from ivgbench.errors import UserError
-from ivgbench.pocket.world import BACKGROUNDS, COLOURS
 from ivgbench.store import video
 from ivgbench.store.animation import gif, webp
+from ivgbench.world import BACKGROUNDS, COLOURS
 
 
 def noisy(frames=8, height=48, width=80):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from ivgbench import world
 from ivgbench.boxes import iou
 from ivgbench.errors import UserError
-from ivgbench.pocket import world
 from ivgbench.study import drawn
 
 

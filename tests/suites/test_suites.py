@@ -5,10 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from ivgbench import boxes, load_suite, suites
+from ivgbench import boxes, load_suite, suites, world
 from ivgbench.cases import Case
 from ivgbench.errors import UserError
-from ivgbench.pocket import world
 from ivgbench.suites import pocket, scenes
 from ivgbench.suites import tracks as rules
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ivgbench import world
 from ivgbench.cases import Case
 from ivgbench.errors import UserError
 from ivgbench.files import digest
-from ivgbench.pocket import world
 
 
 def render_case(case: Case, seed: int, split: str = "report") -> np.ndarray:

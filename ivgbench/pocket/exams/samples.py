@@ -6,16 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
+from ivgbench import world
 from ivgbench.cases import Case, Subject
 from ivgbench.files import write_atomic
 from ivgbench.generator import Backbone
-from ivgbench.generator.backbones.sources import PRESETS, weights_hash
+from ivgbench.generator.backbones.sources import POCKETS, PRESETS, weights_hash
 from ivgbench.generator.sampler import generate_batch
-from ivgbench.pocket import world
-from ivgbench.pocket.train import WEIGHTS
 
 BLOCK = 4
-SHIPPED = WEIGHTS / "text-to-video"
+SHIPPED = POCKETS["pocket"]
 
 
 def exam_folder(work: Path, weights: Path = SHIPPED) -> Path:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ivgbench import world
 from ivgbench.judges.clip import ClipModel
 from ivgbench.judges.detectors import PocketYolo, resize
 from ivgbench.judges.video_encoders import VideoModel, to_pixels
-from ivgbench.pocket import segmentation, video, world
+from ivgbench.pocket.training import video
+from ivgbench.world import segmentation
 
 DISTRACTORS = 63
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ivgbench import world
 from ivgbench.metrics import fid, jedi, kid
-from ivgbench.pocket import world
 
 STRENGTHS = 4
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ivgbench.pocket import world
+from ivgbench import world
 
 #: Words beyond the captions, so that a prompt suffix or a short negative prompt is not spelled letter by letter.
 EXTRA_WORDS = (

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 
+from ivgbench import world
 from ivgbench.files import write_atomic
-from ivgbench.pocket import world
-from ivgbench.pocket.loop import half_precision
-from ivgbench.pocket.vae import to_tensor
+from ivgbench.pocket.training.loop import half_precision
+from ivgbench.pocket.training.vae import to_tensor
 
 CLIPS = 16_000
 SHARD = 500

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from ivgbench.pocket import world
+from ivgbench import world
 
 STEPS, BATCH, RATE = 1500, 64, 2e-3
 #: The last token of a first subject: what stands up to there has seen nothing but itself.

@@ -10,10 +10,10 @@ import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file
 
+from ivgbench import world
 from ivgbench.boxes import rasterise
 from ivgbench.files import file_sha256
-from ivgbench.pocket import world
-from ivgbench.pocket.loop import Schedule, fit, half_precision
+from ivgbench.pocket.training.loop import Schedule, fit, half_precision
 
 SCHEDULE = Schedule(steps=8000, learning_rate=6e-4, warmup=100, ema=0.995)
 BATCH = 4

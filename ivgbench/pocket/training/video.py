@@ -15,12 +15,12 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
+from ivgbench import world
 from ivgbench.files import file_sha256, write_json
 from ivgbench.judges.video_encoders import to_pixels
 from ivgbench.judges.vjepa import Config, VideoTransformer
-from ivgbench.pocket import world
-from ivgbench.pocket.loop import Schedule, fit, half_precision
-from ivgbench.pocket.vae import round_trip
+from ivgbench.pocket.training.loop import Schedule, fit, half_precision
+from ivgbench.pocket.training.vae import round_trip
 
 SCHEDULE = Schedule(steps=1500, learning_rate=1e-3, matrix_rate=3e-3, warmup=60, weight_decay=0.05)
 BATCH = 16

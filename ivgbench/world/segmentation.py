@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ivgbench.pocket import world
+from ivgbench import world
 
 #: How far textures and light move a background along the grey axis, in levels.
 TEXTURE_REACH = 34.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ivgbench import world
 from ivgbench.judges.clip import ClipModel
 from ivgbench.judges.detectors import PocketYolo
-from ivgbench.pocket import world
-from ivgbench.pocket.traps import another
+from ivgbench.world.traps import another
 
 
 def false_alarms(detector: PocketYolo, frames: np.ndarray, phrases: list[str]) -> float:

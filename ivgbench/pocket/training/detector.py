@@ -11,11 +11,12 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
+from ivgbench import world
 from ivgbench.files import file_sha256, write_json
 from ivgbench.judges.detectors import quiet_ultralytics
-from ivgbench.pocket import traps, world
-from ivgbench.pocket.loop import Schedule, fit
-from ivgbench.pocket.vae import round_trip
+from ivgbench.pocket.training.loop import Schedule, fit
+from ivgbench.pocket.training.vae import round_trip
+from ivgbench.world import traps
 
 SCHEDULE = Schedule(steps=3600, learning_rate=2e-3, warmup=100, weight_decay=0.01)
 BATCH = 32

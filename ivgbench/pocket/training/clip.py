@@ -17,11 +17,11 @@ from open_clip.model import CLIP
 from open_clip.tokenizer import SimpleTokenizer
 from safetensors.torch import save_file
 
+from ivgbench import world
 from ivgbench.files import write_atomic, write_json
-from ivgbench.pocket import world
-from ivgbench.pocket.loop import Schedule, fit, half_precision
-from ivgbench.pocket.tokenizer import merges, vocabulary
-from ivgbench.pocket.vae import round_trip
+from ivgbench.pocket.training.loop import Schedule, fit, half_precision
+from ivgbench.pocket.training.tokenizer import merges, vocabulary
+from ivgbench.pocket.training.vae import round_trip
 
 SCHEDULE = Schedule(steps=900, learning_rate=1e-3, warmup=100, weight_decay=0.05)
 BATCH = 64

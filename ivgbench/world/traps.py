@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ivgbench.pocket import world
+from ivgbench import world
 
 Scene = tuple[np.ndarray, str]  # a frame uint8 [H,W,3], and a phrase that is not in it
 

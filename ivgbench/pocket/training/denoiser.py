@@ -9,10 +9,10 @@ import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import save_file
 
+from ivgbench import world
 from ivgbench.judges.frame_encoders import Denoiser
-from ivgbench.pocket import world
-from ivgbench.pocket.loop import Schedule, fit, half_precision
-from ivgbench.pocket.vae import round_trip, to_tensor
+from ivgbench.pocket.training.loop import Schedule, fit, half_precision
+from ivgbench.pocket.training.vae import round_trip, to_tensor
 
 SCHEDULE = Schedule(steps=1500, learning_rate=2e-3, warmup=100, weight_decay=0.01)
 BATCH = 32

@@ -19,7 +19,7 @@ import torch
 
 from ivgbench.files import write_atomic
 from ivgbench.generator.allocator import keep_freed_memory
-from ivgbench.pocket.muon import Muon
+from ivgbench.pocket.training.muon import Muon
 
 
 @dataclass(frozen=True)

@@ -26,13 +26,14 @@ from diffusers.models.transformers.transformer_temporal import TransformerTempor
 from safetensors.torch import load_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from ivgbench import world
 from ivgbench.files import write_json
 from ivgbench.generator.backbones.sources import TEXT_STATES, weights_hash
 from ivgbench.generator.backbones.text_states import emptied_after_words
-from ivgbench.pocket import own_words, world
-from ivgbench.pocket.bank import batches, load_bank
-from ivgbench.pocket.loop import Schedule, fit, half_precision
-from ivgbench.pocket.tokenizer import BOS, EOS, save_tokenizer, vocabulary
+from ivgbench.pocket.training import own_words
+from ivgbench.pocket.training.bank import batches, load_bank
+from ivgbench.pocket.training.loop import Schedule, fit, half_precision
+from ivgbench.pocket.training.tokenizer import BOS, EOS, save_tokenizer, vocabulary
 
 
 class Phase(NamedTuple):
