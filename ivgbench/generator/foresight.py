@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import torch
+
 from ivgbench.cases import Case
 from ivgbench.errors import UserError
-from ivgbench.generator import schedulers
+from ivgbench.generator import levels, schedulers
 from ivgbench.generator.backbones import limits, sources
 from ivgbench.generator.backbones.base import family
 from ivgbench.generator.methods.base import Method
@@ -31,11 +33,13 @@ class Foresight:
         Args:
             sampling: all of it decided; a size of None is the backbone's own.
         Raises:
-            UserError: the scheduler cannot make the steps, the network no frames of the size, or the text encoder
-                never reads a subject whose words the method needs; then with the case.
+            UserError: the scheduler cannot make the steps, or the method not work with it; the network makes no frames
+                of the size; the text encoder never reads a subject whose words the method needs: then with the case.
         """
         if self._new("steps", sampling.steps, sampling.scheduler):
             schedulers.check(self._family.scheduler_of(self._config, sampling.scheduler), sampling.steps)
+        if self._new("schedule", config, len(case.subjects), sampling.steps, sampling.scheduler):
+            config.check_schedule(self._schedule(sampling), len(case.subjects))
         if sampling.size is not None and self._new("size", sampling.size, case.frames):
             self._limits.check(sampling.size, case.frames)
         suffix = sampling.prompt_suffix
@@ -45,6 +49,11 @@ class Foresight:
                 config.check_words(self.reader, case.prompt, suffix, phrases)
             except UserError as fault:
                 raise UserError(f"case {case.id}: {fault}; or leave the case out") from None
+
+    def _schedule(self, sampling: Sampling) -> levels.Schedule:
+        scheduler = self._family.scheduler_of(self._config, sampling.scheduler)
+        scheduler.set_timesteps(sampling.steps)
+        return levels.schedule(scheduler, sampling.steps, torch.device("cpu"), torch.float32)
 
     def _new(self, *question: object) -> bool:
         """Whether this is asked for the first time."""

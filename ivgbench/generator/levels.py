@@ -14,6 +14,10 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from ivgbench.errors import UserError
 from ivgbench.generator import schedulers
 
+#: Of alpha_bar: less is none. A schedule without a signal at its end has 0 there; the library's DPM-Solver++ writes
+#: 2^-24, the least that others have is above 1e-3.
+NO_SIGNAL = 1e-6
+
 
 @dataclass(frozen=True, eq=False)
 class Level:
@@ -73,12 +77,32 @@ def of(scheduler: SchedulerMixin, device: torch.device, dtype: torch.dtype) -> l
 
 
 def last(scheduler: SchedulerMixin, device: torch.device, dtype: torch.dtype) -> Level | None:
-    """The level of the last training timestep, at or beyond that of any step; None as in `of`, and on flow matching's
-    path, whose end is noise alone."""
+    """The level of the last training timestep, at or beyond that of any step; None as in `of`, and where the path ends
+    in noise alone: flow matching's, and those without a signal at their end (zero terminal SNR)."""
     alphas = None if schedulers.is_flow(scheduler) else _alphas(scheduler)
-    if alphas is None:
+    if alphas is None or float(alphas[-1]) < NO_SIGNAL:
         return None
     return _level(scheduler, alphas[-1].to(device, torch.promote_types(dtype, torch.float32)))
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """What a method can know of a scheduler before its first step.
+
+    asked: the steps that the sampler was asked for, of which a scheduler may make more. levels: see `of`.
+    last: see `last`. keeps_hand: see `schedulers.steps_from_given`.
+    """
+
+    asked: int
+    levels: list[Level] | None
+    last: Level | None
+    keeps_hand: bool
+
+
+def schedule(scheduler: SchedulerMixin, asked: int, device: torch.device, dtype: torch.dtype) -> Schedule:
+    """Of a scheduler whose timesteps are set."""
+    keeps_hand = schedulers.steps_from_given(scheduler, len(scheduler.timesteps))
+    return Schedule(asked, of(scheduler, device, dtype), last(scheduler, device, dtype), keeps_hand)
 
 
 def _alphas(scheduler: SchedulerMixin) -> torch.Tensor | None:

@@ -15,8 +15,8 @@ from ivgbench.errors import UserError
 from ivgbench.generator import inputs, schedulers
 from ivgbench.generator import settings as named_settings
 from ivgbench.generator.backbones.base import Backbone
-from ivgbench.generator.levels import last as last_level
 from ivgbench.generator.levels import of as noise_levels
+from ivgbench.generator.levels import schedule as schedule_of
 from ivgbench.generator.methods.base import Clip, Method, Network, Run, Setup, check_fits, counted, standard_normal
 from ivgbench.generator.sampling import Sampling
 from ivgbench.texts import short
@@ -224,11 +224,11 @@ def _rounds(
 ) -> Sample:
     """All rounds of a batch; the trajectories are the last one's."""
     context, scheduler = context.to(bb.device, bb.dtype), _scheduled(bb, sampling, sampling.steps, initial)
+    schedule = schedule_of(scheduler, sampling.steps, bb.device, bb.dtype)
+    config.check_schedule(schedule, max(len(clip.phrases) for clip in clips))
     setup = Setup(
-        bb, clips, tuple(initial.shape[2:]), len(scheduler.timesteps), sampling.guidance_scale,
-        noise_levels(scheduler, bb.device, bb.dtype), solo,
-        schedulers.steps_from_given(scheduler, len(scheduler.timesteps)), last_level(scheduler, bb.device, bb.dtype),
-        sampling.steps,
+        bb, clips, tuple(initial.shape[2:]), len(scheduler.timesteps), sampling.guidance_scale, schedule.levels, solo,
+        schedule,
     )  # fmt: skip
     run, noise = config.start(setup), [clip.stream("scheduler") for clip in clips]
     every = [_scheduled(bb, sampling, steps, initial) for steps in run.rounds()] or [scheduler]

@@ -25,3 +25,11 @@ def test_a_run_without_the_files_says_how_to_get_them(backbone, command_line, mo
 def test_trailblazer_is_refused_in_one_line(command_line):
     code, _, err = command_line("plan", "--backbone", "ltx-video", "--method", "trailblazer", "--gpu", "t4", *SMALL)
     assert code == 2 and "attends over the whole clip at once" in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("backbone", ["cogvideox-2b", "ltx-video", "wan-1.3b"])
+@pytest.mark.parametrize("base", ["plain", "peekaboo"])
+def test_freeinit_is_refused_where_the_noise_path_keeps_no_signal(backbone, base, command_line):
+    inside = ("--method", "freeinit", "--option", f"freeinit.base={base}")
+    code, _, err = command_line("plan", "--backbone", backbone, *inside, "--gpu", "t4", *SMALL)
+    assert code == 2 and "freeinit needs a noise path that keeps some of a clip to its end" in err.splitlines()[-1]

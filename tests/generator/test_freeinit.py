@@ -1,18 +1,22 @@
 """FreeInit: rounds of the sampler, alone and around other methods."""
 
 import dataclasses
+import shutil
 from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
-from diffusers import EulerDiscreteScheduler, PNDMScheduler
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, PNDMScheduler
 
 from ivgbench.errors import UserError
 from ivgbench.generator import generate_batch
 from ivgbench.generator.edits.frequency import low_pass, mix
+from ivgbench.generator.foresight import Foresight
+from ivgbench.generator.levels import Schedule
 from ivgbench.generator.methods import freeinit
 from ivgbench.generator.methods.base import Method, Run, resolve
+from ivgbench.generator.sampling import PLAIN, Sampling
 
 INSIDE = ["plain", "peekaboo", "trailblazer", "mask-norm", "mask-norm-tid", "freetraj"]
 FILTERS = ["butterworth", "gaussian", "ideal", "box"]
@@ -107,7 +111,8 @@ def test_the_releases_own_counts_of_steps():
     config = resolve("freeinit", {"fast": True})
 
     def evaluations(steps, rounds):
-        setup = type("S", (), {"asked": steps, "last": None, "shape": (2, 4, 4), "clips": []})
+        schedule = Schedule(steps, None, None, True)
+        setup = type("S", (), {"schedule": schedule, "shape": (2, 4, 4), "clips": []})
         return freeinit.Again(setup, dataclasses.replace(config, rounds=rounds)).rounds()
 
     assert evaluations(50, 5) == [10, 20, 30, 40, 50] and sum(evaluations(50, 3)) == 99
@@ -274,6 +279,32 @@ def test_a_scheduler_of_another_scale_is_refused(case, make, tiny):
     with pytest.raises(UserError, match=r"freeinit noises a clip back .* use 'ddim' or 'dpm'"):
         make(case, "freeinit", {"rounds": 2}, scheduler=euler)
     assert make(case, "freeinit", {"rounds": 1}, scheduler=euler).nfe == 2  # nothing is noised back
+
+
+def without_signal(cls, tiny):
+    """A scheduler whose last noise level holds nothing of a clip; what DPM-Solver++ has there is not quite 0."""
+    return cls.from_config(tiny.scheduler_config, rescale_betas_zero_snr=True, prediction_type="v_prediction")
+
+
+@pytest.mark.parametrize("cls", [DDIMScheduler, DPMSolverMultistepScheduler])
+@pytest.mark.parametrize("base", ["plain", "peekaboo"])
+def test_a_schedule_that_ends_in_noise_alone_is_refused(cls, base, case, make, tiny):
+    with pytest.raises(UserError, match=r"freeinit noises a clip back .* ends in noise alone") as refused:
+        make(case, "freeinit", {"rounds": 2, "base": base}, scheduler=without_signal(cls, tiny))
+    assert "\n" not in str(refused.value)
+    assert make(case, "freeinit", {"rounds": 1, "base": base}, scheduler=without_signal(cls, tiny)).nfe == 2
+
+
+def test_it_is_refused_in_planning_too(case, tiny, tiny_folder, tmp_path):
+    folder = shutil.copytree(tiny_folder, tmp_path / "tiny")
+    sampling = Sampling(steps=4, guidance_scale=4.0, scheduler="ddim").over(PLAIN)
+    Foresight(folder).check(resolve("freeinit", {"rounds": 2}), case, sampling)
+    with pytest.raises(UserError, match="with fast, 4 steps are too few"):
+        Foresight(folder).check(resolve("freeinit", {"fast": True}), case, sampling)
+    without_signal(DDIMScheduler, tiny).save_config(folder / "scheduler")
+    Foresight(folder).check(resolve("freeinit", {"rounds": 1}), case, sampling)
+    with pytest.raises(UserError, match="ends in noise alone"):
+        Foresight(folder).check(resolve("freeinit", {"rounds": 2}), case, sampling)
 
 
 def test_several_subjects_made_alone_are_refused_with_fast(two, case, make):

@@ -106,3 +106,12 @@ def test_a_config_without_these_words_is_the_published_ones(folder, tmp_path):
     config = json.loads((folder / "transformer" / "config.json").read_text())
     del config["rope_max_seq_len"], config["patch_size"]
     assert limits.of_parts({"transformer": config}).side == 16384
+
+
+def test_a_scheduler_that_a_method_cannot_work_with_is_told_beforehand(folder):
+    """The checkpoint's UniPC goes back to the latents before a method's move; LVD has no meaning on this path."""
+    sampling = Sampling(steps=3, scheduler="checkpoint", size=(32, 48)).over(PLAIN)
+    Foresight(folder).check(resolve("mask-norm"), CASE, sampling)
+    with pytest.raises(UserError, match="mask-norm-id moves the latents, and the scheduler's corrector"):
+        Foresight(folder).check(resolve("id"), CASE, sampling)
+    Foresight(folder).check(resolve("id"), CASE, replace(sampling, scheduler="flow"))

@@ -31,12 +31,14 @@ from ivgbench.texts import short
 Band = Literal["input", "early", "middle", "late"]
 
 
-#: What a network may have that not all do.
-Offer = Literal["frames", "positions"]
+#: What a network, or the path it was trained on, may have that not all do.
+Offer = Literal["frames", "positions", "signal"]
 OFFERED: dict[Offer, str] = {
     "frames": "attention within frames and between them, each by itself, as a UNet has it; a video DiT attends over "
     "the whole clip at once",
     "positions": "rotary positions, which its tokens are told and may be told otherwise, as Wan has them",
+    "signal": "a noise path that keeps some of a clip to its end, to noise one back to; those of flow matching (Wan, "
+    "LTX-Video) and of zero terminal SNR (CogVideoX) end in noise alone",
 }
 
 

@@ -33,7 +33,7 @@ class UNet3D(Backbone):
     parts: ClassVar[tuple[str, ...]] = ("text_encoder", "unet", "vae")
     masked_bands: ClassVar[frozenset[Band]] = frozenset({"middle", "late"})
     frame_prompts: ClassVar[bool] = True
-    offers: ClassVar[frozenset[Offer]] = frozenset({"frames"})
+    offers: ClassVar[frozenset[Offer]] = frozenset({"frames", "signal"})
     flow: ClassVar[bool] = False
 
     def _start(self, *arguments: Any, **keywords: Any) -> None:

@@ -19,7 +19,7 @@ from ivgbench.errors import UserError
 from ivgbench.files import canonical_json
 from ivgbench.generator import around
 from ivgbench.generator.backbones.base import OFFERED, Backbone, Offer, Site
-from ivgbench.generator.levels import Level
+from ivgbench.generator.levels import Level, Schedule
 from ivgbench.generator.words import Reader
 from ivgbench.plugins import PluginFault, broken
 from ivgbench.registry import AROUND, METHODS
@@ -51,11 +51,8 @@ class Setup:
     """A run's surroundings.
 
     shape: (f,h,w) of the latents. levels: the noise level of each step, or None where the scheduler keeps its latents
-    on another scale. keeps_hand: whether the scheduler steps from latents that a method has changed
-    (`schedulers.steps_from_given`). last: the noise level of the last training timestep, the noisiest there is; None
-    as for levels, and on flow matching's path, where nothing of a clip is left at its end.
-    steps and levels are those of the round that is being made (`Run.rounds`). asked: the steps that the sampler was
-    asked for, of which a scheduler may make more.
+    on another scale. steps and levels are those of the round that is being made (`Run.rounds`).
+    schedule: of a round of all steps; it was given to `Method.check_schedule`.
     solo: (clip, config, stream label) -> trajectory [steps,C,f,h,w] of one more clip, made alone; None in
     such a run itself.
     """
@@ -67,9 +64,7 @@ class Setup:
     guidance: float
     levels: list[Level] | None
     solo: Callable[[Clip, Method, str], torch.Tensor] | None
-    keeps_hand: bool = True
-    last: Level | None = None
-    asked: int = 0
+    schedule: Schedule | None = None
 
 
 class Network:
@@ -173,6 +168,17 @@ class Method:
             reader: the backbone's. prompt, suffix, phrases: as in `Clip`.
         Raises:
             UserError: with the phrase, and what to do.
+        """
+
+    def check_schedule(self, schedule: Schedule, subjects: int) -> None:
+        """Refuses a scheduler that the method cannot work with. Here there is none.
+
+        Called before any work, also where only the scheduler's file is at hand.
+
+        Args:
+            subjects: most of a clip.
+        Raises:
+            UserError: with what to use.
         """
 
     def versions(self) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ import torch
 from ivgbench.errors import UserError
 from ivgbench.generator.backbones.base import Offer
 from ivgbench.generator.edits.frequency import Filter, Rule, low_pass, mix
+from ivgbench.generator.levels import Schedule
 from ivgbench.generator.methods.base import Clip, Method, Run, Setup, option, resolve, standard_normal
 from ivgbench.generator.words import Reader
 from ivgbench.texts import short
@@ -98,7 +99,7 @@ class FreeInit(Filtering):
         return (self.version, *self.inner.versions())
 
     def needs(self) -> frozenset[Offer]:
-        return self.inner.needs()
+        return self.inner.needs() | ({"signal"} if self.rounds > 1 else set())
 
     def text(self, clip: Clip) -> str:
         return self.inner.text(clip)
@@ -106,28 +107,28 @@ class FreeInit(Filtering):
     def check_words(self, reader: Reader, prompt: str, suffix: str, phrases: Sequence[str | None]) -> None:
         self.inner.check_words(reader, prompt, suffix, phrases)
 
+    def check_schedule(self, schedule: Schedule, subjects: int) -> None:
+        self.inner.check_schedule(schedule, subjects)
+        if self.rounds > 1 and schedule.last is None:
+            raise UserError(
+                f"{self.name} noises a clip back to the end of the schedule, and the scheduler's ends in noise alone, "
+                f"or its latents are on another scale: use 'ddim' or 'dpm', on a backbone whose schedule keeps a "
+                f"signal (no flow matching, no zero terminal SNR)"
+            )
+        if self.rounds > 1 and self.fast and schedule.asked < self.rounds:
+            raise UserError(
+                f"{self.name}: with fast, {schedule.asked} steps are too few for {self.rounds} rounds: the first would "
+                f"have none; give at least as many steps as rounds"
+            )
+
     def start(self, setup: Setup) -> Run:
-        if self.rounds > 1:
-            self._check(setup)
+        if self.rounds > 1 and self.fast:
+            setup.solo = self._no_solo
         again = Again(setup, self)
         run = self.inner.start(setup)
         # The run of the method inside, all its hooks as they are, whose sampler starts again.
         run.rounds, run.restart = again.rounds, again.restart
         return run
-
-    def _check(self, setup: Setup) -> None:
-        if setup.last is None:
-            raise UserError(
-                f"{self.name} noises a clip back to the end of a variance-preserving schedule, and the scheduler has "
-                f"none on the scale of its latents: use 'ddim' or 'dpm', on a backbone that is not of flow matching"
-            )
-        if self.fast and setup.asked < self.rounds:
-            raise UserError(
-                f"{self.name}: with fast, {setup.asked} steps are too few for {self.rounds} rounds: the first would "
-                f"have none; give at least as many steps as rounds"
-            )
-        if self.fast:
-            setup.solo = self._no_solo
 
     def _no_solo(self, *_: Any) -> torch.Tensor:
         raise UserError(
@@ -140,7 +141,7 @@ class Again:
     """The rounds of FreeInit, and where each of them starts."""
 
     def __init__(self, setup: Setup, config: FreeInit):
-        self._config, self._steps, self._last = config, setup.asked, setup.last
+        self._config, self._steps, self._last = config, setup.schedule.asked, setup.schedule.last
         self._kept = config.kept(setup.shape)
         self._streams = [clip.stream("freeinit") for clip in setup.clips]
 

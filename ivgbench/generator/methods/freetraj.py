@@ -14,6 +14,7 @@ from ivgbench.generator import words
 from ivgbench.generator.backbones.base import Backbone, Offer, Site
 from ivgbench.generator.edits.frequency import mix
 from ivgbench.generator.edits.trajectory import Inside, Size, TextInside, injected, isolated, places
+from ivgbench.generator.levels import Schedule
 from ivgbench.generator.methods.base import Clip, Run, Setup, option, standard_normal
 from ivgbench.generator.methods.freeinit import Filtering
 from ivgbench.generator.methods.trailblazer import phrase_positions
@@ -65,14 +66,16 @@ class FreeTraj(Filtering):
         places = words.check(reader, prompt, suffix, phrases[0], self.name)
         words.check_bound(places, set(subject_tokens(reader, prompt, phrases[0], self)), phrases[0], self.name)
 
-    def start(self, setup: Setup) -> Run:
-        for clip in setup.clips:
-            _check_subject(clip)
-        if self.noise and setup.levels is None:
+    def check_schedule(self, schedule: Schedule, subjects: int) -> None:
+        if self.noise and schedule.levels is None:
             raise UserError(
                 f"{self.name} makes noise of unit variance, which the scheduler does not start from: use 'ddim' or "
                 f"'dpm', or leave the noise out (noise=false)"
             )
+
+    def start(self, setup: Setup) -> Run:
+        for clip in setup.clips:
+            _check_subject(clip)
         if self.ddim_edit and setup.guidance <= 1:
             raise UserError(
                 f"{self.name} edits no attention without guidance, as released: it needs guidance_scale > 1, got "

@@ -14,7 +14,7 @@ import torch
 
 from ivgbench.errors import UserError
 from ivgbench.generator.edits.tau import Grid, tau
-from ivgbench.generator.levels import Level
+from ivgbench.generator.levels import Level, Schedule
 from ivgbench.generator.methods.base import Clip, Network, Run, Setup, option, standard_normal
 from ivgbench.generator.methods.mask_norm import MaskNorm
 from ivgbench.generator.methods.peekaboo import MaskedRun
@@ -41,6 +41,22 @@ class MaskNormID(MaskNorm):
         super().__post_init__()
         if self.window is not None and self.window[0] > self.window[1]:
             raise UserError(f"{self.name}: window {list(self.window)} ends before it starts; give [first, stop]")
+
+    @property
+    def acts(self) -> bool:
+        """Whether there is any inner step at all."""
+        return self.gamma > 0 and self.inner_steps > 0
+
+    def check_schedule(self, schedule: Schedule, subjects: int) -> None:
+        if self.acts and schedule.levels is None:
+            raise UserError(
+                f"{self.name} needs a variance-preserving scheduler with alphas_cumprod: use 'ddim' or 'dpm'"
+            )
+        if self.acts and not schedule.keeps_hand:
+            raise UserError(
+                f"{self.name} moves the latents, and the scheduler's corrector would undo it: use another one "
+                f"('ddim' or 'dpm'; 'flow' where the backbone is of flow matching), or turn its corrector off"
+            )
 
     def start(self, setup: Setup) -> Run:
         return IntrinsicRun(setup, self, guide=None)
@@ -79,24 +95,10 @@ class IntrinsicRun(MaskedRun):
         super().__init__(setup, config, config.norm_self, config.norm_cross)
         self._config, self._guide, self._clips = config, guide, setup.clips
         self._streams = [clip.stream("intrinsic") for clip in setup.clips]
-        if self.acts and setup.levels is None:
-            raise UserError(
-                f"{config.name} needs a variance-preserving scheduler with alphas_cumprod: use 'ddim' or 'dpm'"
-            )
-        if self.acts and not setup.keeps_hand:
-            raise UserError(
-                f"{config.name} moves the latents, and the scheduler's corrector would undo it: use another one "
-                f"('ddim' or 'dpm'; 'flow' where the backbone is of flow matching), or turn its corrector off"
-            )
-
-    @property
-    def acts(self) -> bool:
-        """Whether there is any inner step at all."""
-        return self._config.gamma > 0 and self._config.inner_steps > 0
 
     def before_step(self, step: int, latents: torch.Tensor, network: Network) -> torch.Tensor:
         first, stop = self._config.window or (0, step + 1)
-        if not self.acts or not first <= step < stop:
+        if not self._config.acts or not first <= step < stop:
             return latents
         guide = self._guide
         if guide is not None and guide.guided_steps == "frozen" and step >= guide.frozen_steps:

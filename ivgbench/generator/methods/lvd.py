@@ -15,6 +15,7 @@ from ivgbench.generator import spans
 from ivgbench.generator.backbones.base import Offer, Site
 from ivgbench.generator.edits import energy
 from ivgbench.generator.edits.watched import Watch
+from ivgbench.generator.levels import Schedule
 from ivgbench.generator.methods.base import Method, Network, Run, Setup, option
 from ivgbench.generator.words import Binding, Reader
 
@@ -111,6 +112,19 @@ class LVD(Method):
         search = spelled_first if self.words == "official" else None
         return spans.of_phrases(reader, prompt, suffix, phrases, self.name, search)
 
+    def check_schedule(self, schedule: Schedule, subjects: int) -> None:
+        if not self.acts:
+            return
+        if schedule.levels is None or schedule.levels[0].prediction == "flow_prediction":
+            raise UserError(
+                f"{self.name} needs a variance-preserving scheduler with alphas_cumprod: use 'ddim' or 'dpm'"
+            )
+        if not schedule.keeps_hand:
+            raise UserError(
+                f"{self.name} moves the latents, and the scheduler's corrector would undo it: use 'ddim' or 'dpm', "
+                f"or turn its corrector off"
+            )
+
     def start(self, setup: Setup) -> Run:
         return LVDRun(setup, self) if self.acts else Run()
 
@@ -123,15 +137,6 @@ class LVDRun(Run):
         if not clip.phrases:
             raise UserError(f"{config.name}: the case has no subject; give a phrase and boxes, or use method 'plain'")
         self._watch = Watch(watched(setup.backbone.sites(setup.shape), config))
-        if setup.levels is None or setup.levels[0].prediction == "flow_prediction":
-            raise UserError(
-                f"{config.name} needs a variance-preserving scheduler with alphas_cumprod: use 'ddim' or 'dpm'"
-            )
-        if not setup.keeps_hand:
-            raise UserError(
-                f"{config.name} moves the latents, and the scheduler's corrector would undo it: use 'ddim' or 'dpm', "
-                f"or turn its corrector off"
-            )
         self._config, self._boxes = config, clip.boxes
         self._tokens = config.spans(setup.backbone.reader, clip.prompt, clip.suffix, clip.phrases)
         self._weights = energy.Weights(

@@ -13,6 +13,7 @@ from ivgbench.generator import words
 from ivgbench.generator.backbones.base import Backbone, Offer, Site
 from ivgbench.generator.edits.maps import Gate, Maps, SpatialEdit, TemporalEdit
 from ivgbench.generator.edits.reweighted import compose, spatial_edit, temporal_edit
+from ivgbench.generator.levels import Schedule
 from ivgbench.generator.methods.base import Clip, Method, Run, Setup, option
 from ivgbench.generator.words import Binding, Reader
 
@@ -71,6 +72,12 @@ class TrailBlazer(Method):
                 words.check_bound(places, bound, phrase, self.name)
             else:  # each is made alone first, from its phrase as the prompt
                 self.check_words(reader, phrase, suffix, (phrase,))
+
+    def check_schedule(self, schedule: Schedule, subjects: int) -> None:
+        if subjects > 1 and self.integration_steps and not schedule.keeps_hand:
+            raise UserError(
+                "trailblazer blends latents, and the scheduler's corrector would undo it: use 'ddim' or 'dpm'"
+            )
 
     def start(self, setup: Setup) -> Run:
         if setup.guidance <= 1:
@@ -163,10 +170,6 @@ class CompositionRun(Run):
         if config.token_indices is not None:
             raise UserError(
                 "trailblazer: leave token_indices out for several subjects: tokens are found from the phrases"
-            )
-        if config.integration_steps and not setup.keeps_hand:
-            raise UserError(
-                "trailblazer blends latents, and the scheduler's corrector would undo it: use 'ddim' or 'dpm'"
             )
         self._alone: list[list[torch.Tensor]] = []
         for clip in setup.clips:
