@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Mapping, Sequence
+import typing
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from ivgbench.files import digest
 from ivgbench.generator import sampling
 from ivgbench.generator.around import row_name
 from ivgbench.generator.sampling import Sampling
+from ivgbench.reading import check_fields, check_kinds
 from ivgbench.runs import batching, spec_paths
 from ivgbench.runs.identity import ROW_NAMES, is_kept
 from ivgbench.texts import read_toml
@@ -104,6 +105,8 @@ class RunSpec:
             raise UserError(f"{where}: cases must be at least 1, got {self.cases}")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise UserError(f"{where}: seeds must be a list of different numbers, got {list(self.seeds)}")
+        if min(self.seeds) < 0:
+            raise UserError(f"{where}: seeds must be whole numbers from 0, got {list(self.seeds)}")
         self.sampling.check(where)
         batching.check(self.batch_size, f"{where}: batch_size")
         for what in ("backbone", "suites", "references", "detector", "clip", "frame_encoders", "video_encoder"):
@@ -142,14 +145,6 @@ class RunSpec:
 
 
 _NAMED_AS = {"scheduler": "ddim", "negative_prompt": "", "prompt_suffix": "", "dtype": "float32"}
-_KINDS: dict[str, tuple[type, ...]] = {
-    "name": (str,), "backbone": (str,), "settings": (str,), "cases": (int,), "ground_truth": (bool,), "steps": (int,),
-    "guidance_scale": (int, float), "scheduler": (str,), "negative_prompt": (str,), "prompt_suffix": (str,),
-    "dtype": (str,), "detector": (str,), "clip": (str,), "suites": (list,), "seeds": (list,), "methods": (list,),
-    "references": (list,), "reference_videos": (int,), "reference_seed": (int,), "frame_encoders": (list,),
-    "video_encoder": (str,), "lora": (str,), "strict": (bool,), "size": (list,),
-    "batch_size": (int, str),
-}  # fmt: skip
 
 
 def load_spec(path: Path) -> RunSpec:
@@ -162,29 +157,16 @@ def load_spec(path: Path) -> RunSpec:
     check_fields(data, _names(RunSpec), f"{path}")
     if "name" not in data:
         raise UserError(f'{path}: the run has no name; add a line such as name = "{Path(path).stem}"')
-    _check_kinds(data, f"{path}")
-    for key in ("suites", "references", "frame_encoders"):
+    _check_kinds(RunSpec, data, f"{path}")
+    for key in ("suites", "references", "frame_encoders", "seeds"):
         if key in data:
-            data[key] = tuple(_text(item, key, path) for item in data[key])
+            data[key] = tuple(data[key])
     data = spec_paths.beside(path, data)
-    data["seeds"] = tuple(_seed(item, path) for item in data.get("seeds", RunSpec.seeds))
     data["methods"] = tuple(_method(item, path) for item in data.get("methods", []))
     try:
         return RunSpec(**_with_sampling(data))
     except UserError as fault:
         raise UserError(f"{path}: {fault}") from None
-
-
-def _text(item: Any, key: str, path: Path) -> str:
-    if not isinstance(item, str):
-        raise UserError(f"{path}: {key} must be a list of texts, got {item!r}")
-    return item
-
-
-def _seed(item: Any, path: Path) -> int:
-    if not isinstance(item, int) or isinstance(item, bool) or item < 0:
-        raise UserError(f"{path}: seeds must be whole numbers from 0, got {item!r}")
-    return item
 
 
 def _method(item: Any, path: Path) -> MethodSpec:
@@ -194,9 +176,7 @@ def _method(item: Any, path: Path) -> MethodSpec:
         raise UserError(f'{path}: a method is written [[methods]] with method = "NAME", got {item!r}')
     where = f"{path}, method {item['method']!r}"
     check_fields(item, _names(MethodSpec), where)
-    if not isinstance(item.get("options", {}), dict) or not isinstance(item.get("label", ""), str):
-        raise UserError(f"{where}: options is a table and label a text")
-    _check_kinds({key: value for key, value in item.items() if key not in ("method", "options", "label")}, where)
+    _check_kinds(MethodSpec, item, where)
     try:
         return MethodSpec(**_with_sampling(item))
     except UserError as fault:
@@ -214,16 +194,7 @@ def _with_sampling(data: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in data.items() if name not in asked} | {"sampling": Sampling(**asked)}
 
 
-def _check_kinds(data: dict[str, Any], where: str) -> None:
-    for key, value in data.items():
-        if not isinstance(value, _KINDS[key]) or (isinstance(value, bool) and bool not in _KINDS[key]):
-            raise UserError(f"{where}: {key} must be {' or '.join(k.__name__ for k in _KINDS[key])}, got {value!r}")
-
-
-def check_fields(data: Mapping[str, Any], known: Sequence[str], where: str) -> None:
-    """UserError for a field that is not known, with the one that was probably meant."""
-    for key in data:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            raise UserError(f"{where}: unknown field {key!r}; {hint}")
+def _check_kinds(cls: type, data: Mapping[str, Any], where: str) -> None:
+    """UserError for a field of another kind than the class, or its sampling, says; in a file a scheduler is a name."""
+    hints = {**typing.get_type_hints(Sampling), "scheduler": str, **typing.get_type_hints(cls)}
+    check_kinds({key: value for key, value in data.items() if key != "methods"}, hints, where)

@@ -8,15 +8,16 @@ of the file in all variants of its run; anything else is open.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ivgbench.calibration import FAILS
 from ivgbench.metrics import stats
+from ivgbench.reading import ruled
 from ivgbench.study.variants import ALL, Variant
 
 
@@ -50,6 +51,18 @@ for _name, _of in VARIANCES.items():
     }
 
 
+def is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _no_blank(values: Sequence[Any]) -> bool:
+    return all(is_text(one) or not isinstance(one, str) for one in values)
+
+
+def _filled(values: Sequence[Any]) -> bool:
+    return bool(values) and _no_blank(values)
+
+
 @dataclass(frozen=True)
 class Claim:
     """One claim.
@@ -62,16 +75,16 @@ class Claim:
     of facts, or ids of single comparisons; ID@READING of one that the claim rests on in this reading alone.
     """
 
-    id: str
-    text: str
+    id: str = ruled("a text, not an empty one", is_text)
+    text: str = ruled("a text, not an empty one", is_text)
     paper: str
-    metric: str
-    row: str
-    than: tuple[str | float, ...]
-    direction: str
-    splits: tuple[str, ...] = ("static", "dynamic")
+    metric: str = ruled(f"one of {', '.join(METRICS)}", METRICS.__contains__)
+    row: str = ruled("the label of a row", is_text)
+    than: tuple[str | float, ...] = ruled("a list of rows' labels or numbers, at least one", _filled)
+    direction: str = ruled('"higher" or "lower"', ("higher", "lower").__contains__)
+    splits: tuple[str, ...] = ruled("a list of texts, at least one", _filled, default=("static", "dynamic"))
     margin: float = 0.0
-    rests_on: tuple[int | str, ...] = ()
+    rests_on: tuple[int | str, ...] = ruled("a list of facts' numbers or ids", _no_blank, default=())
 
 
 def _is_row(rival: str | float) -> bool:
@@ -84,11 +97,11 @@ class ClaimsSpec:
     """The file. run: the run spec that the claims are judged on; cases: at least so many a split, or a claim stays
     open; level: chance of a wrong verdict among all of them; contradictions: where the paper contradicts itself."""
 
-    run: Path
+    run: Path = ruled("the file name of a run spec", lambda value: is_text(str(value)))
     claims: tuple[Claim, ...]
-    cases: int = 96
-    level: float = 0.05
-    contradictions: tuple[str, ...] = ()
+    cases: int = ruled("a whole number from 1", lambda value: value >= 1, default=96)
+    level: float = ruled("a number between 0 and 1", lambda value: 0 < value < 1, default=0.05)
+    contradictions: tuple[str, ...] = ruled("a list of texts", _no_blank, default=())
 
 
 class Sample(NamedTuple):

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ivgbench.calibration import NOT_USED, Finding
 from ivgbench.errors import UserError
+from ivgbench.reading import table, tables
 from ivgbench.report import paper
-from ivgbench.report.toml_tables import from_table, tables
 from ivgbench.study.claims import METRICS, Claim, ClaimsSpec, Comparison, Judged, Metric, Sample, judge
 from ivgbench.texts import read_toml
 
@@ -106,7 +106,9 @@ def load_facts(path: Path) -> FactsSpec:
     """Reads a file of facts. UserError for an unreadable file, or a fact that cannot be judged."""
     data = read_toml(path, "the facts")
     facts = tables(Fact, data, "facts", str(path))
-    spec = from_table(FactsSpec, {**data, "facts": facts}, str(path))
+    spec = table(FactsSpec, {**data, "facts": facts}, str(path))
+    if not facts:
+        raise UserError(f"{path}: there is no fact in it; write each under a line [[facts]]")
     ids = [fact.id for fact in facts]
     if twice := sorted({one for one in ids if ids.count(one) > 1}):
         raise UserError(f"{path}: two facts have the id {twice[0]!r}; they may share a number")
