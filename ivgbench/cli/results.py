@@ -17,7 +17,11 @@ def table(
     number: Annotated[int, typer.Argument(help="1 or 2, as in the paper.")],
     run: Annotated[
         list[str] | None,
-        typer.Option("--run", help="Repeat for one table of several. (default: table1 or table2, or the only one)"),
+        typer.Option(
+            "--run",
+            help="A name, or the file of a record; repeat for one table of several. (default: table1 or table2, or the "
+            "only one)",
+        ),
     ] = None,
     allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Even with failed or missing jobs.")] = False,
     out: Annotated[Path, typer.Option(help="Where the csv, Markdown and LaTeX files go.", callback=folder)] = OWN
@@ -26,9 +30,11 @@ def table(
 ) -> None:
     """Print a table of the paper, computed from stored results, and write its files."""
     from ivgbench.report import render, tables
+    from ivgbench.report.record import is_record
 
     built = tables.build(number, runs, run or None, allow_partial)
-    _say(f"table {number}", built.run, runs)
+    if not all(map(is_record, run or [None])):
+        _say(f"table {number}", built.run, runs)
     written = render.write(built, out)
     render.show(built)
     print(f"ivgbench: written: {', '.join(map(str, written))}", file=sys.stderr)
@@ -48,6 +54,34 @@ def report(
     written = html.report(runs, chosen, out, allow_partial)
     _say("the page", chosen, runs)
     print(written)
+
+
+def record(
+    run: Annotated[str | None, typer.Option("--run", help="(default: table1, or the only one)")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--output", help="(default: results/own/RUN.record.json)", callback=file)
+    ] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="The layout as JSON Schema instead.")] = False,
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """Write a run as one file to send around: every number and what it was judged by, no video.
+
+    `ivgbench table 1 --run FILE` shows it, alone or beside other runs.
+    """
+    from ivgbench.cli.options import print_json
+    from ivgbench.report import record as records
+    from ivgbench.store.runs import Store
+
+    if schema:
+        print_json(records.schema())
+        return
+    store = Store(runs)
+    made = records.of(store, store.choose(run, "table1"))
+    path = out or OWN / f"{made.run}{records.SUFFIX}"
+    made.save(path)
+    _say("the record", made.run, runs)
+    lost = sum(clip.status != "ok" for clip in made.clips)
+    print(f"{path}: {len(made.clips)} clips{f', {lost} of them failed or missing' if lost else ''}")
 
 
 def figure(

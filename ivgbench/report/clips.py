@@ -3,41 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from ivgbench.errors import UserError
+from ivgbench.report.record import Record, is_record, of
+from ivgbench.report.record import load as load_record
 from ivgbench.runs.identity import row_name
-from ivgbench.runs.sets import clips_digest
 from ivgbench.store.runs import Store
 
 _KEY = ["label", "suite", "split", "case", "seed", "job"]
 
 
-def load(number: int, runs: str | Path, run: str | None) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Rows and manifest of a run; the one place where a table touches the store."""
+def load(number: int, runs: str | Path, run: str | None) -> Record:
+    """The record of a run, or the one that `run` is the file of; the one place where a table touches the store."""
+    if run is not None and is_record(run):
+        return load_record(Path(run))
     store = Store(runs)
-    return store.load_rows(store.choose(run, f"table{number}"))
-
-
-def load_sets(runs: str | Path, run: str | None) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Rows of set metrics and manifest of a run.
-
-    Raises:
-        UserError: there are no such rows, or they were computed for other clips than the run has now.
-    """
-    store = Store(runs)
-    manifest = store.manifest(store.choose(run, "table2"))
-    name, rows = manifest["run"], store.set_rows(manifest["run"])
-    if not rows:
-        raise UserError(
-            f"run {name!r} has no FID, KID and JEDi: run it again with --reference, or with references in its spec"
-        )
-    now = clips_digest({job["job"]: store.intact(job["job"]) for job in manifest["jobs"]})
-    if any(row["clips"] != now for row in rows):
-        raise UserError(f"FID, KID and JEDi of run {name!r} are of other clips than it has now; run it again")
-    return rows, manifest
+    return of(store, store.choose(run, f"table{number}"))
 
 
 def scored(

@@ -83,8 +83,8 @@ def table(
     Args:
         number: 1, or 2 (see `table2.build` for its columns).
         runs: the folder of runs.
-        run: the run's name; by default "table1" or "table2", or the only run there is. Several names: one table of all
-            their rows, if they can be compared (see `together`).
+        run: the run's name, or the file of its record; by default "table1" or "table2", or the only run there is.
+            Several: one table of all their rows, if they can be compared (see `together`).
         allow_partial: compute from what is there when clips are missing or failed.
     Returns:
         Table 1: one row per split and method, Ground truth last in its split. `split`, `method`, `label`, `settings`;
@@ -113,7 +113,7 @@ def build(
         return table2.build(runs, run, allow_partial)
     if number != 1:
         raise UserError(f"there is no table {number}; known: 1, 2")
-    loaded = [load(number, runs, one) for one in named(run)]
+    loaded = [(one.rows(), one.manifest()) for one in (load(number, runs, name) for name in named(run))]
     rows, manifest = loaded[0] if len(loaded) == 1 else join(loaded)
     name = manifest["run"]
     entries, rows = pd.DataFrame(manifest["jobs"]), pd.DataFrame(rows)

@@ -1,0 +1,191 @@
+"""A finished run as one file: what tables are made from, and what people send around.
+
+A record holds no video and no path: what was asked, by what it was judged, every clip's numbers, and those of whole
+sets. It is sealed (`store.records`): a number that was changed afterwards makes it none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ivgbench import __version__
+from ivgbench.errors import UserError
+from ivgbench.reading import table
+from ivgbench.runs.sets import clips_digest
+from ivgbench.store.records import Damaged, read_record, write_record
+from ivgbench.store.runs import Store
+
+#: Raised when the meaning of a field changes.
+RECORD_VERSION = 1
+SUFFIX = ".record.json"
+_TEXT = "text"
+
+
+def told(text: str, **default: Any) -> Any:
+    """A field with what it means."""
+    return field(metadata={_TEXT: text}, **default)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip of a run, and what was measured on it."""
+
+    label: str = told("the row that it belongs to")
+    method: str = told("canonical name; external: another system's clip, ground-truth: the asked scene itself")
+    options: dict[str, Any] = told("the method's options, all of them")
+    settings: str = told("the name of the settings that the options are, empty where there is none")
+    about: str = told("the settings in one line")
+    suite: str = told("the suite's name")
+    split: str = told("the block of a table")
+    case: str = told("the case's id in its suite")
+    seed: int = told("of the noise")
+    job: str = told("hash of all that changes the clip's pixels")
+    status: str = told("ok; missing; or failed: why")
+    values: dict[str, Any] = told("metric -> number, or null where it is undefined on this clip")
+    score: str = told("hash of what the values depend on besides the pixels", default="")
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run. Read one with `load`, or make it of a stored run with `of`."""
+
+    record_version: int = told("of this layout")
+    ivgbench: str = told("version of the package that wrote the record")
+    run: str = told("the run's name")
+    clips: tuple[Clip, ...] = told("every clip that the run is made of, failed ones included")
+    backbone: dict[str, Any] | str | None = told("name, hash and revision of the weights", default=None)
+    detector: str = told("id of the detector", default="")
+    clip: str = told("id of the CLIP model", default="")
+    metrics: int = told("version of the clips' metrics", default=0)
+    measured: dict[str, Any] = told("what the run was asked to be measured with", default_factory=dict)
+    suites: dict[str, str] = told("suite -> its checksum", default_factory=dict)
+    environment: dict[str, Any] = told("packages and machine of the last run", default_factory=dict)
+    sets: tuple[dict, ...] = told("FID, KID and JEDi: one entry per row and reference", default=())
+    sets_missing: str = told("why there are no metrics of whole sets", default="")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every number in long form, as `Store.load_rows` gives them."""
+        found = []
+        for clip in self.clips:
+            about = {name: getattr(clip, name) for name in ("job", "method", "label", "suite", "split", "case", "seed")}
+            if clip.status != "ok":
+                metric = clip.status.partition(":")[0]
+                found.append({**about, "metric": metric, "value": None, "status": clip.status})
+            for name, value in clip.values.items():
+                found.append(
+                    {**about, "metric": name, "value": value, "status": "undefined" if value is None else "ok"}
+                )
+        return found
+
+    def manifest(self) -> dict[str, Any]:
+        """What the run is made of, as `Store.manifest` gives it."""
+        kept = {name: getattr(self, name) for name in _MANIFEST if getattr(self, name) not in ("", None, {}, 0)}
+        return {**kept, "jobs": [{name: getattr(clip, name) for name in _ENTRY} for clip in self.clips]}
+
+    def save(self, path: Path) -> None:
+        write_record(path, asdict(self))
+
+
+_MANIFEST = ("run", "backbone", "detector", "clip", "metrics", "measured", "suites", "environment")
+_ENTRY = ("job", "method", "label", "options", "settings", "about", "suite", "split", "case", "seed", "score")
+
+
+def of(store: Store, run: str) -> Record:
+    """The record of a stored run, whole or not: what is missing says so."""
+    rows, manifest = store.load_rows(run)
+    values: dict[tuple, dict[str, float | None]] = {}
+    status: dict[tuple, str] = {}
+    for row in rows:
+        if row["status"] in ("ok", "undefined"):
+            values.setdefault(_key(row), {})[row["metric"]] = row["value"]
+        else:
+            status[_key(row)] = row["status"]
+    clips = tuple(
+        Clip(
+            **{name: entry[name] for name in _ENTRY if name in entry and name not in ("settings", "about", "score")},
+            **{name: entry.get(name, "") for name in ("settings", "about", "score")},
+            status=status.get(_key(entry), "ok"),
+            values=values.get(_key(entry), {}),
+        )
+        for entry in manifest["jobs"]
+    )
+    sets, missing = _sets(store, manifest)
+    kept = {name: manifest[name] for name in _MANIFEST if name in manifest}
+    return Record(RECORD_VERSION, __version__, clips=clips, sets=sets, sets_missing=missing, **kept)
+
+
+def _key(row: Mapping[str, Any]) -> tuple:
+    return tuple(row[name] for name in ("label", "suite", "split", "case", "seed", "job"))
+
+
+def _sets(store: Store, manifest: Mapping[str, Any]) -> tuple[tuple[dict[str, Any], ...], str]:
+    """The metrics of whole sets, and why there are none."""
+    rows = store.set_rows(manifest["run"])
+    if not rows:
+        return (), "has no FID, KID and JEDi: run it again with --reference, or with references in its spec"
+    now = clips_digest({job["job"]: store.intact(job["job"]) for job in manifest["jobs"]})
+    if any(row["clips"] != now for row in rows):
+        return (), "has FID, KID and JEDi that are of other clips than it has now; run it again"
+    return tuple(rows), ""
+
+
+def load(path: Path) -> Record:
+    """Reads a record.
+
+    Raises:
+        UserError: there is none, it was changed or cut, or it is of another version.
+    """
+    again = "make it again: ivgbench record"
+    try:
+        data = read_record(path)
+    except FileNotFoundError:
+        raise UserError(f"there is no record {path}") from None
+    except Damaged:
+        raise UserError(f"{path}: not a record of a run as it was written; {again}") from None
+    version = data.get("record_version")
+    if version != RECORD_VERSION:
+        raise UserError(f"{path}: a record of version {version!r}, and this reads {RECORD_VERSION}; {again}")
+    listed = data.get("clips")
+    if not isinstance(listed, list):
+        raise UserError(f"{path}: clips must be a list, got {type(listed).__name__}; {again}")
+    clips = tuple(table(Clip, one, f"{path}, clip {at}") for at, one in enumerate(listed, 1))
+    return table(Record, {**data, "clips": clips}, str(path))
+
+
+def is_record(run: str | None) -> bool:
+    """Whether a run is named by the file of its record."""
+    return run is not None and run.endswith(".json") and Path(run).is_file()
+
+
+def schema() -> dict[str, Any]:
+    """The layout as JSON Schema (draft 2020-12)."""
+    made = _object(Record)
+    made["properties"]["record_sha256"] = {"type": "string", "description": "the seal: hash of all other fields"}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "ivgbench record", **made}
+
+
+def _object(cls: type) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls)
+    required = [one.name for one in fields(cls) if one.default is dataclasses.MISSING and one.default_factory is _NONE]
+    properties = {one.name: {"description": one.metadata[_TEXT], **_kind(hints[one.name])} for one in fields(cls)}
+    return {"type": "object", "description": cls.__doc__, "properties": properties, "required": required}
+
+
+_NONE = dataclasses.MISSING
+_KINDS = {str: "string", int: "integer", float: "number", bool: "boolean", dict: "object", type(None): "null"}
+
+
+def _kind(hint: Any) -> dict[str, Any]:
+    if typing.get_origin(hint) is tuple:
+        return {"type": "array", "items": _kind(typing.get_args(hint)[0])}
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        return {"anyOf": [_kind(one) for one in typing.get_args(hint)]}
+    if dataclasses.is_dataclass(hint):
+        return _object(hint)
+    return {"type": _KINDS[typing.get_origin(hint) or hint]}

@@ -1,0 +1,105 @@
+"""A run as one file: the same tables as from the store, nothing changed unseen, and a layout that can be checked."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ivgbench.errors import UserError
+from ivgbench.report import record, tables
+from ivgbench.report.record import Clip, Record
+from ivgbench.store.records import write_record
+from ivgbench.store.runs import Store
+
+
+@pytest.fixture
+def saved(stored, tmp_path):
+    made = record.of(stored[0], "table1")
+    made.save(tmp_path / "mine.record.json")
+    return made, tmp_path / "mine.record.json"
+
+
+def test_a_record_makes_the_table_that_its_run_makes(stored, saved):
+    store, rows, _, _ = stored
+    made, path = saved
+    assert record.load(path) == made and made.rows() == store.load_rows("table1")[0]
+    kept = store.manifest("table1")
+    assert made.manifest() == {**kept, "jobs": [{"settings": "", "about": "", **job} for job in kept["jobs"]]}
+    frame, whole = tables.table(1, run=str(path)), tables.table(1, store.root, "table1")
+    pd.testing.assert_frame_equal(frame, whole)
+    assert len({row["metric"] for row in rows}) == len(made.clips[0].values)
+
+
+def test_clips_that_failed_or_are_missing_say_so(tmp_path):
+    store = Store(tmp_path)
+    about = {"method": "plain", "label": "plain", "options": {}, "suite": "s", "split": "static", "seed": 0}
+    jobs = [{**about, "job": name, "case": name, "score": f"{name}-score"} for name in ("lost", "fell")]
+    store.fail("fell", "out of memory", {})
+    store.save_manifest("r", {"jobs": jobs, "suites": {}})
+    made = record.of(store, "r")
+    assert [clip.status for clip in made.clips] == ["missing", "failed: out of memory"]
+    assert made.rows() == store.load_rows("r")[0]
+    assert made.sets == () and "has no FID" in made.sets_missing
+
+
+def test_a_number_that_was_changed_makes_it_no_record(saved):
+    _, path = saved
+    text = path.read_text(encoding="utf-8")
+    data = json.loads(text)
+    data["clips"][0]["values"]["miou"] = 0.999
+    path.write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(UserError, match="not a record of a run as it was written; make it again"):
+        record.load(path)
+    path.write_text(text[: len(text) // 2], encoding="utf-8")
+    with pytest.raises(UserError, match="not a record"):
+        tables.table(1, run=str(path))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"record_version": 99}, "a record of version 99, and this reads 1"),
+        ({"record_version": None}, "a record of version None"),
+        ({"clips": 3}, "clips must be a list"),
+        ({"clips": [3]}, "clip 1: must be a table of fields"),
+        ({"runs": "x"}, "unknown field 'runs'; did you mean 'run'"),
+        ({"run": 3}, "run must be a text"),
+    ],
+)
+def test_what_is_no_record_is_refused_in_one_line(saved, change, told):
+    _, path = saved
+    data = {name: value for name, value in json.loads(path.read_text()).items() if name != "record_sha256"}
+    write_record(path, {**data, **change})
+    with pytest.raises(UserError, match=told) as refused:
+        record.load(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match="there is no record"):
+        record.load(tmp_path / "none.json")
+    assert not record.is_record("table1") and not record.is_record(None)
+
+
+def test_the_schema_names_every_field_with_its_text(saved):
+    schema = record.schema()
+    clip = schema["properties"]["clips"]["items"]
+    data = json.loads(Path(saved[1]).read_text())
+    assert set(data) == set(schema["properties"]) and set(data["clips"][0]) == set(clip["properties"])
+    assert all(one["description"] for one in (*schema["properties"].values(), *clip["properties"].values()))
+    assert "run" in schema["required"] and "sets" not in schema["required"] and "score" not in clip["required"]
+    kinds = {"string": str, "integer": int, "object": dict, "array": list, "null": type(None)}
+    for cls, values, shape in ((Record, data, schema), (Clip, data["clips"][0], clip)):
+        for name in cls.__dataclass_fields__:
+            allowed = shape["properties"][name].get("anyOf", [shape["properties"][name]])
+            assert any(isinstance(values[name], kinds[one["type"]]) for one in allowed), name
+
+
+def test_the_command_writes_it_and_the_table_reads_it(stored, tmp_path, command_line):
+    path = tmp_path / "sent.json"
+    code, out, _ = command_line("record", "--run", "table1", "--runs", stored[0].root, "-o", path)
+    assert code == 0 and out.startswith(f"{path}: 48 clips")
+    code, out, _ = command_line("table", 1, "--run", path, "--runs", tmp_path / "nothing", "--out", tmp_path)
+    assert code == 0 and (tmp_path / "table1.csv").is_file()
+    assert json.loads(command_line("record", "--schema")[1])["type"] == "object"
