@@ -82,7 +82,8 @@ class Backbone(ABC):
 
     Attributes:
         name: its preset's (`sources.PRESETS`), or the folder's name.
-        device, dtype: of the weights and the latents.
+        device, dtype: of the weights.
+        latents_dtype: of the latents between evaluations.
         reader: what the text encoder reads of a text.
         folder: of the files it was loaded from.
         frames, height, width: default clip, in frames and pixels; other sizes work where the case gives them.
@@ -94,6 +95,7 @@ class Backbone(ABC):
         frame_prompts: whether each frame may have text states of its own.
         offers: what not all families have, and some methods need: see `OFFERED`.
         flow: whether the network was trained on flow matching's straight path, else on a variance-preserving one.
+        wide_latents: whether latents are at least float32, whatever the weights are, as the family's pipeline has them.
     """
 
     #: Names of the parts that hold weights, in the order in which they work.
@@ -102,6 +104,7 @@ class Backbone(ABC):
     frame_prompts: ClassVar[bool]
     offers: ClassVar[frozenset[Offer]] = frozenset()
     flow: ClassVar[bool]
+    wide_latents: ClassVar[bool] = False
 
     name: str
     reader: Reader
@@ -207,6 +210,10 @@ class Backbone(ABC):
         return sources.weights_hash(self.folder)
 
     @property
+    def latents_dtype(self) -> torch.dtype:
+        return torch.promote_types(self.dtype, torch.float32) if self.wide_latents else self.dtype
+
+    @property
     @abstractmethod
     def denoiser(self) -> torch.nn.Module:
         """The network that `denoise` evaluates."""
@@ -293,7 +300,7 @@ class Backbone(ABC):
         """One guided network evaluation: the raw outputs (unconditional, conditional), each [N,C,f,h,w].
 
         Args:
-            latents: [N,C,f,h,w], already scaled for the scheduler.
+            latents: [N,C,f,h,w], already scaled for the scheduler; the network is shown them in `dtype`.
             negative, positive: text states [N,L,C] of the two halves; [NF,L,C] with a row per frame where the family
                 has `frame_prompts`. Their lengths may differ where it offers "positions".
         """
@@ -335,7 +342,7 @@ class Backbone(ABC):
         self.check_video(latents.shape[2])
         self.bring("vae")
         with torch.no_grad():
-            latents = self.prepared(latents.to(self.device, self.dtype), stream)
+            latents = self.prepared(latents.to(self.device, self.latents_dtype), stream)
             pixels = torch.cat([self.decoded(part) for part in self.slices(latents)])
         return ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 

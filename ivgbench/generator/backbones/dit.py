@@ -200,6 +200,11 @@ class T5DiT(VideoDiT):
         return self.text_encoder(ids).last_hidden_state.to(self.dtype)
 
 
+def widened(output: torch.Tensor) -> torch.Tensor:
+    """A network's output at least in float32, in which some pipelines guide and step."""
+    return output.to(torch.promote_types(output.dtype, torch.float32))
+
+
 def matched_by_frame(masked: torch.Tensor, unmasked: torch.Tensor, frames: int) -> torch.Tensor:
     """Mask Normalization of cells' outputs [B,f*h*w,C], of each latent frame by itself, as of a frame of a UNet."""
     by_frame = (one.unflatten(1, (frames, -1)).flatten(0, 1) for one in (masked, unmasked))

@@ -70,11 +70,13 @@ def rotated(tensor: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch
 class Wan(VideoDiT):
     """A video DiT. Text states past the end of a prompt are zero, and are attended to.
 
-    The VAE works in float32, whatever the denoiser does.
+    Latents and the VAE are in float32, whatever the denoiser works in; guidance is in the denoiser's dtype. So does the
+    pipeline.
     """
 
     offers: ClassVar[frozenset[Offer]] = frozenset({"positions"})
     flow: ClassVar[bool] = True
+    wide_latents: ClassVar[bool] = True
     masked: ClassVar[type[MaskedBlock]] = WanMasked
 
     def _load(self, folder: Path, preset: sources.Preset) -> None:
