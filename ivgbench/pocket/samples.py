@@ -9,7 +9,8 @@ import numpy as np
 from ivgbench.cases import Case, Subject
 from ivgbench.files import write_atomic
 from ivgbench.generator import Backbone
-from ivgbench.generator.backbones.sources import PRESETS, weights_hash
+from ivgbench.generator.backbones.hashing import weights_hash
+from ivgbench.generator.backbones.presets import PRESETS
 from ivgbench.generator.sampler import generate_batch
 from ivgbench.pocket import world
 from ivgbench.pocket.train import WEIGHTS

@@ -27,7 +27,7 @@ from safetensors.torch import load_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from ivgbench.files import write_json
-from ivgbench.generator.backbones.sources import TEXT_STATES, weights_hash
+from ivgbench.generator.backbones.hashing import TEXT_STATES, weights_hash
 from ivgbench.generator.backbones.text_states import emptied_after_words
 from ivgbench.pocket import own_words, world
 from ivgbench.pocket.bank import batches, load_bank

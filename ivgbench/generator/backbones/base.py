@@ -22,7 +22,7 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from ivgbench.errors import UserError
 from ivgbench.generator import schedulers
 from ivgbench.generator.allocator import keep_freed_memory
-from ivgbench.generator.backbones import limits, sources
+from ivgbench.generator.backbones import hashing, layout, limits, presets, sources
 from ivgbench.generator.backbones import lora as adapters
 from ivgbench.generator.words import Reader
 from ivgbench.texts import short
@@ -81,7 +81,7 @@ class Backbone(ABC):
     """A text encoder, a denoiser and a VAE in eval mode without gradients, and a scheduler factory.
 
     Attributes:
-        name: its preset's (`sources.PRESETS`), or the folder's name.
+        name: its preset's (`presets.PRESETS`), or the folder's name.
         device, dtype: of the weights.
         latents_dtype: of the latents between evaluations.
         reader: what the text encoder reads of a text.
@@ -117,7 +117,7 @@ class Backbone(ABC):
         self,
         folder: Path,
         name: str,
-        preset: sources.Preset,
+        preset: presets.Preset,
         device: str,
         dtype: torch.dtype,
         offload: bool = False,
@@ -129,13 +129,13 @@ class Backbone(ABC):
         if lora is not None:
             adapters.merge(self.denoiser, lora)
         self.folder = folder
-        self.scheduler_config = sources.read_config(sources.scheduler_file(folder))
+        self.scheduler_config = layout.read_config(layout.scheduler_file(folder))
         if not self.offload:
             for part in self.modules().values():
                 part.to(self.device)
         self._measure(preset)
 
-    def _start(self, name: str, preset: sources.Preset, device: str, dtype: torch.dtype, offload: bool) -> None:
+    def _start(self, name: str, preset: presets.Preset, device: str, dtype: torch.dtype, offload: bool) -> None:
         """What needs no files."""
         self.name, self.device, self.dtype, self.offload = name, torch.device(device), dtype, offload
         if self.device.type == "cpu":
@@ -143,7 +143,7 @@ class Backbone(ABC):
         self.default_steps, self.default_guidance = preset.steps, preset.guidance
 
     @abstractmethod
-    def _load(self, folder: Path, preset: sources.Preset) -> None:
+    def _load(self, folder: Path, preset: presets.Preset) -> None:
         """The family's parts, from a folder."""
 
     @abstractmethod
@@ -151,7 +151,7 @@ class Backbone(ABC):
         """The reader and the family's parts in the backbone's dtype, of these configs and without content."""
 
     @abstractmethod
-    def _measure(self, preset: sources.Preset) -> None:
+    def _measure(self, preset: presets.Preset) -> None:
         """Sizes, from the parts' configs."""
 
     @staticmethod
@@ -165,7 +165,7 @@ class Backbone(ABC):
         """Loads a backbone of the family that its files name.
 
         Args:
-            source: "pocket" (ships with the package), another of `sources.PRESETS`, a folder in diffusers format, or a
+            source: "pocket" (ships with the package), another of `presets.PRESETS`, a folder in diffusers format, or a
                 hub id that has been fetched. A folder may lack `vae`: then only output="latent" works.
             dtype: weights are cast to it, whatever they are on disk.
             offload: text encoder, denoiser and VAE wait on the CPU and are on the device only while they are used.
@@ -180,7 +180,7 @@ class Backbone(ABC):
         except (RuntimeError, AssertionError) as fault:
             raise UserError(f"device {device!r} cannot be used: {str(fault).splitlines()[0]}") from None
         folder = sources.locate(source)
-        cls = family(sources.family(folder))
+        cls = family(layout.family(folder))
         return cls(
             folder, *sources.preset(str(source)), device=device, dtype=dtype, offload=offload,
             lora=None if lora is None else Path(lora),
@@ -190,7 +190,7 @@ class Backbone(ABC):
     def hollow(
         cls,
         architecture: Mapping[str, Mapping[str, Any]],
-        preset: sources.Preset,
+        preset: presets.Preset,
         dtype: torch.dtype,
         device: str = "meta",
     ) -> Backbone:
@@ -207,7 +207,7 @@ class Backbone(ABC):
     @cached_property
     def weights_hash(self) -> str:
         """Identity of the files it was loaded from. Read when it is asked for: they may be tens of gigabytes."""
-        return sources.weights_hash(self.folder)
+        return hashing.weights_hash(self.folder)
 
     @property
     def latents_dtype(self) -> torch.dtype:
@@ -398,6 +398,6 @@ FAMILIES = {"unet3d": "unet3d:UNet3D", "wan": "wan:Wan", "cogvideox": "cogvideox
 
 
 def family(name: str) -> type[Backbone]:
-    """The class of a family, as `sources.family` names it."""
+    """The class of a family, as `layout.family` names it."""
     module, _, cls = FAMILIES[name].partition(":")
     return getattr(import_module(f"ivgbench.generator.backbones.{module}"), cls)
