@@ -10,7 +10,7 @@ import torch
 
 from ivgbench.errors import UserError
 from ivgbench.generator import Backbone
-from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones import layout, presets
 from ivgbench.generator.backbones.base import family
 
 #: Of the narrow UNet: the published one's kinds of blocks, 32 to 64 wide.
@@ -33,7 +33,7 @@ class Model(NamedTuple):
     backbone: Backbone
     shape: tuple[int, int, int]
     architecture: Mapping[str, Mapping[str, Any]] | None = None
-    preset: sources.Preset | None = None
+    preset: presets.Preset | None = None
 
 
 def model(name: str, device: str, dtype: torch.dtype, frames: int = 8) -> Model:
@@ -50,29 +50,29 @@ def model(name: str, device: str, dtype: torch.dtype, frames: int = 8) -> Model:
         bb = Backbone.from_pretrained("pocket", device, dtype)
         return Model(name, bb, (frames, bb.latent_height, bb.latent_width))
     if name == "wan-480p":
-        parts = sources.published_architecture(sources.PRESETS["wan-1.3b"])
+        parts = presets.published_architecture(presets.PRESETS["wan-1.3b"])
         parts = {**parts, "transformer": parts["transformer"] | NARROW_WAN}
-        return Model("narrow Wan", random(parts, sources.PRESETS["wan-1.3b"], device, dtype), (21, 60, 104))
-    known = sources.PRESETS.get(name)
+        return Model("narrow Wan", random(parts, presets.PRESETS["wan-1.3b"], device, dtype), (21, 60, 104))
+    known = presets.PRESETS.get(name)
     if known is not None:
-        parts = sources.published_architecture(known)
+        parts = presets.published_architecture(known)
         bb = random(parts, known, device, dtype)
         return Model(name, bb, (bb.latent_frames(known.frames), bb.latent_height, bb.latent_width), parts, known)
     sides = [int(side) if side.isdigit() else 0 for side in name.split("x")]
     if len(sides) != 2 or min(sides) < 1:
         raise UserError(f"--grid {name!r}: write pocket, HEIGHTxWIDTH of latents such as 40x72, wan-480p, zeroscope, "
                         f"modelscope or wan-1.3b")  # fmt: skip
-    parts = sources.published_architecture(sources.PRESETS["zeroscope"])
+    parts = presets.published_architecture(presets.PRESETS["zeroscope"])
     parts = {**parts, "unet": parts["unet"] | NARROW_UNET}
-    preset = replace(sources.PRESETS["zeroscope"], frames=frames, height=8 * sides[0], width=8 * sides[1])
+    preset = replace(presets.PRESETS["zeroscope"], frames=frames, height=8 * sides[0], width=8 * sides[1])
     return Model("narrow UNet", random(parts, preset, device, dtype), (frames, *sides))
 
 
 def random(
-    architecture: Mapping[str, Mapping[str, Any]], preset: sources.Preset, device: str, dtype: torch.dtype
+    architecture: Mapping[str, Mapping[str, Any]], preset: presets.Preset, device: str, dtype: torch.dtype
 ) -> Backbone:
     """A backbone of these configs with random weights, and text states that are random too: nothing reads a prompt."""
-    cls = family(sources.family_of_parts(architecture))
+    cls = family(layout.family_of_parts(architecture))
     layers = "num_hidden_layers" if "num_hidden_layers" in architecture["text_encoder"] else "num_layers"
     small = {**architecture, "text_encoder": {**architecture["text_encoder"], layers: 1, "vocab_size": 16}}
     torch.manual_seed(0)

@@ -42,7 +42,8 @@ ALLOWED = {
 #: Importing these loads no torch, nor anything else that takes seconds.
 LIGHT = ("ivgbench", "ivgbench.cli", "ivgbench.suites", "ivgbench.report.tables", "ivgbench.report.render",
          "ivgbench.runs.identity", "ivgbench.store.runs", "ivgbench.runs.runner", "ivgbench.runs.planning",
-         "ivgbench.metrics", "ivgbench.generator", "ivgbench.generator.backbones.sources")  # fmt: skip
+         "ivgbench.metrics", "ivgbench.generator", "ivgbench.generator.backbones.sources",
+         "ivgbench.generator.backbones.hashing", "ivgbench.generator.backbones.fetching")  # fmt: skip
 HEAVY = {"torch", "diffusers", "transformers", "open_clip", "ultralytics", "torchvision", "av", "matplotlib"}
 
 
@@ -132,7 +133,7 @@ def test_a_wrong_import_would_be_seen(module, line):
 
 
 #: Where the words of one family of backbones may stand: in its files, and where files and adapters are told apart.
-FAMILY_WORDS = {"unet": ("generator.backbones.unet3d", "generator.backbones.sources", "generator.backbones.lora")}
+FAMILY_WORDS = {"unet": ("generator.backbones.unet3d", "generator.backbones.layout", "generator.backbones.lora")}
 
 
 def family_words(module: str, text: str) -> list[str]:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from ivgbench import cli, hub
 from ivgbench.errors import UserError
 from ivgbench.generator import Backbone
-from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones import fetching, presets, sources
 
 pytest.importorskip("huggingface_hub")
 import tiny_ltx
@@ -111,7 +111,7 @@ def test_changed_small_files_are_refused_too(repository, online):
         config = repository / "unet" / "config.json"
         config.write_text(config.read_text().replace("0", "1"))
         with pytest.raises(UserError, match=r"unet/config\.json is damaged"):
-            sources.fetch("own/tiny")
+            fetching.fetch("own/tiny")
 
 
 def test_a_repository_of_another_kind_is_named(repository, online):
@@ -119,15 +119,15 @@ def test_a_repository_of_another_kind_is_named(repository, online):
     with served("own/tiny", repository) as (address, asked):
         online(address)
         with pytest.raises(UserError, match=r"no text-to-video model.*scheduler/scheduler_config\.json"):
-            sources.fetch("own/tiny")
+            fetching.fetch("own/tiny")
     assert not any("/resolve/" in path for path in asked)
 
 
 def test_a_preset_is_fetched_at_its_own_commit(repository, online):
     with served("cerspense/zeroscope_v2_576w", repository) as (address, asked):
         online(address)
-        sources.fetch("zeroscope")
-    assert any(f"/revision/{sources.PRESETS['zeroscope'].revision}" in path for path in asked)
+        fetching.fetch("zeroscope")
+    assert any(f"/revision/{presets.PRESETS['zeroscope'].revision}" in path for path in asked)
 
 
 def test_a_fetched_model_of_another_family_is_run_as_one(repository, online, tmp_path):
@@ -137,7 +137,7 @@ def test_a_fetched_model_of_another_family_is_run_as_one(repository, online, tmp
     for hub_id, name in (("own/ltx", "ltx"), ("Lightricks/LTX-Video", "ltx-video")):
         with served(hub_id, other) as (address, _):
             online(address)
-            sources.fetch(hub_id)
+            fetching.fetch(hub_id)
         found, preset = sources.preset(hub_id)
         assert (found, preset.family, preset.frames, preset.hub_id) == (name, "ltx", 161, hub_id)
         assert sources.revision(hub_id) == COMMIT and sources.locate(hub_id).name == COMMIT

@@ -184,10 +184,10 @@ def list_command(
         rows = [["clip", *item] for item in scoring.METRICS.items()] + [["set", *item] for item in sets.METRICS.items()]
         print_table(["of a", "metric", "what"], rows)
     else:
-        from ivgbench.generator.backbones import sources
+        from ivgbench.generator.backbones import presets
 
         rows = []
-        for name, preset in sources.PRESETS.items():
+        for name, preset in presets.PRESETS.items():
             rows.append([name, str(preset.frames), str(preset.steps), f"{preset.guidance:g}", _is_here(name)])
         print_table(["backbone", "frames", "steps", "guidance", "here"], rows)
 

@@ -64,13 +64,13 @@ def compare(
 
     side_by_side.check_suffix(output)
     from ivgbench.engines.local import LocalEngine
-    from ivgbench.generator.backbones import sources
+    from ivgbench.generator.backbones import layout, sources
     from ivgbench.runs import one_case
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.spec import MethodSpec, RunSpec
     from ivgbench.store.runs import Store
 
-    family = sources.family(sources.locate(backbone))
+    family = layout.family(sources.locate(backbone))
     methods = tuple(MethodSpec(METHODS.canonical(name)) for name in method or _fitting(family))
     asked = RunSpec(
         "compare", methods, backbone, seeds=(seed,), sampling=sampling.asked(), lora=str(lora or ""),

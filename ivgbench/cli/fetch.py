@@ -31,7 +31,7 @@ def fetch(
 
             print(hub.fetch_repository(what.partition(":")[2] or owlvit.DEFAULT, None, owlvit.to_fetch))
         return
-    from ivgbench.generator.backbones import sources
+    from ivgbench.generator.backbones import fetching, hashing
 
-    folder = sources.fetch(what)
-    print(f"{folder}: weights {sources.weights_hash(folder)[:12]}")
+    folder = fetching.fetch(what)
+    print(f"{folder}: weights {hashing.weights_hash(folder)[:12]}")

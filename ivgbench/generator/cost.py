@@ -18,7 +18,7 @@ import torch
 
 from ivgbench.cases import Case
 from ivgbench.generator import inputs
-from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones import layout, presets
 from ivgbench.generator.backbones.base import Backbone, family
 from ivgbench.generator.edits.watched import AllSeen, Watch
 from ivgbench.generator.metering import FusedAttention, Meter
@@ -80,8 +80,8 @@ class Costs:
         preset: says how large a frame is.
     """
 
-    def __init__(self, architecture: Mapping[str, Mapping[str, Any]], preset: sources.Preset, dtype: torch.dtype):
-        cls = family(sources.family_of_parts(architecture))
+    def __init__(self, architecture: Mapping[str, Mapping[str, Any]], preset: presets.Preset, dtype: torch.dtype):
+        cls = family(layout.family_of_parts(architecture))
         with META, torch.no_grad():
             self.backbone = cls.hollow(architecture, preset, dtype)
         self._passes: dict[Any, tuple[int, int]] = {}

@@ -7,7 +7,7 @@ import torch
 from ivgbench.cases import Case
 from ivgbench.errors import UserError
 from ivgbench.generator import levels, schedulers
-from ivgbench.generator.backbones import limits, sources
+from ivgbench.generator.backbones import layout, limits, sources
 from ivgbench.generator.backbones.base import family
 from ivgbench.generator.methods.base import Method
 from ivgbench.generator.sampling import Sampling
@@ -18,13 +18,11 @@ class Foresight:
 
     def __init__(self, source: str):
         folder = sources.locate(source)
-        self._family = family(sources.family(folder))
+        self._family = family(layout.family(folder))
         self.reader = self._family.reader_of(folder)
-        self._config = sources.read_config(sources.scheduler_file(folder))
-        parts = [folder / part / "config.json" for part in (*sources.FILES[sources.family(folder)].weights,)]
-        self._limits = limits.of_parts(
-            {file.parent.name: sources.read_config(file) for file in parts if file.is_file()}
-        )
+        self._config = layout.read_config(layout.scheduler_file(folder))
+        parts = [folder / part / "config.json" for part in (*layout.FILES[layout.family(folder)].weights,)]
+        self._limits = limits.of_parts({file.parent.name: layout.read_config(file) for file in parts if file.is_file()})
         self._known: set[tuple] = set()
 
     def check(self, config: Method, case: Case, sampling: Sampling) -> None:

@@ -233,7 +233,7 @@ def _rounds(
     run, noise = config.start(setup), [clip.stream("scheduler") for clip in clips]
     every = [_scheduled(bb, sampling, steps, initial) for steps in run.rounds()] or [scheduler]
     total, nfe, backward = sum(len(one.timesteps) for one in every), run.extra_evaluations(), 0
-    initial = run.initial(initial).to(bb.device, bb.dtype)
+    initial = run.initial(initial).to(bb.device, bb.latents_dtype)
     latents = initial * schedulers.initial_scale(scheduler)
     for number, scheduler in enumerate(every):
         setup.steps, setup.levels = len(scheduler.timesteps), noise_levels(scheduler, bb.device, bb.dtype)

@@ -173,7 +173,9 @@ def step(
     The library's DPM-Solver++ rounds the latents to float32 inside its step, which diffusers 0.21.4 did not. In
     float64 what that loses is added back; other dtypes are the library's step alone.
     """
-    moved = scheduler.step(prediction, timestep, latents, return_dict=False, **arguments)[0]
+    if isinstance(scheduler, FlowMatchEulerDiscreteScheduler):
+        prediction = prediction.to(latents.dtype)  # whose dtype it would give the latents
+    moved = scheduler.step(prediction, timestep, latents, return_dict=False, **arguments)[0].to(latents.dtype)
     if latents.dtype == torch.float64 and isinstance(scheduler, FlowEuler):
         before, after = scheduler.sigmas[scheduler.step_index - 1 : scheduler.step_index + 1].double()
         return latents + (after - before) * prediction

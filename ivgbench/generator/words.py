@@ -10,7 +10,7 @@ from typing import Literal
 from transformers import CLIPTokenizerFast
 
 from ivgbench.errors import UserError
-from ivgbench.generator.backbones.sources import read_config
+from ivgbench.generator.backbones.layout import read_config
 from ivgbench.phrases import contains_phrase, occurrences
 from ivgbench.texts import short
 

@@ -11,7 +11,7 @@ import numpy as np
 from ivgbench import suites
 from ivgbench.errors import UserError
 from ivgbench.extras import extra_of, is_there
-from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones import hashing, presets, sources
 from ivgbench.registry import DETECTORS, FRAME_ENCODERS, METHODS, VIDEO_ENCODERS
 from ivgbench.runs.environment import environment
 from ivgbench.store import video
@@ -65,8 +65,8 @@ def _backbones() -> Finding:
     try:
         # The DiT does not ship yet.
         there = [
-            f"{name} {sources.weights_hash(sources.locate(name))[:12]}"
-            for name, folder in sources.POCKETS.items()
+            f"{name} {hashing.weights_hash(sources.locate(name))[:12]}"
+            for name, folder in presets.POCKETS.items()
             if name == "pocket" or folder.is_dir()
         ]
     except UserError as fault:
@@ -75,7 +75,7 @@ def _backbones() -> Finding:
 
 
 def _judges() -> Finding:
-    folder = sources.POCKET_FOLDER.parent
+    folder = presets.POCKET_FOLDER.parent
     missing = [name for name in JUDGES if not (folder / name).is_file()]
     if missing:
         return Finding("pocket judges", f"missing: {', '.join(missing)}", "reinstall ivgbench, or train them")

@@ -92,7 +92,7 @@ class Lab:
 
         needed: False for a plan, which also works without the files; `weights` is then empty.
         """
-        from ivgbench.generator.backbones import sources
+        from ivgbench.generator.backbones import hashing, layout, sources
 
         name, preset = sources.preset(spec.backbone)
         try:
@@ -102,8 +102,8 @@ class Lab:
                 raise
             weights = ""
         else:
-            sources.require_vae(folder)
-            weights = sources.weights_hash(folder)
+            layout.require_vae(folder)
+            weights = hashing.weights_hash(folder)
         return Facts(name, weights, preset.sampling, preset.frames, sources.revision(spec.backbone))
 
     def costs(self, spec: RunSpec) -> Callable[[Job], Cost]:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ivgbench.generator.backbones.sources import PRESETS
+from ivgbench.generator.backbones.presets import PRESETS
 from ivgbench.runs.references import DRAWN
 
 #: Judges that are read from files, and never by a name of the hub.

@@ -14,7 +14,7 @@ import numpy as np
 
 from ivgbench.errors import UserError
 from ivgbench.generator import settings as named_settings
-from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones import layout, sources
 from ivgbench.generator.backbones.base import family
 from ivgbench.generator.methods.base import Method, resolve
 from ivgbench.generator.methods.intrinsic import MaskNormTID
@@ -126,7 +126,7 @@ def searched(backbone: str) -> list[str]:
 
 
 def _offers(backbone: str) -> frozenset[str]:
-    return family(sources.family(sources.locate(backbone))).offers
+    return family(layout.family(sources.locate(backbone))).offers
 
 
 def spec(trials: int, cases: int, found: dict[str, dict[str, Any]], backbone: str = RunSpec.backbone) -> RunSpec:

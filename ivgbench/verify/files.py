@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from ivgbench import hub
 from ivgbench.errors import UserError
-from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones import hashing, layout, presets, sources
 
 PASSED: Literal["passed"] = "passed"
 FAILED: Literal["FAILED"] = "FAILED"
@@ -35,10 +35,10 @@ def complete(source: str) -> Check:
     """Whether all files are there."""
     try:
         folder = sources.locate(source)
-        sources.require_vae(folder)
+        layout.require_vae(folder)
     except UserError as fault:
         return Check("files", FAILED, str(fault))
-    return Check("files", PASSED, f"{len(sources.read_files(folder))} files, none is missing")
+    return Check("files", PASSED, f"{len(hashing.read_files(folder))} files, none is missing")
 
 
 def hashes(source: str, folder: Path, sums: Mapping[Path, str]) -> Check:
@@ -61,12 +61,12 @@ def hashes(source: str, folder: Path, sums: Mapping[Path, str]) -> Check:
 
 def configs(source: str, folder: Path) -> Check:
     """The parts' configs against those of the published model, which ship with this package."""
-    published = sources.published_architecture(sources.preset(source)[1])
+    published = presets.published_architecture(sources.preset(source)[1])
     if published is None:
         return Check("configs", NOT_RUN, "no published configs are known of this folder")
     faults, count = [], 0
     for part, right in published.items():
-        there = sources.read_config(folder / part / "config.json")
+        there = layout.read_config(folder / part / "config.json")
         for name in right.keys() & there.keys() - set(FREE):
             count += 1
             if there[name] != right[name]:

@@ -20,7 +20,7 @@ from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
 from ivgbench.files import file_sha256
 from ivgbench.generator import settings as named_settings
-from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones import hashing, layout, sources
 from ivgbench.generator.backbones.base import Backbone
 from ivgbench.generator.cost import Costs
 from ivgbench.generator.foresight import Foresight
@@ -101,8 +101,8 @@ class Verifier:
             self._skip_rest("files are missing")
         else:
             self._foresee()
-            sums = {path: file_sha256(path) for path in sources.read_files(self.folder)}
-            hash_of = sources.weights_hash(self.folder, sums)
+            sums = {path: file_sha256(path) for path in hashing.read_files(self.folder)}
+            hash_of = hashing.weights_hash(self.folder, sums)
             self._guarded("hashes", lambda: files.hashes(self.source, self.folder, sums))
             self._guarded("configs", lambda: files.configs(self.source, self.folder))
             if (bb := self._loaded()) is None:
@@ -170,7 +170,7 @@ class Verifier:
             self._add(one)
 
     def _half(self, reference: Outputs) -> Check:
-        dtype = HALF[sources.family(self.folder)]
+        dtype = HALF[layout.family(self.folder)]
         asked = replace(self.asked, sampling=replace(self.asked.sampling, dtype=dtype))
         return network.half_precision(self.lab.backbone(self.source, dtype), reference, asked)
 

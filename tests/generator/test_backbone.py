@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from ivgbench import load_suite
 from ivgbench.errors import UserError
 from ivgbench.generator import Backbone, generate
-from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones import hashing, presets, sources
 from ivgbench.generator.foresight import Foresight
 
 
@@ -55,13 +55,13 @@ def test_frames_decode_alike_in_any_slice(complete, monkeypatch):
 def test_the_hash_is_of_the_files_that_count(complete, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(complete, folder)
-    before = sources.weights_hash(folder)
-    assert before == sources.weights_hash(complete) == Backbone.from_pretrained(complete).weights_hash
+    before = hashing.weights_hash(folder)
+    assert before == hashing.weights_hash(complete) == Backbone.from_pretrained(complete).weights_hash
     (folder / "README.md").write_text("a card")
-    assert sources.weights_hash(folder) == before
+    assert hashing.weights_hash(folder) == before
     config = folder / "scheduler" / "scheduler_config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"steps_offset": 0}))
-    assert sources.weights_hash(folder) != before
+    assert hashing.weights_hash(folder) != before
 
 
 def test_missing_files_are_named(complete, tmp_path):
@@ -99,14 +99,14 @@ def test_unknown_sources_say_what_to_do(source, message, monkeypatch):
 
 
 def test_a_missing_pocket_says_so(monkeypatch, tmp_path):
-    monkeypatch.setitem(sources.POCKETS, "pocket", tmp_path / "nothing")
+    monkeypatch.setitem(presets.POCKETS, "pocket", tmp_path / "nothing")
     with pytest.raises(UserError, match="no weights here"):
         sources.locate("pocket")
 
 
 def test_named_backbones_know_their_own_defaults():
     assert sources.preset("cerspense/zeroscope_v2_576w")[0] == "zeroscope"
-    known = sources.PRESETS["zeroscope"]
+    known = presets.PRESETS["zeroscope"]
     assert (known.frames, known.height, known.width, known.steps, known.guidance) == (24, 320, 576, 40, 9)
 
 
@@ -228,6 +228,6 @@ def test_damaged_files_of_a_folder_are_one_line(tiny_folder, tmp_path, file, con
 @pytest.mark.parametrize("size", ["x", [1], [1, 2, 3], [8, "x"], -1, 1.5])
 def test_a_sample_size_is_one_or_two_numbers(size):
     with pytest.raises(UserError, match="sample_size must be"):
-        sources.frame_size(sources.Preset(), {"sample_size": size}, 8)
-    assert sources.frame_size(sources.Preset(), {"sample_size": [4, 5]}, 8) == (32, 40)
-    assert sources.frame_size(sources.Preset(), {}, 8) == (256, 256)
+        presets.frame_size(presets.Preset(), {"sample_size": size}, 8)
+    assert presets.frame_size(presets.Preset(), {"sample_size": [4, 5]}, 8) == (32, 40)
+    assert presets.frame_size(presets.Preset(), {}, 8) == (256, 256)

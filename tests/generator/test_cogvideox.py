@@ -13,7 +13,7 @@ from ivgbench import boxes
 from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
 from ivgbench.generator import Backbone, generate, inputs
-from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones import layout
 from ivgbench.generator.edits import masked
 from ivgbench.generator.edits.efdm import match_exactly
 from ivgbench.generator.levels import of
@@ -61,10 +61,10 @@ def pipeline(kind, start, scheduler=None, **other):
 
 
 def test_it_is_found_by_its_files(cog, folders):
-    assert type(cog).__name__ == "CogVideoX" and sources.family(folders["5b"]) == "cogvideox"
+    assert type(cog).__name__ == "CogVideoX" and layout.family(folders["5b"]) == "cogvideox"
     assert (cog.default_steps, cog.default_guidance, cog.frames, cog.height, cog.width) == (50, 6.0, 49, 480, 720)
     index = folders["5b"] / "transformer" / "diffusion_pytorch_model.safetensors.index.json"
-    assert len(sources.shards(index)) > 1
+    assert len(layout.shards(index)) > 1
     assert (cog.latent_channels, cog.vae_scale_factor, cog.time_factor, cog.cell) == (4, 8, 4, 2)
     assert cog.reader.length == LENGTH
 
@@ -72,7 +72,7 @@ def test_it_is_found_by_its_files(cog, folders):
 def test_a_folder_without_an_index_is_told_by_its_denoiser(tmp_path):
     folder = tiny_cogvideox.write(tmp_path / "made")
     (folder / "model_index.json").unlink()
-    assert sources.family(folder) == "cogvideox"
+    assert layout.family(folder) == "cogvideox"
 
 
 @pytest.mark.parametrize("kind", tiny_cogvideox.KINDS)

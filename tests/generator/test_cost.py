@@ -9,7 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from ivgbench.cases import Case, Subject
-from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones import presets, sources
 from ivgbench.generator.cost import Costs
 from ivgbench.generator.metering import FusedAttention, Meter
 from ivgbench.generator.methods.base import resolve
@@ -36,14 +36,14 @@ COUNTED = [
 @pytest.fixture(scope="module")
 def costs():
     """The pocket's own architecture, frames of 48 x 80 pixels."""
-    return Costs(sources.architecture("pocket"), sources.PRESETS["pocket"], torch.float32)
+    return Costs(sources.architecture("pocket"), presets.PRESETS["pocket"], torch.float32)
 
 
 @pytest.fixture(scope="module")
 def small(tiny):
     """The test model's denoiser, in place of a whole backbone, on latents of 8 x 12 cells."""
     own = {"unet": tiny.unet.config, "text_encoder": tiny.text_encoder.config.to_dict()}
-    made = Costs(sources.architecture("pocket") | own, sources.PRESETS["pocket"], torch.float32)
+    made = Costs(sources.architecture("pocket") | own, presets.PRESETS["pocket"], torch.float32)
     made.backbone.latent_height, made.backbone.latent_width = 8, 12
     return made
 
@@ -175,7 +175,7 @@ def test_a_half_evaluation_is_walked_through_for_itself(small, case):
 
 def test_the_published_wan_costs_what_its_formula_says():
     """B blocks of width C: T tokens of the clip, L of the text; a multiplication and an addition count two."""
-    wan = Costs(sources.architecture("wan-1.3b"), sources.PRESETS["wan-1.3b"], torch.bfloat16)
+    wan = Costs(sources.architecture("wan-1.3b"), presets.PRESETS["wan-1.3b"], torch.bfloat16)
     text, transformer, vae = (sum(p.numel() for p in part.parameters()) for part in wan.backbone.modules().values())
     assert (text, transformer, vae) == (5_680_910_336, 1_418_996_800, 126_892_531)
     case = Case("x", "a zebra", (Subject("zebra", np.tile([0.1, 0.2, 0.5, 0.7], (5, 1))),))
@@ -195,7 +195,7 @@ def test_the_published_wan_costs_what_its_formula_says():
 )
 def test_the_published_cogvideox_costs_what_its_formula_says(name, blocks, width, parameters):
     """One sequence of text and cells. At the full size 120 and 332 TFLOP forward."""
-    cog = Costs(sources.architecture(name), sources.PRESETS[name], torch.bfloat16)
+    cog = Costs(sources.architecture(name), presets.PRESETS[name], torch.bfloat16)
     counts = [sum(p.numel() for p in part.parameters()) for part in cog.backbone.modules().values()]
     assert counts == [4_762_310_656, parameters, 215_583_907]
     case = Case("x", "a zebra", (Subject("zebra", np.tile([0.1, 0.2, 0.5, 0.7], (9, 1))),))
@@ -208,7 +208,7 @@ def test_the_published_cogvideox_costs_what_its_formula_says(name, blocks, width
 
 
 def test_the_published_ltx_costs_what_its_formula_says():
-    ltx = Costs(sources.architecture("ltx-video"), sources.PRESETS["ltx-video"], torch.bfloat16)
+    ltx = Costs(sources.architecture("ltx-video"), presets.PRESETS["ltx-video"], torch.bfloat16)
     counts = [sum(p.numel() for p in part.parameters()) for part in ltx.backbone.modules().values()]
     assert counts == [4_762_310_656, 1_923_385_472, 419_193_649]
     case = Case("x", "a zebra", (Subject("zebra", np.tile([0.1, 0.2, 0.5, 0.7], (161, 1))),))

@@ -9,7 +9,7 @@ import torch
 from diffusers import UNet3DConditionModel
 
 from ivgbench import boxes
-from ivgbench.generator.backbones import lora, sources
+from ivgbench.generator.backbones import lora, presets
 from ivgbench.generator.backbones import unet3d_attention as attention
 from ivgbench.generator.backbones.processors import attached
 from ivgbench.generator.edits.masked import FORBIDDEN
@@ -26,7 +26,7 @@ PROMPT = "a zebra and a dog on the green grass"
 
 @pytest.fixture(scope="module")
 def architecture():
-    return json.loads(sources.SHIPPED_ARCHITECTURE.read_text())
+    return json.loads(presets.SHIPPED_ARCHITECTURE.read_text())
 
 
 @pytest.fixture(scope="module")

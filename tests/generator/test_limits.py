@@ -13,7 +13,7 @@ from ivgbench import boxes, hub
 from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
 from ivgbench.generator import Backbone, generate
-from ivgbench.generator.backbones import limits, sources
+from ivgbench.generator.backbones import layout, limits, sources
 from ivgbench.generator.cost import Costs
 from ivgbench.generator.foresight import Foresight
 from ivgbench.generator.methods.base import resolve
@@ -38,7 +38,7 @@ def test_they_are_those_of_the_parts():
 def test_a_loaded_model_has_those_of_its_files(tiny, tmp_path):
     """And its VAE's factors, as the library counts them."""
     backbone = Backbone.from_pretrained(tiny.write(tmp_path))
-    files = {part: sources.read_config(tmp_path / part / "config.json") for part in ("transformer", "vae")}
+    files = {part: layout.read_config(tmp_path / part / "config.json") for part in ("transformer", "vae")}
     assert backbone.limits == limits.of_parts(files)
     height, width = (2 * backbone.vae_scale_factor * side for side in (1, 2))
     latents = torch.zeros(1, backbone.latent_channels, 3, height // backbone.vae_scale_factor, 4)

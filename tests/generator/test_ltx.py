@@ -14,7 +14,7 @@ from ivgbench import boxes
 from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
 from ivgbench.generator import Backbone, generate, inputs
-from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones import layout
 from ivgbench.generator.edits import masked
 from ivgbench.generator.edits.efdm import match_exactly
 from ivgbench.generator.levels import of
@@ -61,10 +61,10 @@ def pipeline(parts, start, **other):
 
 
 def test_it_is_found_by_its_files(ltx, folder):
-    assert type(ltx).__name__ == "Ltx" and sources.family(folder) == "ltx"
+    assert type(ltx).__name__ == "Ltx" and layout.family(folder) == "ltx"
     assert (ltx.default_steps, ltx.default_guidance, ltx.frames, ltx.height, ltx.width) == (50, 3.0, 161, 512, 704)
     index = folder / "transformer" / "diffusion_pytorch_model.safetensors.index.json"
-    assert len(sources.shards(index)) > 1
+    assert len(layout.shards(index)) > 1
     assert (ltx.latent_channels, ltx.vae_scale_factor, ltx.time_factor, ltx.cell) == (8, 32, 8, 1)
     assert ltx.reader.length == LENGTH
 

@@ -12,7 +12,7 @@ from diffusers import EulerDiscreteScheduler, UNet3DConditionModel, UniPCMultist
 from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
 from ivgbench.generator import Backbone, generate, generate_batch
-from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones import presets
 from ivgbench.generator.backbones.unet3d_attention import sites
 from ivgbench.generator.edits import energy
 from ivgbench.generator.edits.energy import Weights
@@ -251,7 +251,7 @@ def test_it_runs_in_half_precision(case, tiny_folder, make, start):
 def full_size():
     """The layers of ZeroScope at its own size."""
     with torch.device("meta"):
-        unet = UNet3DConditionModel.from_config(json.loads(sources.SHIPPED_ARCHITECTURE.read_text())["unet"])
+        unet = UNet3DConditionModel.from_config(json.loads(presets.SHIPPED_ARCHITECTURE.read_text())["unet"])
     return sites(unet, 40, 72)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ivgbench.errors import UserError
-from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones import presets, sources
 from ivgbench.generator.sampling import PLAIN, Sampling
 
 
@@ -20,8 +20,8 @@ def test_what_generate_is_told_leaves_the_weights_precision_out():
 
 
 def test_a_backbones_own_is_of_its_kind():
-    assert sources.PRESETS["pocket"].sampling == Sampling(20, 4.5, "ddim", "", "", "float32", (48, 80))
-    assert sources.PRESETS["wan-1.3b"].sampling == Sampling(50, 5.0, "flow", "", "", "float32", (480, 832))
+    assert presets.PRESETS["pocket"].sampling == Sampling(20, 4.5, "ddim", "", "", "float32", (48, 80))
+    assert presets.PRESETS["wan-1.3b"].sampling == Sampling(50, 5.0, "flow", "", "", "float32", (480, 832))
     assert sources.preset("somewhere/else")[1].sampling.size is None
 
 

@@ -11,7 +11,7 @@ import torch
 
 from ivgbench.errors import UserError
 from ivgbench.generator import Backbone
-from ivgbench.generator.backbones import sources, t5_pieces
+from ivgbench.generator.backbones import hashing, t5_pieces
 
 LINES = ["a zebra and a dog on the green grass", "the zebra runs", "the café and the sea", "a dog runs on green grass"]
 LENGTH = 24
@@ -89,9 +89,9 @@ def test_a_backbone_with_pieces_reads_by_them(tmp_path, model):
     file.write_bytes(model)
     bb = Backbone.from_pretrained(made)
     assert type(bb.reader) is t5_pieces.Pieces and bb.reader.length == tiny_cogvideox.LENGTH
-    before = sources.weights_hash(made)
+    before = hashing.weights_hash(made)
     file.write_bytes(model + b" ")
-    assert sources.weights_hash(made) != before
+    assert hashing.weights_hash(made) != before
 
 
 def test_a_missing_package_is_one_line(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import torch
 from ivgbench.errors import UserError
 from ivgbench.files import write_json
 from ivgbench.generator import Backbone
-from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones import fetching, hashing, layout, presets, sources
 from ivgbench.generator.backbones.text_states import emptied_after_words
 
 TEXTS = ["", "a red star on a grey background", " ".join(["star"] * 90)]
@@ -17,10 +17,10 @@ TEXTS = ["", "a red star on a grey background", " ".join(["star"] * 90)]
 def folder_that_says(tmp_path, told):
     """The pocket's weights with another word on its text states; None for no word."""
     folder = tmp_path / "text-to-video"
-    shutil.copytree(sources.POCKET_FOLDER, folder)
-    (folder / sources.TEXT_STATES).unlink(missing_ok=True)
+    shutil.copytree(presets.POCKET_FOLDER, folder)
+    (folder / hashing.TEXT_STATES).unlink(missing_ok=True)
     if told is not None:
-        write_json(folder / sources.TEXT_STATES, told)
+        write_json(folder / hashing.TEXT_STATES, told)
     return folder
 
 
@@ -55,22 +55,22 @@ def test_a_folder_that_says_nothing_or_no_is_encoded_as_ever(tmp_path):
 
 
 def test_the_word_is_part_of_the_weights_identity(tmp_path):
-    hashes = {sources.weights_hash(folder_that_says(tmp_path / str(i), told)) for i, told in
+    hashes = {hashing.weights_hash(folder_that_says(tmp_path / str(i), told)) for i, told in
               enumerate((None, {"empty_padding": True}, {"empty_padding": False}))}  # fmt: skip
     assert len(hashes) == 3
 
 
 def test_weights_of_the_hub_never_have_empty_padding(tmp_path):
     folder = folder_that_says(tmp_path, {"empty_padding": True})
-    assert sources.empty_padding(folder, sources.PRESETS["pocket"])
+    assert hashing.empty_padding(folder, presets.PRESETS["pocket"])
     for source in ("zeroscope", "modelscope", "damo-vilab/text-to-video-ms-1.7b", "someone/else"):
-        assert not sources.empty_padding(folder, sources.preset(source)[1]), source
-    wanted = sources.to_fetch(
-        [f"{part}/{name}" for part, names in sources.FILES["unet3d"].configs.items() for name in names]
-        + [f"{part}/{names[0]}" for part, names in sources.FILES["unet3d"].weights.items()]
-        + [sources.TEXT_STATES]
+        assert not hashing.empty_padding(folder, sources.preset(source)[1]), source
+    wanted = fetching.to_fetch(
+        [f"{part}/{name}" for part, names in layout.FILES["unet3d"].configs.items() for name in names]
+        + [f"{part}/{names[0]}" for part, names in layout.FILES["unet3d"].weights.items()]
+        + [hashing.TEXT_STATES]
     )
-    assert sources.TEXT_STATES not in wanted
+    assert hashing.TEXT_STATES not in wanted
 
 
 @pytest.mark.parametrize("told", [{}, [], {"empty_padding": 1}, {"empty_padding": True, "more": 1}, "yes"])
@@ -78,6 +78,6 @@ def test_a_word_that_is_not_understood_is_refused(tmp_path, told):
     folder = folder_that_says(tmp_path, told)
     with pytest.raises(UserError, match=r"text_states\.json.*empty_padding"):
         Backbone.from_pretrained(folder)
-    (folder / sources.TEXT_STATES).write_text("{")
+    (folder / hashing.TEXT_STATES).write_text("{")
     with pytest.raises(UserError, match="not JSON"):
-        sources.empty_padding(folder, sources.PRESETS["pocket"])
+        hashing.empty_padding(folder, presets.PRESETS["pocket"])

@@ -25,7 +25,7 @@ NEED_WORDS = ["direct-a-video", "lvd", "peekaboo", "mask-norm", "mask-norm-id", 
 
 @pytest.fixture(scope="module")
 def pocket():
-    from ivgbench.generator.backbones.sources import POCKET_FOLDER
+    from ivgbench.generator.backbones.presets import POCKET_FOLDER
 
     return Reader(POCKET_FOLDER)
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from ivgbench.cases import Case, Subject
 from ivgbench.generator import generate
-from ivgbench.generator.backbones.sources import Preset
+from ivgbench.generator.backbones.presets import Preset
 from ivgbench.generator.backbones.wan import Wan
 from ivgbench.generator.edits.positions import decoupled, isolated
 from ivgbench.generator.methods.base import Clip, Setup, resolve

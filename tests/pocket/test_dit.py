@@ -6,7 +6,7 @@ from diffusers import AutoencoderKL, WanTransformer3DModel
 
 from ivgbench import load_suite
 from ivgbench.generator import Backbone, generate
-from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones import presets
 from ivgbench.pocket.training import dit, vae
 
 
@@ -53,7 +53,7 @@ def test_the_error_is_none_for_the_straight_path(two):
 
 
 def test_a_folder_of_it_is_a_pocket_backbone_that_masks_act_on(tmp_path, monkeypatch):
-    monkeypatch.setitem(sources.POCKETS, "pocket-dit", tmp_path)
+    monkeypatch.setitem(presets.POCKETS, "pocket-dit", tmp_path)
     torch.manual_seed(0)
     dit.save(
         WanTransformer3DModel(**{**dit.CONFIG, "num_layers": 2}),

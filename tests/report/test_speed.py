@@ -13,7 +13,7 @@ import speed
 import speed_models
 
 from ivgbench.errors import UserError
-from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones import layout, presets, sources
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_the_clock_of_a_gpu(narrow, monkeypatch):
 
 
 def test_operations_are_the_plans_without_the_vae():
-    preset = sources.PRESETS["pocket"]
+    preset = presets.PRESETS["pocket"]
     one = speed_models.Model("x", None, (8, 12, 20), sources.architecture("pocket"), preset)
     plain, tid = (speed.operations(one, name, {}) for name in ("plain", "mask-norm-tid"))
     assert 1.9 < tid / plain < 2.6
@@ -113,12 +113,12 @@ def test_published_ones_are_built_at_true_size(name, monkeypatch):
     def random(parts, preset, device, dtype):
         seen["parts"] = parts
         with torch.device("meta"):
-            return speed_models.family(sources.family_of_parts(parts)).hollow(parts, preset, dtype)
+            return speed_models.family(layout.family_of_parts(parts)).hollow(parts, preset, dtype)
 
     monkeypatch.setattr(speed_models, "random", random)
     made = speed_models.model(name, "cuda", torch.bfloat16)
     assert made.shape == {"zeroscope": (24, 40, 72), "wan-1.3b": (21, 60, 104)}[name]
-    assert made.architecture == sources.published_architecture(sources.PRESETS[name]) == seen["parts"]
+    assert made.architecture == presets.published_architecture(presets.PRESETS[name]) == seen["parts"]
 
 
 def test_a_name_of_none_is_refused():

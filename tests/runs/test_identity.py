@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ivgbench import Case, Subject
-from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones import presets
 from ivgbench.generator.sampling import NAMES, PLAIN, Sampling
 from ivgbench.registry import METHODS
 from ivgbench.runs.identity import IDENTITY_VERSION, Job
@@ -85,7 +85,7 @@ def test_a_specs_jobs_are_sampled_as_it_is_written(name):
     """The identity's own words, from the file's tables: a method's, else the run's, else the backbone's."""
     path = BENCHMARKS / f"{name}.toml"
     written = read_toml(path, "the run spec")
-    preset = sources.PRESETS[written["backbone"]]
+    preset = presets.PRESETS[written["backbone"]]
     none = {"negative_prompt": "", "prompt_suffix": "", "dtype": "float32", "scheduler": "ddim"}
     none |= {"steps": preset.steps, "guidance_scale": preset.guidance}
     rows = {one if isinstance(one, str) else one.get("label", one["method"]): one for one in written["methods"]}

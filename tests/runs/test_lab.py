@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 
 from ivgbench.cases import Case, Subject, Suite
 from ivgbench.errors import UserError
-from ivgbench.generator.backbones.sources import POCKET_FOLDER, architecture
+from ivgbench.generator.backbones.presets import POCKET_FOLDER
+from ivgbench.generator.backbones.sources import architecture
 from ivgbench.generator.sampling import Sampling
 from ivgbench.judges.frame_encoders import Denoiser
 from ivgbench.registry import METHODS

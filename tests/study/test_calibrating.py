@@ -8,7 +8,7 @@ from fake_lab import FakeLab, InlineEngine
 
 from ivgbench import calibration, load_suite
 from ivgbench.errors import UserError
-from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones import presets
 from ivgbench.runs.lab import Lab
 from ivgbench.runs.planning import make_plan
 from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
@@ -139,7 +139,7 @@ def test_the_file_is_read_back_as_it_was_written(made, tmp_path):
 
 def test_weights_that_do_not_ship_make_the_clips_that_they_make_when_they_do(tmp_path):
     folder = tmp_path / "tonight"
-    folder.symlink_to(sources.POCKET_FOLDER)
+    folder.symlink_to(presets.POCKET_FOLDER)
     spec = replace(load_spec(RUN), cases=1, suites=("static",))
     plans = [make_plan(replace(spec, backbone=one), Lab("cpu")) for one in ("pocket", str(folder))]
     assert [job.id for job in plans[0].jobs] == [job.id for job in plans[1].jobs]

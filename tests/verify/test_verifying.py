@@ -13,7 +13,7 @@ from tiny_backbones import ALL
 from ivgbench import hub
 from ivgbench.errors import UserError
 from ivgbench.files import file_sha256
-from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones import hashing, layout, presets, sources
 from ivgbench.generator.cost import Cost
 from ivgbench.generator.methods.peekaboo import MaskedRun
 from ivgbench.generator.sampling import Sampling
@@ -55,7 +55,7 @@ def verdicts(found):
 
 def damage(folder, part, change):
     """Changes a part's tensors in its first file: change(name, tensor) -> tensor."""
-    file = sources.shards(sources.weights_file(folder, part))[0]
+    file = layout.shards(layout.weights_file(folder, part))[0]
     tensors = {name: change(name, tensor) for name, tensor in load_file(file).items()}
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file, {"format": "pt"})
 
@@ -72,12 +72,12 @@ def test_a_sound_model_passes_what_can_be_looked_at(made, family):
         assert "needs attention within frames" in told["trailblazer"][1] and "nothing to record" in told["figure 2"][1]
     assert {row.method: row.evaluations for row in found.rows if row.evaluations != 2} == {"tid": 4}
     page = verification_text.markdown(found, "ivgbench verify X")
-    assert page.count("| **passed** |") == len(passed) and sources.weights_hash(made[family])[:16] in page
+    assert page.count("| **passed** |") == len(passed) and hashing.weights_hash(made[family])[:16] in page
     assert "| tid | 4 |" in page and "*Not run* is no verdict" in page
 
 
 def test_a_missing_file_is_named_and_nothing_else_is_pretended(folder, family):
-    sources.weights_file(folder, "vae").unlink()
+    layout.weights_file(folder, "vae").unlink()
     found = verified(folder, family, "peekaboo")
     told = verdicts(found)
     assert told["files"][0] == "FAILED" and "vae/diffusion_pytorch_model.safetensors" in told["files"][1]
@@ -92,7 +92,7 @@ def test_a_folder_without_a_vae_makes_no_videos(folder, family):
 
 
 def test_damaged_weights_cannot_be_loaded(folder, family):
-    file = sources.shards(sources.weights_file(folder, "vae"))[0]
+    file = layout.shards(layout.weights_file(folder, "vae"))[0]
     file.write_bytes(file.read_bytes()[:200])
     told = verdicts(verified(folder, family))
     assert told["load"][0] == "FAILED" and file.name in told["load"][1]
@@ -108,7 +108,7 @@ def test_nan_in_the_denoisers_weights_is_found_where_it_is(folder, family):
             return tensor.clone().index_fill_(0, torch.tensor([0]), torch.nan)
         return tensor
 
-    damage(folder, sources.FILES[family].denoiser, poisoned)
+    damage(folder, layout.FILES[family].denoiser, poisoned)
     told = verdicts(verified(folder, family))
     assert told["weights"][0] == "FAILED" and f"{names[0]} has" in told["weights"][1]
     assert told["plain"][0] == "FAILED" and "latents are not finite after step 1" in told["plain"][1]
@@ -141,10 +141,10 @@ def test_a_text_encoder_that_gives_nothing(folder, family):
 
 
 def test_a_network_that_reads_no_text(folder, family):
-    damage(folder, sources.FILES[family].denoiser, lambda name, tensor: (
+    damage(folder, layout.FILES[family].denoiser, lambda name, tensor: (
         tensor * 0 if ".attn2.to_out" in name else tensor))  # fmt: skip
     if family == "wan":  # of its shards the others too
-        for file in sources.shards(sources.weights_file(folder, "transformer"))[1:]:
+        for file in layout.shards(layout.weights_file(folder, "transformer"))[1:]:
             held = load_file(file)
             save_file({n: t * (".attn2.to_out" not in n) for n, t in held.items()}, file, {"format": "pt"})
     told = verdicts(verified(folder, family))
@@ -154,7 +154,7 @@ def test_a_network_that_reads_no_text(folder, family):
 
 def test_latents_out_of_range(folder, family):
     last = {"unet3d": "conv_out.weight", "wan": "proj_out.weight"}[family]
-    for file in sources.shards(sources.weights_file(folder, sources.FILES[family].denoiser)):
+    for file in layout.shards(layout.weights_file(folder, layout.FILES[family].denoiser)):
         held = load_file(file)
         save_file({n: t * (1e4 if n == last else 1) for n, t in held.items()}, file, {"format": "pt"})
     told = verdicts(verified(folder, family))
@@ -186,12 +186,12 @@ def test_what_no_weights_could_do_is_the_users_mistake(made):
 
 def test_files_are_compared_with_what_the_hub_announced(folder, monkeypatch, tmp_path):
     monkeypatch.setattr(sources, "revision", lambda source: None)
-    files = sources.read_files(folder)
+    files = hashing.read_files(folder)
     sums = {path: file_sha256(path) for path in files}
     told = {path.relative_to(folder).as_posix(): sha for path, sha in sums.items()}
     hub._write_lock("own/tiny", folder.name, told)
     assert hub.published("own/tiny", folder) == told
-    monkeypatch.setattr(sources, "preset", lambda source: ("tiny", sources.Preset(hub_id="own/tiny")))
+    monkeypatch.setattr(sources, "preset", lambda source: ("tiny", presets.Preset(hub_id="own/tiny")))
     found = verified_files.hashes("own/tiny", folder, sums)
     assert found.verdict == "passed" and found.told == f"{len(files)} files are the published ones"
     wrong = files[-1]
@@ -218,7 +218,7 @@ def test_the_hubs_cache_knows_hashes_by_its_names(tmp_path):
 
 
 def test_configs_are_compared_with_the_published_ones(tmp_path):
-    right = sources.published_architecture(sources.PRESETS["wan-1.3b"])
+    right = presets.published_architecture(presets.PRESETS["wan-1.3b"])
     for part, config in right.items():
         (tmp_path / part).mkdir()
         (tmp_path / part / "config.json").write_text(json.dumps({**config, "_diffusers_version": "0.1"}))

@@ -22,7 +22,7 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from ivgbench.errors import UserError
 from ivgbench.generator import schedulers
 from ivgbench.generator.allocator import keep_freed_memory
-from ivgbench.generator.backbones import limits, sources
+from ivgbench.generator.backbones import hashing, layout, limits, presets, sources
 from ivgbench.generator.backbones import lora as adapters
 from ivgbench.generator.words import Reader
 from ivgbench.texts import short
@@ -81,8 +81,9 @@ class Backbone(ABC):
     """A text encoder, a denoiser and a VAE in eval mode without gradients, and a scheduler factory.
 
     Attributes:
-        name: its preset's (`sources.PRESETS`), or the folder's name.
-        device, dtype: of the weights and the latents.
+        name: its preset's (`presets.PRESETS`), or the folder's name.
+        device, dtype: of the weights.
+        latents_dtype: of the latents between evaluations.
         reader: what the text encoder reads of a text.
         folder: of the files it was loaded from.
         frames, height, width: default clip, in frames and pixels; other sizes work where the case gives them.
@@ -94,6 +95,7 @@ class Backbone(ABC):
         frame_prompts: whether each frame may have text states of its own.
         offers: what not all families have, and some methods need: see `OFFERED`.
         flow: whether the network was trained on flow matching's straight path, else on a variance-preserving one.
+        wide_latents: whether latents are at least float32, whatever the weights are, as the family's pipeline has them.
     """
 
     #: Names of the parts that hold weights, in the order in which they work.
@@ -102,6 +104,7 @@ class Backbone(ABC):
     frame_prompts: ClassVar[bool]
     offers: ClassVar[frozenset[Offer]] = frozenset()
     flow: ClassVar[bool]
+    wide_latents: ClassVar[bool] = False
 
     name: str
     reader: Reader
@@ -114,7 +117,7 @@ class Backbone(ABC):
         self,
         folder: Path,
         name: str,
-        preset: sources.Preset,
+        preset: presets.Preset,
         device: str,
         dtype: torch.dtype,
         offload: bool = False,
@@ -126,13 +129,13 @@ class Backbone(ABC):
         if lora is not None:
             adapters.merge(self.denoiser, lora)
         self.folder = folder
-        self.scheduler_config = sources.read_config(sources.scheduler_file(folder))
+        self.scheduler_config = layout.read_config(layout.scheduler_file(folder))
         if not self.offload:
             for part in self.modules().values():
                 part.to(self.device)
         self._measure(preset)
 
-    def _start(self, name: str, preset: sources.Preset, device: str, dtype: torch.dtype, offload: bool) -> None:
+    def _start(self, name: str, preset: presets.Preset, device: str, dtype: torch.dtype, offload: bool) -> None:
         """What needs no files."""
         self.name, self.device, self.dtype, self.offload = name, torch.device(device), dtype, offload
         if self.device.type == "cpu":
@@ -140,7 +143,7 @@ class Backbone(ABC):
         self.default_steps, self.default_guidance = preset.steps, preset.guidance
 
     @abstractmethod
-    def _load(self, folder: Path, preset: sources.Preset) -> None:
+    def _load(self, folder: Path, preset: presets.Preset) -> None:
         """The family's parts, from a folder."""
 
     @abstractmethod
@@ -148,7 +151,7 @@ class Backbone(ABC):
         """The reader and the family's parts in the backbone's dtype, of these configs and without content."""
 
     @abstractmethod
-    def _measure(self, preset: sources.Preset) -> None:
+    def _measure(self, preset: presets.Preset) -> None:
         """Sizes, from the parts' configs."""
 
     @staticmethod
@@ -162,7 +165,7 @@ class Backbone(ABC):
         """Loads a backbone of the family that its files name.
 
         Args:
-            source: "pocket" (ships with the package), another of `sources.PRESETS`, a folder in diffusers format, or a
+            source: "pocket" (ships with the package), another of `presets.PRESETS`, a folder in diffusers format, or a
                 hub id that has been fetched. A folder may lack `vae`: then only output="latent" works.
             dtype: weights are cast to it, whatever they are on disk.
             offload: text encoder, denoiser and VAE wait on the CPU and are on the device only while they are used.
@@ -177,7 +180,7 @@ class Backbone(ABC):
         except (RuntimeError, AssertionError) as fault:
             raise UserError(f"device {device!r} cannot be used: {str(fault).splitlines()[0]}") from None
         folder = sources.locate(source)
-        cls = family(sources.family(folder))
+        cls = family(layout.family(folder))
         return cls(
             folder, *sources.preset(str(source)), device=device, dtype=dtype, offload=offload,
             lora=None if lora is None else Path(lora),
@@ -187,7 +190,7 @@ class Backbone(ABC):
     def hollow(
         cls,
         architecture: Mapping[str, Mapping[str, Any]],
-        preset: sources.Preset,
+        preset: presets.Preset,
         dtype: torch.dtype,
         device: str = "meta",
     ) -> Backbone:
@@ -204,7 +207,11 @@ class Backbone(ABC):
     @cached_property
     def weights_hash(self) -> str:
         """Identity of the files it was loaded from. Read when it is asked for: they may be tens of gigabytes."""
-        return sources.weights_hash(self.folder)
+        return hashing.weights_hash(self.folder)
+
+    @property
+    def latents_dtype(self) -> torch.dtype:
+        return torch.promote_types(self.dtype, torch.float32) if self.wide_latents else self.dtype
 
     @property
     @abstractmethod
@@ -293,7 +300,7 @@ class Backbone(ABC):
         """One guided network evaluation: the raw outputs (unconditional, conditional), each [N,C,f,h,w].
 
         Args:
-            latents: [N,C,f,h,w], already scaled for the scheduler.
+            latents: [N,C,f,h,w], already scaled for the scheduler; the network is shown them in `dtype`.
             negative, positive: text states [N,L,C] of the two halves; [NF,L,C] with a row per frame where the family
                 has `frame_prompts`. Their lengths may differ where it offers "positions".
         """
@@ -335,7 +342,7 @@ class Backbone(ABC):
         self.check_video(latents.shape[2])
         self.bring("vae")
         with torch.no_grad():
-            latents = self.prepared(latents.to(self.device, self.dtype), stream)
+            latents = self.prepared(latents.to(self.device, self.latents_dtype), stream)
             pixels = torch.cat([self.decoded(part) for part in self.slices(latents)])
         return ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
@@ -391,6 +398,6 @@ FAMILIES = {"unet3d": "unet3d:UNet3D", "wan": "wan:Wan", "cogvideox": "cogvideox
 
 
 def family(name: str) -> type[Backbone]:
-    """The class of a family, as `sources.family` names it."""
+    """The class of a family, as `layout.family` names it."""
     module, _, cls = FAMILIES[name].partition(":")
     return getattr(import_module(f"ivgbench.generator.backbones.{module}"), cls)

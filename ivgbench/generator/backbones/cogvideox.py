@@ -21,7 +21,7 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from ivgbench.errors import UserError
 from ivgbench.generator import pipeline_schedulers
 from ivgbench.generator.backbones.base import Site
-from ivgbench.generator.backbones.dit import MaskedBlock, T5DiT
+from ivgbench.generator.backbones.dit import MaskedBlock, T5DiT, widened
 from ivgbench.generator.backbones.processors import heads_apart, heads_together, project_out
 
 
@@ -68,6 +68,8 @@ def rotated(tensor: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch
 class CogVideoX(T5DiT):
     """A video DiT with joint attention. No text token is masked, not even the padding: it is the network's way.
 
+    Guidance is in float32, and latents are in the backbone's dtype, as in the pipeline.
+
     The VAE works in the backbone's dtype, as in the pipeline. It takes two latent frames at a time, so that videos have
     8k+1 frames, an odd number of latent ones.
     """
@@ -112,7 +114,8 @@ class CogVideoX(T5DiT):
         self.bring("transformer")
         shown, at = latents.transpose(1, 2).to(self.dtype), timestep.expand(len(latents))  # frames first
         positions = self._positions(*latents.shape[2:]) if self._rotates else None
-        return self.transformer(shown, text, at, image_rotary_emb=positions, return_dict=False)[0].transpose(1, 2)
+        made = self.transformer(shown, text, at, image_rotary_emb=positions, return_dict=False)[0]
+        return widened(made).transpose(1, 2)
 
     @property
     def _rotates(self) -> bool:

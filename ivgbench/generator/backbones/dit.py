@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from transformers import T5Config, T5EncoderModel
 
 from ivgbench.errors import UserError
-from ivgbench.generator.backbones import loading, sources
+from ivgbench.generator.backbones import layout, loading, presets
 from ivgbench.generator.backbones.base import Backbone, Band, Site
 from ivgbench.generator.backbones.limits import factors
 from ivgbench.generator.backbones.processors import attached
@@ -89,7 +89,7 @@ class VideoDiT(Backbone):
         super()._start(*arguments, **keywords)
         self.half = Half()
 
-    def _measure(self, preset: sources.Preset) -> None:
+    def _measure(self, preset: presets.Preset) -> None:
         self.vae_scale_factor, self.time_factor = factors(self._configs())
         self.frames, self.height, self.width = preset.frames, preset.height, preset.width
         self.latent_channels = self.transformer.config.in_channels
@@ -164,9 +164,9 @@ class T5DiT(VideoDiT):
         """What the VAE works in."""
         return self.dtype
 
-    def _load(self, folder: Path, preset: sources.Preset) -> None:
+    def _load(self, folder: Path, preset: presets.Preset) -> None:
         file = folder / "transformer" / "config.json"
-        self.check_config(sources.read_config(file), str(file))
+        self.check_config(layout.read_config(file), str(file))
         self.text_encoder = loading.text_encoder(T5EncoderModel, folder, self.dtype)
         self.transformer = loading.sharded(self.transformer_class, folder, "transformer", self.dtype)
         self.vae = None
@@ -184,7 +184,7 @@ class T5DiT(VideoDiT):
     @classmethod
     def reader_of(cls, folder: Path) -> Reader:
         file = folder / "transformer" / "config.json"
-        config = sources.read_config(file)
+        config = layout.read_config(file)
         cls.check_config(config, str(file))
         return reader(folder, cls.text_length(config))
 
@@ -198,6 +198,11 @@ class T5DiT(VideoDiT):
         self.bring("text_encoder")
         ids = torch.tensor([self.token_ids(text) for text in texts], device=self.device)
         return self.text_encoder(ids).last_hidden_state.to(self.dtype)
+
+
+def widened(output: torch.Tensor) -> torch.Tensor:
+    """A network's output at least in float32, in which some pipelines guide and step."""
+    return output.to(torch.promote_types(output.dtype, torch.float32))
 
 
 def matched_by_frame(masked: torch.Tensor, unmasked: torch.Tensor, frames: int) -> torch.Tensor:

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from transformers.utils import logging as transformers_logging
 
 from ivgbench.errors import UserError
-from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones import layout
 
 
 def diffusion_part(cls: type, folder: Path, part: str, dtype: torch.dtype) -> torch.nn.Module:
@@ -35,12 +35,12 @@ def sharded(cls: type, folder: Path, part: str, dtype: torch.dtype) -> torch.nn.
 
     What the class keeps in float32 stays there.
     """
-    file = sources.weights_file(folder, part)
-    config = sources.read_config(folder / part / "config.json")
+    file = layout.weights_file(folder, part)
+    config = layout.read_config(folder / part / "config.json")
     try:
         model = cls.from_config(config)
         lacking = set(model.state_dict())
-        for shard in sources.shards(file):
+        for shard in layout.shards(file):
             tensors = load_file(shard)
             model.load_state_dict(tensors, strict=False)
             lacking -= tensors.keys()
@@ -65,7 +65,7 @@ def cast(model: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
 
 def _load(cls: type, folder: Path, part: str, wanted: torch.dtype, **how: Any) -> Any:
     """From a .bin file both libraries read tensors and nothing else."""
-    weights = sources.weights_file(folder, part)
+    weights = layout.weights_file(folder, part)
     safe = ".safetensors" in weights.name
     try:
         model, info = cls.from_pretrained(

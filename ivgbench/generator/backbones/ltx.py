@@ -19,7 +19,7 @@ from ivgbench.errors import UserError
 from ivgbench.generator import pipeline_schedulers
 from ivgbench.generator.backbones.base import Site
 from ivgbench.generator.backbones.cogvideox import rotated
-from ivgbench.generator.backbones.dit import MaskedBlock, T5DiT
+from ivgbench.generator.backbones.dit import MaskedBlock, T5DiT, widened
 from ivgbench.generator.backbones.processors import heads_apart, heads_together, project_out
 
 #: Tokens of a text. The tokenizer's own limit is another one.
@@ -65,10 +65,13 @@ class LtxMasked(MaskedBlock):
 class Ltx(T5DiT):
     """A video DiT of few tokens. Text states past the end of a prompt are zero; zero states are not attended to.
 
+    Latents and guidance are in float32, whatever the denoiser works in, as in the pipeline.
+
     The VAE works in the backbone's dtype, as in the pipeline, but never in float16, in which no LTX-Video was trained.
     """
 
     flow: ClassVar[bool] = True
+    wide_latents: ClassVar[bool] = True
     masked: ClassVar[type[MaskedBlock]] = LtxMasked
     transformer_class: ClassVar[type[torch.nn.Module]] = LTXVideoTransformer3DModel
     vae_class: ClassVar[type[torch.nn.Module]] = AutoencoderKLLTXVideo
@@ -111,12 +114,14 @@ class Ltx(T5DiT):
     def output(self, latents: torch.Tensor, timestep: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
         self.bring("transformer")
         frames, height, width = latents.shape[2:]
-        packed, at = latents.flatten(2).transpose(1, 2).to(self.dtype), timestep.expand(len(latents))
+        at = timestep.expand(len(latents))
+        # In one piece, as in the pipeline: in half precision other strides round otherwise.
+        packed = latents.flatten(2).transpose(1, 2).to(self.dtype).contiguous()
         scale = self.time_factor / FRAME_RATE, self.vae_scale_factor, self.vae_scale_factor
         made = self.transformer(
             packed, text, at, (text != 0).any(-1).long(), frames, height, width, scale, return_dict=False
         )[0]
-        return made.transpose(1, 2).unflatten(2, (frames, height, width))
+        return widened(made).transpose(1, 2).unflatten(2, (frames, height, width))
 
     def sites(self, shape: tuple[int, int, int]) -> list[Site]:
         return [
@@ -130,9 +135,8 @@ class Ltx(T5DiT):
 
     def prepared(self, latents: torch.Tensor, stream: torch.Generator | None) -> torch.Tensor:
         """In the VAE's own scale, and with the noise that it is to take away."""
-        wide = torch.promote_types(latents.dtype, torch.float32)
-        mean, std = (one.to(wide).view(1, -1, 1, 1, 1) for one in (self.vae.latents_mean, self.vae.latents_std))
-        latents = latents.to(wide) * std / self.vae.config.scaling_factor + mean
+        mean, std = (one.to(latents).view(1, -1, 1, 1, 1) for one in (self.vae.latents_mean, self.vae.latents_std))
+        latents = latents * std / self.vae.config.scaling_factor + mean
         if not self.vae.config.timestep_conditioning:
             return latents
         stream = torch.Generator().manual_seed(0) if stream is None else stream

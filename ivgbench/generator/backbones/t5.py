@@ -10,7 +10,7 @@ from ftfy import fix_text
 from transformers import PreTrainedTokenizerFast
 
 from ivgbench.errors import UserError
-from ivgbench.generator.backbones.sources import read_config
+from ivgbench.generator.backbones.layout import read_config
 from ivgbench.generator.words import Reader, composed
 
 #: Tokens that Wan's text encoder is given. A tokenizer whose own limit is lower is the pocket lab's.

@@ -11,7 +11,7 @@ import torch
 from diffusers import AutoencoderKL, UNet3DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones import hashing, presets
 from ivgbench.generator.backbones.base import Backbone, Band, Offer
 from ivgbench.generator.backbones.limits import factors
 from ivgbench.generator.backbones.loading import diffusion_part, text_encoder
@@ -40,9 +40,9 @@ class UNet3D(Backbone):
         super()._start(*arguments, **keywords)
         self.batch = Batch()
 
-    def _load(self, folder: Path, preset: sources.Preset) -> None:
+    def _load(self, folder: Path, preset: presets.Preset) -> None:
         self.tokenizer = self.reader.tokenizer
-        self.empty_padding = sources.empty_padding(folder, preset)
+        self.empty_padding = hashing.empty_padding(folder, preset)
         self.text_encoder = text_encoder(CLIPTextModel, folder, self.dtype)
         self.unet = diffusion_part(UNet3DConditionModel, folder, "unet", self.dtype)
         self.vae = diffusion_part(AutoencoderKL, folder, "vae", self.dtype) if (folder / "vae").is_dir() else None
@@ -55,11 +55,11 @@ class UNet3D(Backbone):
         for part in self.modules().values():
             torch.nn.Module.to(part, self.dtype)
 
-    def _measure(self, preset: sources.Preset) -> None:
+    def _measure(self, preset: presets.Preset) -> None:
         # Without a VAE the factor only names the pixel size of a latent cell; 8 is the family's.
         self.vae_scale_factor, self.time_factor = factors(self._configs())
         self.frames = preset.frames
-        self.height, self.width = sources.frame_size(preset, self.unet.config, self.vae_scale_factor)
+        self.height, self.width = presets.frame_size(preset, self.unet.config, self.vae_scale_factor)
         self.latent_channels = self.unet.config.in_channels
         self.latent_height = self.height // self.vae_scale_factor
         self.latent_width = self.width // self.vae_scale_factor

@@ -17,7 +17,7 @@ from diffusers import AutoencoderKL, AutoencoderKLWan, WanTransformer3DModel
 from diffusers.models.transformers.transformer_wan import WanAttention
 from transformers import UMT5Config, UMT5EncoderModel
 
-from ivgbench.generator.backbones import loading, sources
+from ivgbench.generator.backbones import layout, loading, presets
 from ivgbench.generator.backbones.base import Offer, Site
 from ivgbench.generator.backbones.dit import MaskedBlock, VideoDiT
 from ivgbench.generator.backbones.processors import heads_apart, heads_together, project_out
@@ -70,19 +70,21 @@ def rotated(tensor: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch
 class Wan(VideoDiT):
     """A video DiT. Text states past the end of a prompt are zero, and are attended to.
 
-    The VAE works in float32, whatever the denoiser does.
+    Latents and the VAE are in float32, whatever the denoiser works in; guidance is in the denoiser's dtype. So does the
+    pipeline.
     """
 
     offers: ClassVar[frozenset[Offer]] = frozenset({"positions"})
     flow: ClassVar[bool] = True
+    wide_latents: ClassVar[bool] = True
     masked: ClassVar[type[MaskedBlock]] = WanMasked
 
-    def _load(self, folder: Path, preset: sources.Preset) -> None:
+    def _load(self, folder: Path, preset: presets.Preset) -> None:
         self.text_encoder = loading.text_encoder(UMT5EncoderModel, folder, self.dtype)
         self.transformer = loading.sharded(WanTransformer3DModel, folder, "transformer", self.dtype)
         self.vae = None
         if (folder / "vae").is_dir():
-            config = sources.read_config(folder / "vae" / "config.json")
+            config = layout.read_config(folder / "vae" / "config.json")
             self.vae = loading.sharded(_vae_class(config), folder, "vae", torch.float32)
 
     def _build(self, architecture: Mapping[str, Mapping[str, Any]]) -> None:

@@ -10,7 +10,8 @@ from ivgbench import world
 from ivgbench.cases import Case, Subject
 from ivgbench.files import write_atomic
 from ivgbench.generator import Backbone
-from ivgbench.generator.backbones.sources import POCKETS, PRESETS, weights_hash
+from ivgbench.generator.backbones.hashing import weights_hash
+from ivgbench.generator.backbones.presets import POCKETS, PRESETS
 from ivgbench.generator.sampler import generate_batch
 
 BLOCK = 4

@@ -28,7 +28,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from ivgbench import world
 from ivgbench.files import write_json
-from ivgbench.generator.backbones.sources import TEXT_STATES, weights_hash
+from ivgbench.generator.backbones.hashing import TEXT_STATES, weights_hash
 from ivgbench.generator.backbones.text_states import emptied_after_words
 from ivgbench.pocket.training import own_words
 from ivgbench.pocket.training.bank import batches, load_bank
