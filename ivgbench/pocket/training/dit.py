@@ -27,6 +27,7 @@ from ivgbench.pocket.training import own_words
 from ivgbench.pocket.training.bank import batches, load_bank
 from ivgbench.pocket.training.loop import Schedule, fit, half_precision
 from ivgbench.pocket.training.tokenizer import EXTRA_WORDS
+from ivgbench.pocket.training.vae import save as save_vae
 
 TEXT_WIDTH, TEXT_LENGTH = 64, 32
 CONFIG = dict(
@@ -205,7 +206,7 @@ def save(model: WanTransformer3DModel, encoder: UMT5EncoderModel, vae: Autoencod
     """Writes a diffusers pipeline folder in half precision."""
     model.half().save_pretrained(folder / "transformer")
     encoder.half().save_pretrained(folder / "text_encoder")
-    vae.half().save_pretrained(folder / "vae")
+    save_vae(vae, folder / "vae")
     FlowMatchEulerDiscreteScheduler(**SCHEDULER_CONFIG).save_pretrained(folder / "scheduler")
     tokenizer().save_pretrained(folder / "tokenizer")
     classes = {
