@@ -31,7 +31,7 @@ def train_part(part: str, work: Path, weights: Path, device: str, steps: int | N
         vae.train(work, steps=steps).save_pretrained(work / "vae")
         return
     if part == "vae":
-        vae.train(work, steps=steps, start=shipped).half().save_pretrained(shipped)
+        vae.save(vae.train(work, steps=steps, start=shipped), shipped)
         return
     # The one trained here, else the one that ships: then a part can be trained alone.
     folder = work / "vae" if (work / "vae").is_dir() else shipped

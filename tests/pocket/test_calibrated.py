@@ -1,7 +1,7 @@
 """The card's chapter on calibration."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from ivgbench import calibration
 from ivgbench.calibration import Calibration, Finding
@@ -32,10 +32,25 @@ def test_a_calibration_of_other_weights_is_none_of_the_cards(tmp_path):
 
 def test_the_card_tells_what_was_calibrated():
     record = json.loads((WEIGHTS / "card.json").read_text())
-    plain = render({**record, "calibration": None})
-    assert "## Calibration" not in plain
-    card = render({**record, "calibration": json.loads(json.dumps(asdict(FOUND)))})
+
+    def with_one(calibration):
+        only = {"pocket": {**record["models"]["pocket"], "calibration": calibration}}
+        return render({**record, "models": only})
+
+    plain = with_one(None)
+    assert "# Calibration" not in plain
+    card = with_one(json.loads(json.dumps(asdict(FOUND))))
     assert "1 of 2 bars that a pocket model must meet are met." in card
     assert "| 1 | it controls (paper) | mIoU: a less b above +5 | static +9.0 (+7.0 to +11.0) | 48 | 0.010 |" in card
     assert "| **fails** | **missed** |" in card
-    assert card.replace(card[card.index("## Calibration") : card.index("## The judges")], "") == plain
+    assert card.index("### pocket") < card.index("#### Calibration") < card.index("## The judges")
+
+
+def test_a_calibration_of_another_model_lies_beside_the_first(tmp_path):
+    path = tmp_path / "calibration.json"
+    calibration.save(path, FOUND)
+    other = replace(FOUND, backbone="pocket-dit", weights="0123456789abcdef")
+    calibration.save(tmp_path / "calibration-01234567.json", other)
+    assert calibrated.read(path, "0123456789ab", None)["backbone"] == "pocket-dit"
+    assert calibrated.read(path, "abc123", None)["backbone"] == "pocket"
+    assert calibrated.read(path, "0123456799ab", None) is None

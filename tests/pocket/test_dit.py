@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, WanTransformer3DModel
+from diffusers import WanTransformer3DModel
 
 from ivgbench import load_suite
 from ivgbench.generator import Backbone, generate
 from ivgbench.generator.backbones import presets
-from ivgbench.pocket.training import dit, vae
+from ivgbench.pocket.training import dit
 
 
 def test_words_say_what_they_mean_in_their_phrase_and_nothing_else():
@@ -52,16 +52,9 @@ def test_the_error_is_none_for_the_straight_path(two):
     assert text.mean() == pytest.approx(0.25 if two is None else 0.75 * 0.9, abs=0.15)
 
 
-def test_a_folder_of_it_is_a_pocket_backbone_that_masks_act_on(tmp_path, monkeypatch):
-    monkeypatch.setitem(presets.POCKETS, "pocket-dit", tmp_path)
-    torch.manual_seed(0)
-    dit.save(
-        WanTransformer3DModel(**{**dit.CONFIG, "num_layers": 2}),
-        dit.text_encoder(),
-        AutoencoderKL(**vae.CONFIG),
-        tmp_path,
-    )
-    backbone = Backbone.from_pretrained(tmp_path)
+def test_a_folder_of_it_is_a_pocket_backbone_that_masks_act_on(dit_folder, monkeypatch):
+    monkeypatch.setitem(presets.POCKETS, "pocket-dit", dit_folder)
+    backbone = Backbone.from_pretrained(dit_folder)
     case = load_suite("pocket-dynamic").cases[0]
     plain, masked = (generate(backbone, case, method, steps=2).video for method in ("plain", "peekaboo"))
     assert plain.shape == masked.shape == (8, 48, 80, 3) and (plain != masked).any()

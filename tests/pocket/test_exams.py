@@ -9,8 +9,9 @@ import pytest
 
 from ivgbench import world
 from ivgbench.boxes import iou
+from ivgbench.generator.backbones import presets
 from ivgbench.pocket import exam
-from ivgbench.pocket.exams import base_model, judging, samples
+from ivgbench.pocket.exams import bars, base_model, judging, samples
 from ivgbench.world import segmentation, traps
 
 
@@ -107,18 +108,39 @@ def test_frames_of_the_world_are_at_the_distance_of_the_world_to_itself():
     assert near["FID"] < 500 < far["FID"] and near["KID"] < far["KID"]
 
 
-def test_the_whole_exam_is_sat_on_a_folder_and_written_down(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["pocket", "pocket-dit"])
+def test_the_whole_exam_is_sat_on_a_folder_and_written_down(name, dit_folder, tmp_path, monkeypatch):
     def drawn(backbone, cases, method, seeds):
-        assert backbone.name == "pocket" and method == "plain"
+        assert (backbone.name, backbone.flow, method) == (name, name == "pocket-dit", "plain")
+        assert (backbone.default_steps, backbone.frames, backbone.height) == (20, 8, 48)
         return [SimpleNamespace(video=samples.truth(int(case.id), len(case.subjects)).video) for case in cases]
 
     folder = tmp_path / "own"
-    shutil.copytree(samples.SHIPPED, folder)
+    shutil.copytree(dit_folder if name == "pocket-dit" else presets.POCKETS[name], folder)
     monkeypatch.setattr(samples, "generate_batch", drawn)
     monkeypatch.setattr(exam.speed, "__defaults__", (1, 1))
-    given = ["--clips", "4", "--pairs", "4", "--work", tmp_path, "--weights", folder, "--sheets", tmp_path]
-    monkeypatch.setattr("sys.argv", ["exam", *map(str, given), "--device", "cpu"])
+    given = ["--backbone", name, "--clips", "4", "--pairs", "4", "--work", tmp_path, "--weights", folder]
+    monkeypatch.setattr("sys.argv", ["exam", *map(str, given), "--sheets", str(tmp_path), "--device", "cpu"])
     exam.main()
-    told = json.loads((samples.exam_folder(tmp_path, folder) / "exam.json").read_text())
+    told = json.loads((samples.exam_folder(tmp_path, name, folder) / "exam.json").read_text())
     assert told["two subjects"]["both covered"] == told["one subject"]["coverage"] == 1
-    assert told["one subject"]["clips"] == 4 and (tmp_path / "pocket-pairs.png").is_file()
+    assert told["one subject"]["clips"] == told[bars.PART]["clips"] == 4
+    assert (tmp_path / f"{name}-pairs.png").is_file() and (tmp_path / f"{name}-plain.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--backbone", "pocket-dit"], "no weights here; train them: python -m ivgbench.pocket.train dit"),
+        (["--weights", "DIT"], "family wan; the backbone 'pocket' is of unet3d"),
+        (["--weights", "none-here"], "neither a folder"),
+    ],
+)
+def test_what_cannot_sit_the_exam_is_told_in_a_line(given, told, dit_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(presets.POCKETS, "pocket-dit", tmp_path / "dit")
+    given = [str(dit_folder) if one == "DIT" else one for one in given]
+    monkeypatch.setattr("sys.argv", ["exam", *given, "--work", str(tmp_path)])
+    with pytest.raises(SystemExit) as stopped:
+        exam.main()
+    said = capsys.readouterr().err
+    assert stopped.value.code == 2 and told in said and said.count("\n") == 1

@@ -20,8 +20,6 @@ from ivgbench.world import segmentation
 
 #: Frames that a thing must be seen in to count for the clip: more than this share.
 MOST = 0.5
-#: The captions that the base model's bars are put to; FID needs more.
-FIRST = 256
 
 
 def most(frames: list[bool]) -> bool:

@@ -1,4 +1,4 @@
-"""The model card's chapter on calibration: which facts known of real models hold on these weights."""
+"""The model card's chapter on a model's calibration: which facts known of real models hold on these weights."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from ivgbench.calibration import Calibration, Finding
 def read(path: Path, weights: str, kept: dict[str, Any] | None) -> dict[str, Any] | None:
     """A calibration as plain data, if it is of these weights: from its file, else as it was kept; None without either.
 
-    weights: the beginning of the hash of the text-to-video weights. kept: what the card's record has of before.
+    Args:
+        path: the calibration of the model that the study is on; one of other weights lies beside it, with the first
+            eight digits of their hash in its name.
+        weights: the beginning of the hash of a model's weights. kept: what the card's record has of before.
     """
-    found = asdict(calibration.load(path)) if path.is_file() else kept
-    return found if found is not None and found["weights"].startswith(weights) else None
+    files = (path, path.with_name(f"{path.stem}-{weights[:8]}{path.suffix}"))
+    found = [asdict(calibration.load(file)) for file in files if file.is_file()]
+    mine = [one for one in (*found, kept) if one is not None and one["weights"].startswith(weights)]
+    return mine[0] if mine else None
 
 
 def render(facts: dict[str, Any] | None) -> str:
@@ -25,12 +30,11 @@ def render(facts: dict[str, Any] | None) -> str:
         return ""
     found = Calibration(**{**facts, "findings": tuple(Finding(**one) for one in facts["findings"])})
     met = sum(one.met is True for one in found.bars())
-    return f"""## Calibration
+    return f"""#### Calibration
 
 Facts known of real models, each with the comparison that it comes down to (`{found.command}`, at least {found.cases}
 cases; margins were written down before the run).
 {met} of {len(found.bars())} bars that a pocket model must meet are met.
 
 {calibration.table(found.findings)}
-
 """

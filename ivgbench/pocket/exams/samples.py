@@ -5,26 +5,43 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from ivgbench import world
 from ivgbench.cases import Case, Subject
+from ivgbench.errors import UserError
 from ivgbench.files import write_atomic
 from ivgbench.generator import Backbone
-from ivgbench.generator.backbones.hashing import weights_hash
-from ivgbench.generator.backbones.presets import POCKETS, PRESETS
+from ivgbench.generator.backbones import hashing, layout, presets, sources
+from ivgbench.generator.backbones.base import family
 from ivgbench.generator.sampler import generate_batch
 
 BLOCK = 4
-SHIPPED = POCKETS["pocket"]
 
 
-def exam_folder(work: Path, weights: Path = SHIPPED) -> Path:
-    """Where samples of some weights, and what was measured on them, are kept.
+def base_model(name: str, weights: Path | None = None, device: str = "cpu") -> Backbone:
+    """A pocket backbone, as its preset says.
+
+    Args:
+        name: of `presets.POCKETS`. weights: a folder of its kind; None: the one that ships.
+    Raises:
+        UserError: there are none, files are missing, or they are of another kind.
+    """
+    folder = sources.locate(name if weights is None else weights)
+    preset, kind = presets.PRESETS[name], layout.family(folder)
+    if kind != preset.family:
+        raise UserError(f"{folder} has weights of the family {kind}; the backbone {name!r} is of {preset.family}")
+    return family(kind)(folder, name, preset, device=device, dtype=torch.float32)
+
+
+def exam_folder(work: Path, name: str, weights: Path | None = None) -> Path:
+    """Where samples of a pocket backbone's weights, and what was measured on them, are kept.
 
     Other weights, steps or guidance: another folder.
     """
-    preset = PRESETS["pocket"]
-    return work / "exam" / f"{weights_hash(weights)[:12]}-{preset.steps}x{preset.guidance:g}"
+    preset = presets.PRESETS[name]
+    version = hashing.weights_hash(sources.locate(name if weights is None else weights))[:12]
+    return work / "exam" / f"{version}-{preset.steps}x{preset.guidance:g}"
 
 
 def truth(index: int, subjects: int) -> world.Clip:

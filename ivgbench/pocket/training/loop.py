@@ -86,6 +86,18 @@ def save_checkpoint(path: Path, payload: dict) -> None:
     write_atomic(path, lambda handle: torch.save(payload, handle))
 
 
+def forget_after(step: int, log: Path) -> None:
+    """Drops the rows of a log that a killed run wrote after its last checkpoint: those steps are taken again."""
+    if not log.exists():
+        return
+    header, *rows = [line for line in log.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")] or [b""]
+    kept = [row for row in rows if int(row.partition(b",")[0]) <= step]
+    if header:
+        write_atomic(log, lambda handle: handle.writelines([header, *kept]))
+    else:  # killed in its very first line
+        log.unlink()
+
+
 def fit(
     name: str,
     module: torch.nn.Module,
@@ -100,7 +112,8 @@ def fit(
 
     Args:
         loss_of: step -> scalar loss; draws its own batch from the step number.
-        work: holds `NAME.pt` (checkpoint) and `NAME.csv` (step, loss, learning rate, seconds); both survive a kill.
+        work: holds `NAME.pt` (checkpoint) and `NAME.csv` (step, mean loss since the row before, learning rate,
+            seconds); both survive a kill, and then end as if there had been none, but for the seconds.
         start_from: state dict to begin with when there is no checkpoint yet (a later phase of the same model).
     """
     keep_freed_memory()
@@ -111,6 +124,7 @@ def fit(
     optimisers = schedule.optimisers(module)
     rates = [optimiser.param_groups[0]["lr"] for optimiser in optimisers]
     ema, first, spent = EMA(module, schedule.ema), 0, 0.0
+    running: list[float] = []
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
         module.load_state_dict(saved["module"])
@@ -119,7 +133,10 @@ def fit(
         ema.shadow, first, spent = saved["ema"], saved["step"], saved["seconds"]
         device = next(module.parameters()).device
         ema.shadow = {key: value.to(device) for key, value in ema.shadow.items()}
+        running = saved.get("running", [])  # checkpoints of before have none
         print(f"{name}: resumed at step {first} of {schedule.steps}", flush=True)
+
+    forget_after(first, log)
 
     def save(step: int) -> None:
         save_checkpoint(
@@ -129,12 +146,12 @@ def fit(
                 "optimisers": [optimiser.state_dict() for optimiser in optimisers],
                 "ema": ema.shadow,
                 "step": step,
+                "running": running,
                 "seconds": spent + time.monotonic() - begun,
             },
         )
 
     begun = saved_at = time.monotonic()
-    running: list[float] = []
     for step in range(first, schedule.steps):
         for optimiser, rate in zip(optimisers, rates, strict=True):
             optimiser.param_groups[0]["lr"] = rate * schedule.factor(step)

@@ -34,6 +34,7 @@ from ivgbench.pocket.training import own_words
 from ivgbench.pocket.training.bank import batches, load_bank
 from ivgbench.pocket.training.loop import Schedule, fit, half_precision
 from ivgbench.pocket.training.tokenizer import BOS, EOS, save_tokenizer, vocabulary
+from ivgbench.pocket.training.vae import save as save_vae
 
 
 class Phase(NamedTuple):
@@ -282,7 +283,7 @@ def save(model: TextToVideo, vae: AutoencoderKL, folder: Path) -> None:
     """Writes a diffusers pipeline folder in half precision, and beside it how its text states are prepared."""
     model.half().unet.save_pretrained(folder / "unet")
     model.text_encoder.save_pretrained(folder / "text_encoder")
-    vae.half().save_pretrained(folder / "vae")
+    save_vae(vae, folder / "vae")
     DDIMScheduler(**SCHEDULER_CONFIG).save_pretrained(folder / "scheduler")
     save_tokenizer(folder / "tokenizer")
     write_json(folder / TEXT_STATES, {"empty_padding": model.words_only})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from safetensors.torch import load_file
 
 from ivgbench import world
 from ivgbench.boxes import rasterise
-from ivgbench.files import file_sha256
+from ivgbench.files import file_sha256, write_text
 from ivgbench.pocket.training.loop import Schedule, fit, half_precision
 
 SCHEDULE = Schedule(steps=8000, learning_rate=6e-4, warmup=100, ema=0.995)
@@ -127,3 +128,12 @@ def train(work: Path, steps: int | None = None, seed: int = 0, start: Path | Non
         return vae
     whiten(vae, np.concatenate([world.sample_clip("vae", 10_000_000 + i).video[:1] for i in range(256)]))
     return vae
+
+
+def save(vae: AutoencoderKL, folder: Path) -> None:
+    """Writes it in half precision, without the place that it was loaded from: weights are known by the hash of their
+    files, and that must not depend on where they were trained."""
+    vae.half().save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config.pop("_name_or_path", None)
+    write_text(folder / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
