@@ -14,6 +14,7 @@ from ivgbench import hub
 from ivgbench.errors import UserError
 from ivgbench.files import file_sha256
 from ivgbench.generator.backbones import hashing, layout, presets, sources
+from ivgbench.generator.backbones.base import FAMILIES
 from ivgbench.generator.cost import Cost
 from ivgbench.generator.methods.peekaboo import MaskedRun
 from ivgbench.generator.sampling import Sampling
@@ -21,7 +22,7 @@ from ivgbench.runs.estimates import GPUS
 from ivgbench.runs.lab import Lab
 from ivgbench.study import verification_text, verified_costs, verified_files
 from ivgbench.study.verified_costs import Measured
-from ivgbench.study.verifying import Verifier
+from ivgbench.study.verifying import HALF, Verifier
 
 
 @pytest.fixture(scope="module")
@@ -290,3 +291,7 @@ def test_weights_that_are_not_here_are_one_line(name, command_line, monkeypatch,
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     code, out, err = command_line("verify", name)
     assert code == 2 and not out and f"`ivgbench fetch {name}`" in err and len(err.strip().splitlines()) == 1
+
+
+def test_every_family_has_a_half_precision_to_be_looked_at_in():
+    assert set(HALF) == set(FAMILIES)
