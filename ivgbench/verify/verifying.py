@@ -40,7 +40,7 @@ POCKET_ASKED = ("a red star on a grey background", "red star", "a blue ring on a
 #: Where the subject is to be in the first and last frame.
 FIRST, LAST = (0.05, 0.2, 0.5, 0.8), (0.5, 0.2, 0.95, 0.8)
 #: The half precision that a family's weights are run in.
-HALF = {"unet3d": "float16", "wan": "bfloat16"}
+HALF = {"unet3d": "float16", "wan": "bfloat16", "cogvideox": "bfloat16", "ltx": "bfloat16"}
 
 
 class Verification(NamedTuple):

@@ -14,6 +14,7 @@ from ivgbench import hub
 from ivgbench.errors import UserError
 from ivgbench.files import file_sha256
 from ivgbench.generator.backbones import hashing, layout, presets, sources
+from ivgbench.generator.backbones.base import FAMILIES
 from ivgbench.generator.cost import Cost
 from ivgbench.generator.methods.peekaboo import MaskedRun
 from ivgbench.generator.sampling import Sampling
@@ -23,7 +24,7 @@ from ivgbench.verify import costs as verified_costs
 from ivgbench.verify import files as verified_files
 from ivgbench.verify import text as verification_text
 from ivgbench.verify.costs import Measured
-from ivgbench.verify.verifying import Verifier
+from ivgbench.verify.verifying import HALF, Verifier
 
 
 @pytest.fixture(scope="module")
@@ -292,3 +293,7 @@ def test_weights_that_are_not_here_are_one_line(name, command_line, monkeypatch,
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     code, out, err = command_line("verify", name)
     assert code == 2 and not out and f"`ivgbench fetch {name}`" in err and len(err.strip().splitlines()) == 1
+
+
+def test_every_family_has_a_half_precision_to_be_looked_at_in():
+    assert set(HALF) == set(FAMILIES)
