@@ -24,8 +24,9 @@ PACKAGE = ROOT / "ivgbench"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 #: Part of the package -> the extras that bring what it imports beyond the core. Parts not named: the core alone.
 PARTS = {
-    "generator": ["gen"], "metrics": ["metrics"], "pocket": ["gen", "metrics"], "runs": ["gen", "ray"],
-    "study": ["gen", "metrics"], "world": ["metrics"],
+    "generator": ["gen"], "metrics": ["metrics"], "judges": ["metrics"], "pocket": ["gen", "metrics"],
+    "runs": ["gen"], "engines": ["gen", "ray"], "gate": ["gen"], "study": ["gen", "metrics"], "verify": ["gen"],
+    "world": ["metrics"],
 }  # fmt: skip
 
 

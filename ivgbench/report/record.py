@@ -39,8 +39,6 @@ class Clip:
     label: str = told("the row that it belongs to")
     method: str = told("canonical name; external: another system's clip, ground-truth: the asked scene itself")
     options: dict[str, Any] = told("the method's options, all of them")
-    settings: str = told("the name of the settings that the options are, empty where there is none")
-    about: str = told("the settings in one line")
     suite: str = told("the suite's name")
     split: str = told("the block of a table")
     case: str = told("the case's id in its suite")
@@ -48,7 +46,9 @@ class Clip:
     job: str = told("hash of all that changes the clip's pixels")
     status: str = told("ok; missing; or failed: why")
     values: dict[str, Any] = told("metric -> number, or null where it is undefined on this clip")
-    score: str = told("hash of what the values depend on besides the pixels", default="")
+    settings: str | None = told("the name of the settings that the options are; null: not recorded", default=None)
+    about: str | None = told("the settings in one line", default=None)
+    score: str | None = told("hash of what the values depend on besides the pixels", default=None)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,8 @@ class Record:
     def manifest(self) -> dict[str, Any]:
         """What the run is made of, as `Store.manifest` gives it."""
         kept = {name: getattr(self, name) for name in _MANIFEST if getattr(self, name) not in ("", None, {}, 0)}
-        return {**kept, "jobs": [{name: getattr(clip, name) for name in _ENTRY} for clip in self.clips]}
+        jobs = [{name: value for name in _ENTRY if (value := getattr(clip, name)) is not None} for clip in self.clips]
+        return {**kept, "jobs": jobs}
 
     def save(self, path: Path) -> None:
         write_record(path, asdict(self))
@@ -108,14 +109,13 @@ def of(store: Store, run: str) -> Record:
             status[_key(row)] = row["status"]
     clips = tuple(
         Clip(
-            **{name: entry[name] for name in _ENTRY if name in entry and name not in ("settings", "about", "score")},
-            **{name: entry.get(name, "") for name in ("settings", "about", "score")},
+            **{name: entry[name] for name in _ENTRY if name in entry},
             status=status.get(_key(entry), "ok"),
             values=values.get(_key(entry), {}),
         )
         for entry in manifest["jobs"]
     )
-    sets, missing = _sets(store, manifest)
+    sets, missing = sets_of(store, manifest)
     kept = {name: manifest[name] for name in _MANIFEST if name in manifest}
     return Record(RECORD_VERSION, __version__, clips=clips, sets=sets, sets_missing=missing, **kept)
 
@@ -124,8 +124,8 @@ def _key(row: Mapping[str, Any]) -> tuple:
     return tuple(row[name] for name in ("label", "suite", "split", "case", "seed", "job"))
 
 
-def _sets(store: Store, manifest: Mapping[str, Any]) -> tuple[tuple[dict[str, Any], ...], str]:
-    """The metrics of whole sets, and why there are none."""
+def sets_of(store: Store, manifest: Mapping[str, Any]) -> tuple[tuple[dict[str, Any], ...], str]:
+    """A stored run's metrics of whole sets, and why there are none."""
     rows = store.set_rows(manifest["run"])
     if not rows:
         return (), "has no FID, KID and JEDi: run it again with --reference, or with references in its spec"

@@ -12,10 +12,9 @@ import pandas as pd
 from ivgbench.errors import UserError
 from ivgbench.metrics.fid import RESAMPLES
 from ivgbench.report import paper, settings_notes
-from ivgbench.report.clips import load
+from ivgbench.report.clips import load_sets
 from ivgbench.report.notes import is_pocket, ordered, origins, spell
 from ivgbench.report.ranking import MIN_VIDEOS, REFERENCES, RULE, few_videos
-from ivgbench.report.record import Record
 from ivgbench.report.tables import Table, named, print_label
 from ivgbench.report.together import check, check_sets, joined, runs_of
 from ivgbench.runs.comparing import KID_FRAMES, KID_SUBSETS, jedi_name
@@ -70,7 +69,7 @@ def build(runs: str | Path, run: str | Sequence[str] | None, allow_partial: bool
 
 def _load(runs: str | Path, names: Sequence[str | None]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Rows and manifest of a run, or of several as one."""
-    loaded = [_sets(load(2, runs, name)) for name in names]
+    loaded = [load_sets(runs, name) for name in names]
     if len(loaded) == 1:
         return loaded[0]
     manifests = [manifest for _, manifest in loaded]
@@ -79,13 +78,6 @@ def _load(runs: str | Path, names: Sequence[str | None]) -> tuple[list[dict[str,
     rows = {(row["reference"], row["label"]): row for one, _ in loaded for row in one}
     entries = {(one["label"], one["job"]): one for manifest in manifests for one in manifest["jobs"]}
     return list(rows.values()), joined(manifests, list(entries.values()))
-
-
-def _sets(record: Record) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Rows of set metrics and manifest of a run; UserError where there are none."""
-    if record.sets_missing:
-        raise UserError(f"run {record.run!r} {record.sets_missing}")
-    return list(record.sets), record.manifest()
 
 
 def _told(encoders: Sequence[str]) -> dict[str, str]:

@@ -113,7 +113,7 @@ def build(
         return table2.build(runs, run, allow_partial)
     if number != 1:
         raise UserError(f"there is no table {number}; known: 1, 2")
-    loaded = [(one.rows(), one.manifest()) for one in (load(number, runs, name) for name in named(run))]
+    loaded = [load(number, runs, one) for one in named(run)]
     rows, manifest = loaded[0] if len(loaded) == 1 else join(loaded)
     name = manifest["run"]
     entries, rows = pd.DataFrame(manifest["jobs"]), pd.DataFrame(rows)

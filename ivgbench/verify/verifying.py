@@ -28,9 +28,9 @@ from ivgbench.generator.methods.base import resolve
 from ivgbench.generator.methods.peekaboo import Masking
 from ivgbench.generator.sampler import GeneratedClip, generate
 from ivgbench.generator.sampling import Sampling
-from ivgbench.verify import costs, files, network
+from ivgbench.verify import files, network
 from ivgbench.verify.clips import SAME, apart, latent_faults, video_faults
-from ivgbench.verify.costs import Measured
+from ivgbench.verify.costs import Measured, against_plan, device_facts
 from ivgbench.verify.files import FAILED, NOT_RUN, PASSED, Check, check
 from ivgbench.verify.network import Outputs, Request
 
@@ -109,7 +109,7 @@ class Verifier:
                 self._skip_rest("it cannot be loaded")
             else:
                 self._of_weights(bb)
-        device = costs.device_facts(self.lab.device())[0]
+        device = device_facts(self.lab.device())[0]
         return Verification(
             self.name, self.source, sources.revision(self.source), hash_of, device, self.asked.sampling, self.frames,
             self.checks, self.rows,
@@ -165,8 +165,8 @@ class Verifier:
             self._add(Check("half precision", NOT_RUN, f"all clips were made in {self.asked.sampling.dtype} already"))
         else:
             self._guarded("half precision", lambda: self._half(network.outputs(bb, self.asked)))
-        name, gpu = costs.device_facts(self.lab.device())
-        for one in costs.against_plan(self.rows, name, gpu, self.asked.sampling.dtype, self.lab.offload):
+        name, gpu = device_facts(self.lab.device())
+        for one in against_plan(self.rows, name, gpu, self.asked.sampling.dtype, self.lab.offload):
             self._add(one)
 
     def _half(self, reference: Outputs) -> Check:

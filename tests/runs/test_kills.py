@@ -16,7 +16,7 @@ from ivgbench.store.runs import Store
 PROGRAM = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
+sys.path[:0] = sys.argv[2].split(":")
 from fake_lab import FakeLab
 from test_runner import SPEC
 from ivgbench.runs import runner
