@@ -32,12 +32,13 @@ def test_a_run_that_is_killed_over_and_over_ends_like_one_that_is_not(tmp_path):
     lab, whole = FakeLab(tmp_path / "log"), tmp_path / "whole"
     runner.run(make_plan(SPEC, lab), Store(whole), lab, InlineEngine())
     rng, root = random.Random(0), tmp_path / "killed"
+    here = Path(__file__).parent
     command = [
         sys.executable,
         "-c",
         PROGRAM,
         str(root),
-        str(Path(__file__).parents[1] / "doubles"),
+        f"{here}:{here.parent / 'doubles'}",
         str(tmp_path / "log"),
     ]
 
