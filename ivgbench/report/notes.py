@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ivgbench.metrics import stats
+from ivgbench.metrics.catalogue import MEASURED
 from ivgbench.report import settings_notes
 from ivgbench.report.ranking import RULE
 from ivgbench.report.together import runs_of
@@ -31,9 +32,7 @@ def notes(manifest: Mapping[str, Any], clips: pd.DataFrame) -> tuple[str, ...]:
         *settings_notes.lines(manifest["jobs"]),
         f"Ranges: 95 % percentile bootstrap over cases, {stats.RESAMPLES} resamples, seeds averaged within a case. "
         f"{RULE} {ROW_NAMES[GROUND_TRUTH]} is not ranked.",
-        "CoV: clips with the subject detected in more than half of the frames. mIoU: volume IoU over covered clips "
-        "(Peekaboo's number). mIoU all: mean per-frame IoU over all clips, missed frames 0. AP50: detected frames with "
-        "IoU >= 0.5, pooled. CD: centre distance in frame diagonals, detected frames of covered clips.",
+        " ".join(f"{metric.title}: {metric.note}." for metric in MEASURED if metric.note),
         "Other captions: CLIP-SIM of the methods' clips with the captions of other cases, its floor. Ground truth: the "
         "asked boxes drawn by the pocket world, its ceiling. Attained: (CLIP-SIM - own floor) / (ceiling - own floor).",
         "n: clips scored / expected. NFE: guided network evaluations per clip. s: seconds per clip, measured; all "

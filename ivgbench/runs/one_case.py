@@ -29,7 +29,7 @@ from ivgbench.store.runs import Store
 class Result(NamedTuple):
     """What became of a method: its clip uint8 [F,H,W,3], or why there is none.
 
-    values: metrics by their names (`scoring.METRICS`); nfe and seconds of every clip, the others where judges saw it.
+    values: metrics by their names (`metrics.catalogue`); nfe and seconds of every clip, the others where judges saw it.
     settings: what its options are called (`settings_text`).
     """
 

@@ -14,7 +14,7 @@ from ivgbench.runs.planning import Plan
 from ivgbench.runs.progress import log
 from ivgbench.runs.scoring import Judges
 from ivgbench.store.clips import each_done
-from ivgbench.store.runs import SCORE_VERSION, Store
+from ivgbench.store.runs import Store, metrics_version
 
 
 class Outcome(NamedTuple):
@@ -100,7 +100,7 @@ def write_manifest(plan: Plan, judges: Judges, store: Store) -> None:
         },
         "detector": judges.detector,
         "clip": judges.clip,
-        "metrics": SCORE_VERSION,
+        "metrics": metrics_version(),
         "measured": measured(plan.spec),
         "suites": {suite.name: suite.sha256 for suite in plan.suites.values()},
         "environment": environment(),

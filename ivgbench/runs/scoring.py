@@ -1,4 +1,5 @@
-"""From cached detections and features to the metrics of one job. Pure reading and arithmetic: no model is loaded."""
+"""From cached detections and features to the metrics of one job, `metrics.catalogue.OF_CLIPS`. Pure reading and
+arithmetic: no model is loaded."""
 
 from __future__ import annotations
 
@@ -13,26 +14,6 @@ from ivgbench.errors import UserError
 from ivgbench.files import digest
 from ivgbench.metrics import clip_sim, control
 from ivgbench.store.runs import Store
-
-#: Metrics of a job: name -> what it is. ivgbench.metrics defines them.
-METRICS: dict[str, str] = {
-    "clip_sim": "100 x mean cosine of the frames with the prompt",
-    "clip_sim_squash": "the same with whole frames squeezed to the model's input, where clip_sim crops their middle",
-    "clip_sim_shuffled": "clip_sim with the prompts of other cases: its chance level",
-    "caption_cut": "1 when CLIP reads only the beginning of the prompt: the CLIP-SIMs are then of that beginning",
-    "covered": "1 when the subject is found in more than half of the frames",
-    "miou": "mean IoU of asked and detected box over all frames, 0 where nothing is found",
-    "miou_det": "the same over frames with a detection",
-    "miou_volume": "IoU of the boxes' pixels stacked over time (Peekaboo's)",
-    "ap50": "share of detected frames with IoU of at least 0.5",
-    "ap50_strict": "the same hits over all frames",
-    "centroid_distance": "mean distance of box centres, in frame diagonals",
-    "n_detected": "frames with a detection",
-    "n_frames": "frames that count",
-    "nfe": "guided network evaluations",
-    "backward": "backward passes through the network",
-    "seconds": "time it took to make the clip",
-}
 
 
 class Judges(NamedTuple):

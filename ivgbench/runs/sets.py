@@ -1,4 +1,5 @@
-"""Metrics of whole sets: FID, KID and JEDi of every method's clips, static and dynamic together, against references.
+"""Metrics of whole sets: FID, KID and JEDi of every method's clips, static and dynamic together, against references
+(`metrics.catalogue.OF_SETS`).
 
 One encoder is in memory at a time.
 """
@@ -20,16 +21,6 @@ from ivgbench.runs.progress import log, progress
 from ivgbench.runs.references import ReferenceSet, Video
 from ivgbench.store.clips import each_done
 from ivgbench.store.runs import Store
-
-#: Metrics of a method's clips as a set: name -> what it is. ivgbench.metrics defines them.
-METRICS: dict[str, str] = {
-    "fid": "Frechet distance of the features of all frames to the reference's",
-    "kid": "mean over random subsets of frames of the squared MMD to the reference; kid_std its deviation",
-    "kid_xvideo": "the same over all pairs of frames of different videos",
-    "jedi": "100 x squared MMD of clip features to the reference's, as released (biased)",
-    "jedi_unbiased": "the same without bias",
-    "jedi_v2": "as jedi with the features of V-JEPA 2: another scale, never to be compared with jedi",
-}
 
 
 def measure(plan: Plan, store: Store, lab: Any, engine: Any) -> int:
