@@ -190,14 +190,16 @@ def list_command(
 
 
 def _list_metrics() -> None:
-    """A line per metric; the arrow says which way is better."""
+    """A line per metric, also of other packages; the arrow says which way is better."""
+    from ivgbench.metrics import own
     from ivgbench.metrics.catalogue import OF_CLIPS, OF_SETS
 
-    rows = []
-    for of, metrics in (("clip", OF_CLIPS), ("set", OF_SETS)):
+    found, rows = own.find(), []
+    for of, metrics in (("clip", (*OF_CLIPS, *found.rows)), ("set", OF_SETS)):
         for one in metrics:
             printed = " ".join(filter(None, (one.title, one.arrow)))
             rows.append([of, one.name, printed, one.unit, str(one.version), ", ".join(one.needs), one.what])
+    rows += [["clip", name, "", "", "", "", line] for name, line in found.faults.items()]
     print_table(["of a", "metric", "in print", "unit", "version", "made of", "what"], rows)
 
 

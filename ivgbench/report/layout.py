@@ -48,18 +48,19 @@ def blocks(table: Table, seconds: bool = True) -> list[Block]:
 
 def splits(table: Table, seconds: bool) -> list[Block]:
     """Table 1: a block per split; `seconds` off leaves out the one column that is a measurement."""
-    header = ["Method", *(f"{metric.head} {metric.arrow}" for metric in MEASURED)]
+    measured = (*MEASURED, *table.own)
+    header = ["Method", *(f"{metric.head} {metric.arrow}".strip() for metric in measured)]
     header.insert(2, "Attained")
     header.insert(1, "Settings")
     costs = [COLUMN["nfe"], *([COLUMN["seconds"]] if seconds else [])]
     header += ["n", *(metric.title for metric in costs)]
-    ranked = {metric.column: ranks(table.frame, metric.column, metric.better, metric.decimals) for metric in MEASURED}
+    ranked = {metric.column: ranks(table.frame, metric.column, metric.better, metric.decimals) for metric in measured}
     made = []
     for split, lines in table.frame.groupby("split", sort=False):
         rows = []
         for index, line in lines.iterrows():
             row = [Cell(line["label"])]
-            for metric in MEASURED:
+            for metric in measured:
                 cell = _cell(line, metric, int(ranked[metric.column][index]))
                 if metric.column == "coverage" and cell.text != UNDEFINED:
                     cell = cell._replace(text=f"{cell.text} ({line['covered_clips']:g})")

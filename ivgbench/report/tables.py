@@ -12,7 +12,7 @@ import pandas as pd
 
 from ivgbench.errors import UserError
 from ivgbench.metrics import stats
-from ivgbench.metrics.catalogue import MEASURED, OF_CLIPS, Metric
+from ivgbench.metrics.catalogue import MEASURED, OF_CLIPS, Metric, from_record
 from ivgbench.metrics.clip_sim import attained
 from ivgbench.registry import AROUND
 from ivgbench.report import paper, settings_notes
@@ -34,6 +34,7 @@ class Table:
 
     frame: one row per split and method, see `table`. floors: split -> mean CLIP-SIM of the methods' clips with
     captions of other cases. notes: what a reader must know. partial: what is missing, None for a complete run.
+    own: metrics of other packages, whose columns follow ours.
     """
 
     number: int
@@ -43,6 +44,7 @@ class Table:
     floors: dict[str, float]
     notes: tuple[str, ...]
     partial: str | None
+    own: tuple[Metric, ...] = ()
 
 
 def table(
@@ -62,8 +64,9 @@ def table(
     Returns:
         Table 1: one row per split and method, Ground truth last in its split. `split`, `method`, `label`, `settings`;
         metrics: `clip_sim` (100 x cosine), `coverage`, `miou`, `miou_all`, `ap50` (percent), `centroid_distance` (in
-        diagonals): the estimate, `_low` and `_high` (95 % bootstrap over cases, seeds averaged within a case) and `_n`
-        (cases it stands on); `covered_clips`; `clip_sim_squash`, `clip_sim_shuffled` and `clip_sim_attained`; `nfe`,
+        diagonals), then those of other packages: the estimate, `_low` and `_high` (95 % bootstrap over cases, seeds
+        averaged within a case) and `_n` (cases it stands on); `covered_clips`; `clip_sim_squash`, `clip_sim_shuffled`
+        and `clip_sim_attained`; `nfe`,
         `backward`, `seconds` per clip; `captions_cut`: clips with a prompt that CLIP reads the beginning of only;
         `n_scored` and `n_expected` clips; `paper_clip_sim`, `paper_coverage` and
         `paper_miou`.
@@ -94,12 +97,14 @@ def build(
         raise UserError(f"run {name!r} has no jobs; run it again with at least one method")
     clips, partial = scored(name, entries, rows, NEEDED, allow_partial)
     lines, told = [], settings_notes.by_label(manifest["jobs"])
+    own = tuple(map(from_record, manifest.get("own_metrics", ())))
+    clips = clips.assign(**{metric.name: np.nan for metric in own if metric.name not in clips})
     for split in ordered(entries["split"], _SPLITS):
         here, expected = clips[clips["split"] == split], entries[entries["split"] == split]
-        lines += _split_lines(split, here, expected, told)
+        lines += _split_lines(split, here, expected, told, own)
     frame = pd.DataFrame(lines)
     title = f"Table 1. Conditional evaluation{', pocket lab' if is_pocket(manifest) else ''}"
-    return Table(number, title, name, frame, _floors(clips), notes(manifest, clips), partial)
+    return Table(number, title, name, frame, _floors(clips), notes(manifest, clips, own), partial, own)
 
 
 def named(run: str | Sequence[str] | None) -> list[str | None]:
@@ -108,7 +113,11 @@ def named(run: str | Sequence[str] | None) -> list[str | None]:
 
 
 def _split_lines(
-    split: str, clips: pd.DataFrame, expected: pd.DataFrame, told: Mapping[str, tuple[str, str]]
+    split: str,
+    clips: pd.DataFrame,
+    expected: pd.DataFrame,
+    told: Mapping[str, tuple[str, str]],
+    own: Sequence[Metric],
 ) -> list[dict[str, Any]]:
     """The rows of one split: methods in the paper's order, then any others, then the reference."""
     order = expected.drop_duplicates("label").set_index("label")["method"]
@@ -125,7 +134,7 @@ def _split_lines(
                     "method": method,
                     "label": print_label(method, label),
                     "settings": told[label][0],
-                    **_measures(mine),
+                    **_measures(mine, own),
                     "n_scored": len(mine),
                     "n_expected": int((expected["label"] == label).sum()),
                     **_paper_columns(split, method),
@@ -143,10 +152,10 @@ def print_label(method: str, label: str) -> str:
     return paper.print_name(label) if ours else label
 
 
-def _measures(clips: pd.DataFrame) -> dict[str, float]:
-    """Estimates with intervals over cases, and mean costs, of one method on one split."""
+def _measures(clips: pd.DataFrame, own: Sequence[Metric]) -> dict[str, float]:
+    """Estimates with intervals over cases, and mean costs, of one method on one split. own: of other packages."""
     line: dict[str, float] = {}
-    for metric in MEASURED:
+    for metric in (*MEASURED, *own):
         *numbers, n, _ = _interval(clips, metric)
         line |= {column: number * metric.scale for column, number in zip(metric.columns(), numbers, strict=True)}
         line[f"{metric.column}_n"] = n

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from ivgbench.errors import UserError
+from ivgbench.metrics import own
+from ivgbench.metrics.catalogue import Metric
 from ivgbench.runs import generating, measuring, scoring, sets
 from ivgbench.runs.environment import environment
 from ivgbench.runs.identity import EXTERNAL, Entry, Job
@@ -52,7 +54,7 @@ def run(
     wanted = set(ids)
     entries = [entry for entry in plan.entries if entry.job.id in wanted]
     clip = lab.clip(plan.spec.clip)
-    judges = Judges(lab.detector(plan.spec.detector).id, clip.id, clip.squashed().id)
+    judges = Judges(lab.detector(plan.spec.detector).id, clip.id, clip.squashed().id, _own_metrics())
     if why := taken(plan, store):
         log(f"run {plan.spec.name} takes the place of the one that had this name ({why}); its clips stay")
     write_manifest(plan, judges, store)
@@ -76,6 +78,14 @@ def run(
     if fault is not None:
         raise NotCompared(str(fault), outcome) from None
     return outcome
+
+
+def _own_metrics() -> tuple[Metric, ...]:
+    """The metrics of other packages; one that is broken is told, and left out."""
+    found = own.find()
+    for line in found.faults.values():
+        log(f"left out: {line}")
+    return found.rows
 
 
 def _failed(store: Store, judges: Judges, plan: Plan, entry: Entry, facts: dict[str, Any] | None) -> bool:
@@ -105,4 +115,6 @@ def write_manifest(plan: Plan, judges: Judges, store: Store) -> None:
         "suites": {suite.name: suite.sha256 for suite in plan.suites.values()},
         "environment": environment(),
     }
+    if judges.own:  # with all that a table says of them: whoever reads it need not have the package
+        manifest["own_metrics"] = [metric.record() for metric in judges.own]
     store.save_manifest(plan.spec.name, manifest)
