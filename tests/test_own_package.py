@@ -28,7 +28,7 @@ def fresh(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fresh")
     for kind, text in BLOCKS:
         if kind in ("toml", "python"):
-            path = folder / re.match(r"# (\S+)\n", text)[1]
+            path = folder / re.match(r"# (\S+)", text)[1]
             path.parent.mkdir(exist_ok=True)
             with path.open("a") as file:  # some are continued further down
                 file.write(text)

@@ -67,8 +67,7 @@ def compare(spec: RunSpec, case: Case, lab: Any, engine: Any, store: Store) -> l
     try:
         if unjudged:
             raise UserError(unjudged)
-        clip = lab.clip(plan.spec.clip)
-        judges = Judges(lab.detector(plan.spec.detector).id, clip.id, clip.squashed().id)
+        judges = Judges(lab.detector_id(plan.spec.detector), *lab.clip_ids(plan.spec.clip))
         measuring.measure(plan, judges, store, lab, engine, plan.entries, done)
     except (UserError, StartFailed) as fault:
         log(f"not measured: {' '.join(str(fault).split())}")

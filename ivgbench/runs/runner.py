@@ -53,14 +53,16 @@ def run(
     ids = [job.id for job in mine]
     wanted = set(ids)
     entries = [entry for entry in plan.entries if entry.job.id in wanted]
-    clip = lab.clip(plan.spec.clip)
-    judges = Judges(lab.detector(plan.spec.detector).id, clip.id, clip.squashed().id, _own_metrics())
-    if why := taken(plan, store):
-        log(f"run {plan.spec.name} takes the place of the one that had this name ({why}); its clips stay")
-    write_manifest(plan, judges, store)
+    judges = Judges(lab.detector_id(plan.spec.detector), *lab.clip_ids(plan.spec.clip), _own_metrics())
     done = each_done(store, ids, log)
     # Another system's clips cannot be made here: they are there or have failed.
     open_jobs = [job for job in mine if job.id not in done and job.method != EXTERNAL]
+    if open_jobs:  # judges that cannot be loaded are told before hours of work
+        lab.detector(plan.spec.detector)
+        lab.clip(plan.spec.clip)
+    if why := taken(plan, store):
+        log(f"run {plan.spec.name} takes the place of the one that had this name ({why}); its clips stay")
+    write_manifest(plan, judges, store)
     made = generating.generate(store, lab, engine, open_jobs, len(mine), environment(), batch_size)
     done = each_done(store, ids, log)
     looked = measuring.measure(plan, judges, store, lab, engine, entries, done)

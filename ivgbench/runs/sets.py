@@ -113,9 +113,9 @@ def _clips(
 def _encoders(plan: Plan, lab: Any) -> tuple[Encoder, ...]:
     """Those of frames, and the one of videos if the run names one."""
     spec = plan.spec
-    made = [Encoder("frames", name, lab.frame_encoder(name, spec.clip).id) for name in spec.frame_encoders]
+    made = [Encoder("frames", name, lab.frame_encoder_id(name, spec.clip)) for name in spec.frame_encoders]
     if spec.video_encoder is not None:
-        made.append(Encoder("video", spec.video_encoder, lab.video_encoder(spec.video_encoder).id))
+        made.append(Encoder("video", spec.video_encoder, lab.video_encoder_id(spec.video_encoder)))
     ids = [encoder.id for encoder in made]
     if twice := [encoder.name for encoder in made if ids.count(encoder.id) > 1]:
         # Features are kept by id: one would be taken for the other's.
