@@ -5,8 +5,8 @@ A package offers a method in its pyproject.toml with
     [project.entry-points."ivgbench.methods"]
     my-method = "my_package.my_module:MyMethod"
 
-and detectors, frame encoders and video encoders in the groups `ivgbench.detectors`, `ivgbench.frame_encoders` and
-`ivgbench.video_encoders`.
+and detectors, frame encoders, video encoders and metrics in the groups `ivgbench.detectors`, `ivgbench.frame_encoders`,
+`ivgbench.video_encoders` and `ivgbench.metrics` (`ivgbench.metrics.own`).
 """
 
 from __future__ import annotations

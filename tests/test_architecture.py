@@ -24,7 +24,8 @@ ALLOWED = {
     # Pure functions of detections and features: they know no model.
     "metrics": GROUND,
     "judges": GROUND,
-    "store": GROUND,
+    # A score counts for the versions of the metrics that it was made by.
+    "store": GROUND | {"metrics"},
     "engines": GROUND,
     # The pocket lab trains what the generator and the judges load.
     "pocket.training": GROUND | {"world", "generator", "judges", "metrics"},

@@ -179,10 +179,7 @@ def list_command(
     elif what == "runs":
         _list_runs(runs)
     elif what == "metrics":
-        from ivgbench.runs import scoring, sets
-
-        rows = [["clip", *item] for item in scoring.METRICS.items()] + [["set", *item] for item in sets.METRICS.items()]
-        print_table(["of a", "metric", "what"], rows)
+        _list_metrics()
     else:
         from ivgbench.generator.backbones import presets
 
@@ -190,6 +187,20 @@ def list_command(
         for name, preset in presets.PRESETS.items():
             rows.append([name, str(preset.frames), str(preset.steps), f"{preset.guidance:g}", _is_here(name)])
         print_table(["backbone", "frames", "steps", "guidance", "here"], rows)
+
+
+def _list_metrics() -> None:
+    """A line per metric, also of other packages; the arrow says which way is better."""
+    from ivgbench.metrics import own
+    from ivgbench.metrics.catalogue import OF_CLIPS, OF_SETS
+
+    found, rows = own.find(), []
+    for of, metrics in (("clip", (*OF_CLIPS, *found.rows)), ("set", OF_SETS)):
+        for one in metrics:
+            printed = " ".join(filter(None, (one.title, one.arrow)))
+            rows.append([of, one.name, printed, one.unit, str(one.version), ", ".join(one.needs), one.what])
+    rows += [["clip", name, "", "", "", "", line] for name, line in found.faults.items()]
+    print_table(["of a", "metric", "in print", "unit", "version", "made of", "what"], rows)
 
 
 def _print_sources() -> None:

@@ -65,7 +65,7 @@ def claims(
     outcome = runner.run(plan, store, lab, engine)
     # Without references only the run's CLIP has looked at the frames.
     names = plan.spec.frame_encoders if plan.spec.references else ("clip",)
-    encoders = {name: lab.frame_encoder(name, plan.spec.clip).id for name in names}
+    encoders = {name: lab.frame_encoder_id(name, plan.spec.clip) for name in names}
     every = evidence.samples(runs, outcome.run, encoders, QUICK_RESAMPLES if quick else evidence.SET_RESAMPLES)
     samples = {one: evidence.renamed(every, rows) for one, rows in columns.items()}
     for one, mine in samples.items():

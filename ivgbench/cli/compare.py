@@ -105,8 +105,12 @@ def _fitting(family: str) -> list[str]:
 
 def _print(results: list[Result], subjects: int) -> None:
     """A line per method."""
+    from ivgbench.metrics.catalogue import COLUMN
     from ivgbench.report import paper
     from ivgbench.report.layout import evaluations, number
+
+    def _number(value: float, column: str) -> str:
+        return number(COLUMN[column].scale * value, COLUMN[column].decimals)
 
     rows = []
     for one in results:
@@ -115,7 +119,9 @@ def _print(results: list[Result], subjects: int) -> None:
             known.get(name, math.nan) for name in ("clip_sim", "covered", "miou", "nfe", "seconds")
         )
         found = number(covered, 0) if math.isnan(covered) else f"{round(covered * subjects)} of {subjects}"
-        numbers = number(clip_sim, 2), found, number(100 * miou, 1), evaluations(nfe), number(seconds, 1)
+        numbers = _number(clip_sim, "clip_sim"), found, _number(miou, "miou_all"), evaluations(nfe), number(seconds, 1)
         status = f"failed: {one.failed}" if one.clip is None else "ok" if "miou" in known else "not measured"
         rows.append([paper.print_name(one.label), *numbers, one.settings, status])
-    print_table(["method", "CLIP-SIM", "covered", "mIoU all %", "NFE", "seconds", "settings", "status"], rows)
+    heads = [COLUMN[column].head for column in ("clip_sim", "miou_all", "nfe")]
+    heads.insert(1, "covered")
+    print_table(["method", *heads, "seconds", "settings", "status"], rows)

@@ -202,25 +202,26 @@ def _work(plan: Plan, runs: Path, lab: Any, engine: Any, jobs: tuple[Any, ...], 
 
 def _summary(plan: Plan, runs: Path, outcome: Outcome) -> None:
     """A line per method and split, then where everything is."""
+    from ivgbench.metrics.catalogue import COLUMN
     from ivgbench.report import tables
     from ivgbench.report.layout import number
     from ivgbench.store.runs import Store
 
-    rows = []
+    shown, rows = [COLUMN[column] for column in ("clip_sim", "coverage", "miou")], []
     try:
         built = tables.build(1, runs, outcome.run, allow_partial=True)
     except UserError as fault:  # no clip could be scored: say so instead of an empty table
         print(f"ivgbench: {fault}", file=sys.stderr)
     else:
         for _, line in built.frame.iterrows():
-            numbers = [number(line[key], digits) for key, digits in (("clip_sim", 2), ("coverage", 0), ("miou", 1))]
+            numbers = [number(line[metric.column], metric.decimals) for metric in shown]
             counted = f"{line['n_scored']}/{line['n_expected']}"
             rows.append([line["split"], line["label"], *numbers, counted, line["settings"]])
     if rows:
-        print_table(["split", "method", "CLIP-SIM", "CoV %", "mIoU %", "scored", "settings"], rows)
+        print_table(["split", "method", *(metric.head for metric in shown), "scored", "settings"], rows)
     failed = f", {outcome.failed} failed" if outcome.failed else ""
     missing = f", {outcome.missing} missing" if outcome.missing else ""
     print(f"run {outcome.run}: {outcome.total} jobs, {outcome.made} clips made now{failed}{missing}")
     numbers = (1, 2) if plan.spec.references and Store(runs).set_rows(outcome.run) else (1,)
-    shown = " and ".join(f"ivgbench table {number} --run {outcome.run} --runs {runs}" for number in numbers)
-    print(f"clips and scores: {runs}; to print them: {shown}")
+    commands = " and ".join(f"ivgbench table {number} --run {outcome.run} --runs {runs}" for number in numbers)
+    print(f"clips and scores: {runs}; to print them: {commands}")

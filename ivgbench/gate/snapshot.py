@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from ivgbench.errors import UserError
 from ivgbench.files import write_json
+from ivgbench.metrics.catalogue import MEASURED, OF_SETS
 from ivgbench.report import table2, tables
 
 #: Raised when the layout of a snapshot changes.
@@ -22,8 +23,10 @@ VERSION = 1
 MARGIN = 3.0
 #: And by this share of its value in any case: versions of a library that agree do so to about this.
 LEAST = 1e-3
-OF_TABLE_1 = (*(column.key for column in tables.COLUMNS), "clip_sim_squash", "clip_sim_shuffled", "nfe", "backward")
-OF_TABLE_2 = ("fid", "kid", "kid_std", "kid_xvideo", "jedi", "jedi_unbiased")
+#: What is compared: the columns that are measured and what repeats exactly of the costs. Times do not.
+OF_TABLE_1 = tuple(one.column for one in (*MEASURED, *tables.MEANS) if "time" not in one.needs)
+#: Those of the snapshot's encoders; intervals follow from what the values are made of.
+OF_TABLE_2 = tuple(f"{one.column}{end}" for one in OF_SETS if "_v2" not in one.name for end in ("", *one.spread))
 
 
 class Metric(NamedTuple):

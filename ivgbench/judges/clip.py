@@ -29,11 +29,11 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-import ivgbench
 from ivgbench.errors import UserError
 from ivgbench.files import file_sha256, state_sha256
+from ivgbench.judges import ids
 
-POCKET_FOLDER = Path(ivgbench.__file__).parent / "pocket" / "weights" / "clip"
+POCKET_FOLDER = ids.POCKET_CLIP
 #: How a frame becomes the model's input: "crop" keeps the middle (what published CLIP scores do; of a 320x576 frame a
 #: square model sees 56 % of the width), "squash" stretches the whole frame (a subject at the edge is seen).
 PREPROCESSING = {"crop": "shortest", "squash": "squash"}
@@ -54,10 +54,12 @@ class ClipModel:
         tokenizer: SimpleTokenizer,
         config: dict,
         name: str,
+        weights: str,
         preprocessing: str,
         device: str,
+        files: tuple[Path, ...] = (),
     ):
-        """`config`: of open_clip's preprocessing. `name`: of model and weights."""
+        """`config`: of open_clip's preprocessing. `name`: of model and weights; `weights`: their sha256."""
         self.model = model.eval().requires_grad_(False).to(device)
         self.tokenizer = tokenizer
         self.config = config
@@ -69,13 +71,16 @@ class ClipModel:
             resize_mode=PREPROCESSING[preprocessing],
             interpolation=config["interpolation"],
         )
-        self.name = name
-        self.id = f"{name}-{preprocessing}"
+        self.name, self.weights = name, weights
+        self.id = ids.clip(name, weights, preprocessing)
+        #: What a library keeps of its weights, where that is known.
+        self.files: tuple[Path, ...] = files
         self.device = device
 
     def squashed(self) -> ClipModel:
         """The same model, given whole frames."""
-        return ClipModel(self.model, self.tokenizer, self.config, self.name, "squash", self.device)
+        named = self.name, self.weights, "squash"
+        return ClipModel(self.model, self.tokenizer, self.config, *named, self.device, self.files)
 
     @classmethod
     def from_pretrained(
@@ -103,13 +108,14 @@ class ClipModel:
                 raise UserError(f"the CLIP folder {source} has its own weights; leave out pretrained={pretrained!r}")
             folder = POCKET_FOLDER if source == "pocket" else Path(source)
             model, tokenizer, config, weights = _from_folder(folder)
-            name = "pocket" if source == "pocket" else folder.name
+            name, files = "pocket" if source == "pocket" else folder.name, ()
         else:
             name, slash, tag = str(source).partition("/")
             pretrained = tag if slash and pretrained is None else pretrained
             model, tokenizer, config, weights = _from_open_clip(name, pretrained, device)
+            files = _kept(name, pretrained)
             name = f"{name}-{Path(pretrained).stem}"
-        return cls(model, tokenizer, config, f"clip-{name}-{weights[:12]}", preprocessing, device)
+        return cls(model, tokenizer, config, name, weights, preprocessing, device, files)
 
     @torch.inference_mode()
     def embed_video(self, video: np.ndarray) -> np.ndarray:
@@ -197,6 +203,20 @@ def _from_open_clip(
     sha256 = file_sha256(Path(pretrained)) if Path(pretrained).is_file() else state_sha256(model.state_dict())
     config = merge_preprocess_dict(PreprocessCfg(), model.visual.preprocess_cfg)
     return model, open_clip.get_tokenizer(name), config, sha256
+
+
+def _kept(name: str, pretrained: str) -> tuple[Path, ...]:
+    """The file of weights that have just been loaded; none where the library does not say."""
+    if Path(pretrained).is_file():
+        return (Path(pretrained),)
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        return (Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(name, pretrained))),)
+    except Exception:  # a note that is not made costs a second loading, and nothing else
+        return ()
+    finally:
+        logging.disable(before)
 
 
 def _line(fault: Exception) -> str:

@@ -16,12 +16,11 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-import ivgbench
 from ivgbench.cases import spelling
 from ivgbench.errors import UserError
-from ivgbench.files import digest, file_sha256
+from ivgbench.judges import ids
 
-POCKET_FOLDER = Path(ivgbench.__file__).parent / "pocket" / "weights" / "detector"
+POCKET_FOLDER = ids.POCKET_DETECTOR
 BATCH = 32
 
 
@@ -78,7 +77,7 @@ class PocketYolo:
             ) from None
         self.model = model.eval().requires_grad_(False).to(device)
         self.device = device
-        self.id = f"pocket-yolo-{digest([file_sha256(weights), config])[:12]}"
+        self.id = ids.pocket_yolo(folder)
 
     @torch.inference_mode()
     def detect(self, video: np.ndarray, phrase: str) -> Detections:

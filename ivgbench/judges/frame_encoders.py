@@ -16,11 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-import ivgbench
 from ivgbench.errors import UserError
-from ivgbench.files import file_sha256
+from ivgbench.judges import ids
 
-POCKET_FILE = Path(ivgbench.__file__).parent / "pocket" / "weights" / "denoiser" / "model.safetensors"
+POCKET_FILE = ids.POCKET_DENOISER
 BATCH = 64
 
 
@@ -93,7 +92,7 @@ def denoiser(file: str | Path = POCKET_FILE, device: str = "cpu") -> FrameModel:
     def encode(frames: torch.Tensor) -> torch.Tensor:
         return model.features(frames.float() / 127.5 - 1)
 
-    return FrameModel(encode, f"pocket-denoiser-{file_sha256(file)[:12]}", device)
+    return FrameModel(encode, ids.denoiser(file), device)
 
 
 def inception(weights: str | Path | None = None, device: str = "cpu") -> FrameModel:
@@ -122,4 +121,4 @@ def inception(weights: str | Path | None = None, device: str = "cpu") -> FrameMo
     def encode(frames: torch.Tensor) -> torch.Tensor:
         return model(frames)[0]
 
-    return FrameModel(encode, f"inception-{file_sha256(file)[:12]}", device)
+    return FrameModel(encode, ids.inception(file), device)

@@ -81,6 +81,7 @@ class OwlVit:
         side = self.model.config.vision_config.image_size
         self.size = {"height": side, "width": side}
         facts = [file_sha256(weights), self.model.config.to_json_string(), threshold, version("transformers")]
+        self.files = tuple(file for name in (*CONFIGS, *WEIGHTS) if (file := folder / name).is_file())
         self.id = f"owlvit-{Path(source).name}-t{threshold:g}-{digest(facts)[:12]}"
 
     @torch.inference_mode()

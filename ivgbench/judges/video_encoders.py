@@ -11,13 +11,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-import ivgbench
+from ivgbench import hub
 from ivgbench.errors import UserError
-from ivgbench.files import digest, file_sha256, state_sha256
+from ivgbench.files import state_sha256
+from ivgbench.judges import ids
 from ivgbench.judges.detectors import resize
 from ivgbench.judges.vjepa import VIT_H, Config, VideoTransformer
 
-POCKET_FOLDER = Path(ivgbench.__file__).parent / "pocket" / "weights" / "video"
+POCKET_FOLDER = ids.POCKET_VIDEO
 #: Of ImageNet, per channel, for pixels in 0..1.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -38,14 +39,19 @@ def to_pixels(video: np.ndarray, size: tuple[int, int, int]) -> torch.Tensor:
 class VideoModel:
     """An encoder of clips on a device. `id` names everything that changes a feature.
 
-    encode: pixels [1,3,T,h,w] on the device -> [1,D]. size: the (T, h, w) that it is given.
+    encode: pixels [1,3,T,h,w] on the device -> [1,D]. size: the (T, h, w) that it is given. files: those behind an id
+    that they do not tell by themselves.
     """
 
     def __init__(
-        self, encode: Callable[[torch.Tensor], torch.Tensor], size: tuple[int, int, int], id: str, device: str
+        self,
+        encode: Callable[[torch.Tensor], torch.Tensor],
+        size: tuple[int, int, int],
+        id: str,
+        device: str,
+        files: tuple[Path, ...] = (),
     ):
-        self.encode, self.size, self.device = encode, size, device
-        self.id = f"{id}-{'x'.join(map(str, size))}"
+        self.encode, self.size, self.id, self.device, self.files = encode, size, id, device, files
 
     @torch.inference_mode()
     def embed_clip(self, video: np.ndarray) -> np.ndarray:
@@ -71,12 +77,7 @@ def pocket(folder: str | Path = POCKET_FOLDER, device: str = "cpu") -> VideoMode
         model = _filled(Config(**config), load_file(files[1]))
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as fault:
         raise UserError(f"{folder}: the video encoder's config and weights do not fit: {_line(fault)}") from None
-    return VideoModel(
-        model.to(device),
-        model.encoder.config.size,
-        f"pocket-video-{digest([file_sha256(files[1]), config])[:12]}",
-        device,
-    )
+    return VideoModel(model.to(device), model.encoder.config.size, ids.pocket_video(folder), device)
 
 
 def vjepa(encoder: str | Path, probe: str | Path, device: str = "cpu", config: Config = VIT_H) -> VideoModel:
@@ -102,8 +103,7 @@ def vjepa(encoder: str | Path, probe: str | Path, device: str = "cpu", config: C
         model = _filled(config, state)
     except RuntimeError as fault:
         raise UserError(f"{encoder}, {probe}: not the weights of this network: {_line(fault)}") from None
-    weights = digest([file_sha256(encoder), file_sha256(probe)])
-    return VideoModel(model.to(device), config.size, f"vjepa-{weights[:12]}", device)
+    return VideoModel(model.to(device), config.size, ids.vjepa(encoder, probe, config.size), device)
 
 
 def vjepa2(source: str | Path = "facebook/vjepa2-vitl-fpc16-256-ssv2", device: str = "cpu") -> VideoModel:
@@ -127,7 +127,10 @@ def vjepa2(source: str | Path = "facebook/vjepa2-vitl-fpc16-256-ssv2", device: s
         tokens = model.vjepa2(pixel_values_videos=pixels.transpose(1, 2), skip_predictor=True).last_hidden_state
         return model.pooler(tokens)
 
-    return VideoModel(encode, size, f"vjepa2-{state_sha256(model.state_dict())[:12]}", device)
+    id = ids.video(f"vjepa2-{state_sha256(model.state_dict())[:12]}", size)
+    folder = Path(source) if Path(source).is_dir() else hub.cached_folder(str(source), "config.json")
+    files = sorted(folder.glob("*.safetensors")) if folder else []
+    return VideoModel(encode, size, id, device, (folder / "config.json", *files) if files else ())
 
 
 def _filled(config: Config, state: dict[str, torch.Tensor]) -> VideoTransformer:

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ivgbench.judges.ids import VJEPA_SIZE
+
 #: Of the transformer; the probe's norms have torch's default.
 NORM_EPS = 1e-6
 
@@ -34,7 +36,7 @@ class Config(NamedTuple):
 
 
 #: ViT-H/16 with the probe for Something-Something v2.
-VIT_H = Config(dim=1280, depth=32, heads=16, size=(16, 224, 224), patch=(2, 16, 16), classes=174)
+VIT_H = Config(dim=1280, depth=32, heads=16, size=VJEPA_SIZE, patch=(2, 16, 16), classes=174)
 
 
 def positions(dim: int, grid: tuple[int, int, int]) -> torch.Tensor:

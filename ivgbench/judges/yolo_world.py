@@ -65,6 +65,8 @@ class YoloWorld:
         self.model = model.float().eval().requires_grad_(False).to(device)
         self.device, self.threshold = device, threshold
         facts = [file_sha256(file), self.text.id, threshold, LONGER_SIDE, version("ultralytics")]
+        # Without the text model's file there is no telling when the id changes.
+        self.files = (*path.glob("*.json"), file, *self.text.files) if self.text.files else ()
         self.id = f"yolo-world-{path.stem}-t{threshold:g}-{digest(facts)[:12]}"
 
     @torch.inference_mode()

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from ivgbench.metrics.catalogue import BY_CLIPS, BY_FRAMES, COLUMN, MEASURED, Metric
 from ivgbench.report import paper
 from ivgbench.report.notes import CUT
 from ivgbench.report.ranking import few_videos, places, ranks
-from ivgbench.report.tables import COLUMNS, Table
+from ivgbench.report.tables import Table
 
 FLOOR_LABEL = "Other captions"
 UNDEFINED = "–"
@@ -47,31 +48,29 @@ def blocks(table: Table, seconds: bool = True) -> list[Block]:
 
 def splits(table: Table, seconds: bool) -> list[Block]:
     """Table 1: a block per split; `seconds` off leaves out the one column that is a measurement."""
-    arrows = {1: "↑", -1: "↓"}
-    header = ["Method", *(f"{column.title} {arrows[column.better]}" for column in COLUMNS)]
+    measured = (*MEASURED, *table.own)
+    header = ["Method", *(f"{metric.head} {metric.arrow}".strip() for metric in measured)]
     header.insert(2, "Attained")
     header.insert(1, "Settings")
-    header += ["n", "NFE", *(["s"] if seconds else [])]
-    ranked = {column.key: ranks(table.frame, column.key, column.better, column.decimals) for column in COLUMNS}
+    costs = [COLUMN["nfe"], *([COLUMN["seconds"]] if seconds else [])]
+    header += ["n", *(metric.title for metric in costs)]
+    ranked = {metric.column: ranks(table.frame, metric.column, metric.better, metric.decimals) for metric in measured}
     made = []
     for split, lines in table.frame.groupby("split", sort=False):
         rows = []
         for index, line in lines.iterrows():
             row = [Cell(line["label"])]
-            for column in COLUMNS:
-                text = number(line[column.key], column.decimals)
-                if column.key == "coverage" and text != UNDEFINED:
-                    text = f"{text} ({line['covered_clips']:g})"
-                if column.key == "clip_sim" and line["captions_cut"]:
-                    text = f"{text} {CUT}"
-                low, high = (number(line[f"{column.key}_{end}"], column.decimals) for end in ("low", "high"))
-                row.append(
-                    Cell(text, None if UNDEFINED in (low, high) else (low, high), int(ranked[column.key][index]))
-                )
+            for metric in measured:
+                cell = _cell(line, metric, int(ranked[metric.column][index]))
+                if metric.column == "coverage" and cell.text != UNDEFINED:
+                    cell = cell._replace(text=f"{cell.text} ({line['covered_clips']:g})")
+                if metric.column == "clip_sim" and line["captions_cut"]:
+                    cell = cell._replace(text=f"{cell.text} {CUT}")
+                row.append(cell)
             row.insert(2, Cell(number(line["clip_sim_attained"], 2)))
             row.insert(1, Cell(line["settings"]))
             row += [Cell(f"{line['n_scored']}/{line['n_expected']}"), Cell(evaluations(line["nfe"]))]
-            rows.append(row + ([Cell(number(line["seconds"], 2))] if seconds else []))
+            rows.append(row + ([Cell(number(line["seconds"], COLUMN["seconds"].decimals))] if seconds else []))
         if split in table.floors:
             floor = [Cell(FLOOR_LABEL), Cell(""), Cell(number(table.floors[split], 2)), Cell(number(0.0, 2))]
             rows.append(floor + [Cell("")] * (len(header) - len(floor)))
@@ -79,26 +78,20 @@ def splits(table: Table, seconds: bool) -> list[Block]:
     return made
 
 
-#: Of Table 2, for each frame encoder: column of the frame, title, decimals, whether it has an interval.
-SET_COLUMNS = (("fid", "FID", 2, True), ("kid", "KID %", 3, False), ("kid_xvideo", "KID× %", 3, True))
-VIDEO_COLUMNS = (("jedi", "JEDi", 2, False), ("jedi_unbiased", "JEDi u.", 2, True))
-#: With V-JEPA 2: its values compare with each other only, so they do not go by the published name.
-VIDEO_COLUMNS_V2 = (("jedi_v2", "JEDi v2", 2, False), ("jedi_v2_unbiased", "JEDi v2 u.", 2, True))
-
-
 def references(table: Table) -> list[Block]:
     """Table 2: a block per reference, frame encoders side by side; of few videos no row is marked."""
-    video_columns = VIDEO_COLUMNS_V2 if "jedi_v2" in table.frame else VIDEO_COLUMNS
-    video_columns = video_columns if video_columns[0][0] in table.frame else ()
+    of_videos = [metric for metric in BY_CLIPS if metric.column in table.frame]
+    by = ("reference", "encoder")
     ranked = {
-        key: ranks(table.frame, key, -1, decimals, ("reference", "encoder"))
-        for key, _, decimals, _ in (*SET_COLUMNS, *video_columns)
+        metric.column: ranks(table.frame, metric.column, metric.better, metric.decimals, by)
+        for metric in (*BY_FRAMES, *of_videos)
     }
     if few_videos(table.frame):
         ranked = {key: marks * 0 for key, marks in ranked.items()}
     encoders = list(dict.fromkeys(table.frame["encoder"]))
-    header = ["Method", "Settings", *(f"{title} {encoder} ↓" for encoder in encoders for _, title, *_ in SET_COLUMNS)]
-    header += [*(f"{title} ↓" for _, title, *_ in video_columns), "videos"]
+    header = ["Method", "Settings"]
+    header += [f"{metric.head} {encoder} {metric.arrow}" for encoder in encoders for metric in BY_FRAMES]
+    header += [*(f"{metric.head} {metric.arrow}" for metric in of_videos), "videos"]
     made = []
     for reference, here in table.frame.groupby("reference", sort=False):
         rows = []
@@ -107,19 +100,20 @@ def references(table: Table) -> list[Block]:
             index, last = lines[-1]
             row = [Cell(last["label"]), Cell(last["settings"])]
             for place, line in lines:
-                row += [_set_cell(line, *column, int(ranked[column[0]][place])) for column in SET_COLUMNS]
-            row += [_set_cell(last, *column, int(ranked[column[0]][index])) for column in video_columns]
+                row += [_cell(line, metric, int(ranked[metric.column][place])) for metric in BY_FRAMES]
+            row += [_cell(last, metric, int(ranked[metric.column][index])) for metric in of_videos]
             rows.append([*row, Cell(f"{last['n_videos']}/{last['n_expected']}")])
         made.append(Block(f"Against {reference}", header, rows, lead=2))
     return made
 
 
-def _set_cell(line: pd.Series, key: str, _: str, decimals: int, interval: bool, rank: int) -> Cell:
-    text = number(line[key], decimals)
-    if key == "kid" and text != UNDEFINED:
-        return Cell(f"{text} ± {number(line['kid_std'], decimals)}", None, rank)
-    ends = tuple(number(line[f"{key}_{end}"], decimals) for end in ("low", "high")) if interval else (UNDEFINED,)
-    return Cell(text, None if UNDEFINED in ends else ends, rank)
+def _cell(line: pd.Series, metric: Metric, rank: int) -> Cell:
+    """A metric of a line of the frame, with its interval or its deviation."""
+    value, *others = (number(line[column], metric.decimals) for column in metric.columns())
+    if metric.spread and value != UNDEFINED:
+        value = f"{value} ± {others[-1]}"
+    ends = tuple(others[:2]) if metric.interval else (UNDEFINED,)
+    return Cell(value, None if UNDEFINED in ends else ends, rank)
 
 
 def paper_table1() -> Block:

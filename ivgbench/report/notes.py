@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ivgbench.metrics import stats
+from ivgbench.metrics.catalogue import MEASURED, Metric
 from ivgbench.report import settings_notes
 from ivgbench.report.ranking import RULE
 from ivgbench.report.together import runs_of
@@ -17,8 +18,8 @@ from ivgbench.runs.identity import GROUND_TRUTH, ROW_NAMES, row_name
 CUT = "†"
 
 
-def notes(manifest: Mapping[str, Any], clips: pd.DataFrame) -> tuple[str, ...]:
-    """What the numbers are: models, suites, definitions."""
+def notes(manifest: Mapping[str, Any], clips: pd.DataFrame, own: Sequence[Metric] = ()) -> tuple[str, ...]:
+    """What the numbers are: models, suites, definitions. own: the metrics of other packages, columns of `clips`."""
     several = runs_of(manifest) if len(runs_of(manifest)) > 1 else []
     names = ("detector", "clip") if several else ("backbone", "detector", "clip")
     models = [f"{name} {spell(manifest[name])}" for name in names if manifest.get(name)]
@@ -31,15 +32,26 @@ def notes(manifest: Mapping[str, Any], clips: pd.DataFrame) -> tuple[str, ...]:
         *settings_notes.lines(manifest["jobs"]),
         f"Ranges: 95 % percentile bootstrap over cases, {stats.RESAMPLES} resamples, seeds averaged within a case. "
         f"{RULE} {ROW_NAMES[GROUND_TRUTH]} is not ranked.",
-        "CoV: clips with the subject detected in more than half of the frames. mIoU: volume IoU over covered clips "
-        "(Peekaboo's number). mIoU all: mean per-frame IoU over all clips, missed frames 0. AP50: detected frames with "
-        "IoU >= 0.5, pooled. CD: centre distance in frame diagonals, detected frames of covered clips.",
+        " ".join(f"{metric.title}: {metric.note}." for metric in MEASURED if metric.note),
+        *_of_others(clips, own),
         "Other captions: CLIP-SIM of the methods' clips with the captions of other cases, its floor. Ground truth: the "
         "asked boxes drawn by the pocket world, its ceiling. Attained: (CLIP-SIM - own floor) / (ceiling - own floor).",
         "n: clips scored / expected. NFE: guided network evaluations per clip. s: seconds per clip, measured; all "
         "other columns repeat exactly.",
         *_cut_captions(clips),
     )
+
+
+def _of_others(clips: pd.DataFrame, own: Sequence[Metric]) -> list[str]:
+    """What other packages' metrics are, and how many clips have no value of one."""
+    told = []
+    for metric in own:
+        lacking = int(clips[metric.name].isna().sum())
+        without = f"; {lacking} of {len(clips)} clips have no value" if lacking else ""
+        told.append(
+            f"{metric.title}: {metric.note} (of another package: {metric.name}, version {metric.version}{without})."
+        )
+    return told
 
 
 def origins(several: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

@@ -45,9 +45,11 @@ def ranks(frame: pd.DataFrame, key: str, better: int, decimals: int, by: Sequenc
     """The `places` of a column's methods within each split, by the frame's index; 0 for rows that are not ranked.
 
     Args:
-        key: the column. by: columns that tell apart what is ranked.
+        key: the column. better: 0 where no side is, and nothing is marked. by: columns that tell apart what is ranked.
     """
     marks = pd.Series(0, index=frame.index)
+    if not better:
+        return marks
     rivals = frame[~frame["method"].isin(REFERENCES) & frame[key].notna()]
     for _, group in rivals.groupby(list(by)):
         marks[group.index] = places(group[key].tolist(), better, decimals)

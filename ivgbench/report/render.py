@@ -40,7 +40,10 @@ def markdown(table: Table) -> str:
     """Readable as text and rendered: best bold, second best underlined."""
     parts = [f"# {table.title}: run `{table.run}`", *_warning(table)]
     for block in blocks(table):
-        lines = [_row(block.header), _row(["---"] * block.lead + ["---:"] * (len(block.header) - block.lead))]
+        lines = [
+            _row([_markdown_text(name) for name in block.header]),
+            _row(["---"] * block.lead + ["---:"] * (len(block.header) - block.lead)),
+        ]
         lines += [_row([_markdown_cell(cell) for cell in row]) for row in block.rows]
         parts += [f"## {block.title}", "\n".join(lines)]
     return "\n\n".join([*parts, "\n".join(f"- {note}" for note in table.notes)]) + "\n"
@@ -121,7 +124,7 @@ def _rich(block: Block, coloured: bool) -> RichTable:
     grid.padding = (0, 1, 0, 0)
     for position, name in enumerate(block.header):
         grid.add_column(
-            name, justify="left" if position < block.lead else "right", overflow="fold", no_wrap=not position
+            Text(name), justify="left" if position < block.lead else "right", overflow="fold", no_wrap=not position
         )
     for row in block.rows:
         grid.add_row(*(_rich_cell(cell, coloured) for cell in row))

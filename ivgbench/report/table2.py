@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ivgbench.errors import UserError
+from ivgbench.metrics.catalogue import BY_FRAMES, COLUMN
 from ivgbench.metrics.fid import RESAMPLES
 from ivgbench.report import paper, settings_notes
 from ivgbench.report.clips import load_sets
@@ -20,14 +21,10 @@ from ivgbench.report.together import check, check_sets, joined, runs_of
 from ivgbench.runs.comparing import KID_FRAMES, KID_SUBSETS, jedi_name
 from ivgbench.runs.settings_text import NOTHING
 
-#: Printed in percent.
-PERCENT = ("kid", "kid_std", "kid_xvideo", "kid_xvideo_low", "kid_xvideo_high")
-#: What a row has where it is undefined, for every encoder of frames and for the one of videos.
-FRAME_METRICS = (
-    "fid", "fid_low", "fid_high", "kid", "kid_std", "kid_subset_size", "kid_xvideo", "kid_xvideo_low",
-    "kid_xvideo_high", "dimension",
+#: What a row has for every encoder of frames, even where it is undefined.
+FRAME_NUMBERS = (
+    *COLUMN["fid"].columns(), *COLUMN["kid"].columns(), "kid_subset_size", *COLUMN["kid_xvideo"].columns(), "dimension",
 )  # fmt: skip
-JEDI_ENDS = ("", "_unbiased", "_unbiased_low", "_unbiased_high")
 #: How many files that do not count are named.
 NAMED = 5
 COUNTS = ("n_videos", "n_frames", "n_expected", "reference_videos", "reference_frames")
@@ -96,14 +93,16 @@ def _line(row: Mapping[str, Any], encoder: str, told: Mapping[str, tuple[str, st
     line["label"] = print_label(row["method"], row["label"])
     # The floor is no entry of the run: nobody set it.
     line["settings"] = told.get(row["label"], (NOTHING, ""))[0]
-    blank = [*FRAME_METRICS]
+    blank = [*FRAME_NUMBERS]
     for name in row["encoders"]:
         of, _, encoder_name = name.partition(" ")
-        blank += [f"{jedi_name(encoder_name)}{end}" for end in JEDI_ENDS if of == "video"]
+        if of == "video":
+            mine = jedi_name(encoder_name)
+            blank += [one for name in (mine, f"{mine}_unbiased") for one in COLUMN[name].columns()]
     # The dimension is that of the frame features.
     numbers = {**dict.fromkeys(blank), **metrics.get("video", {}), **metrics["frames"].get(encoder, {})}
     line |= {key: np.nan if value is None else value for key, value in numbers.items()}
-    line |= {key: 100 * line[key] for key in PERCENT}
+    line |= {key: one.scale * line[key] for one in BY_FRAMES if one.scale != 1 for key in one.columns()}
     told = paper.TABLE2.get(row["method"])
     line |= {key: np.nan if row[key] is None else row[key] for key in COUNTS}
     return line | {f"paper_{key}": np.nan if told is None else getattr(told, key) for key in paper.Table2Row._fields}

@@ -12,6 +12,7 @@ import pandas as pd
 
 from ivgbench.errors import UserError
 from ivgbench.metrics import stats
+from ivgbench.metrics.catalogue import MEASURED, OF_CLIPS, Metric, from_record
 from ivgbench.metrics.clip_sim import attained
 from ivgbench.registry import AROUND
 from ivgbench.report import paper, settings_notes
@@ -20,38 +21,10 @@ from ivgbench.report.notes import is_pocket, notes, ordered
 from ivgbench.report.ranking import REFERENCES
 from ivgbench.report.together import join
 
-
-@dataclass(frozen=True)
-class Column:
-    """A measured column.
-
-    value: the row metric it is made of. weight: row metrics whose product weighs each clip (empty: all clips alike):
-    the column is then sum(value x weight) / sum(weight). scale: from the stored unit to the printed one.
-    better: +1 if higher is better, -1 if lower is.
-    """
-
-    key: str
-    title: str
-    value: str
-    weight: tuple[str, ...]
-    scale: float
-    decimals: int
-    better: int
-
-
-#: mIoU is Peekaboo's published number (volume IoU over covered clips); mIoU all has no filter.
-COLUMNS: tuple[Column, ...] = (
-    Column("clip_sim", "CLIP-SIM", "clip_sim", (), 1, 2, +1),
-    Column("coverage", "CoV %", "covered", (), 100, 0, +1),
-    Column("miou", "mIoU %", "miou_volume", ("covered",), 100, 1, +1),
-    Column("miou_all", "mIoU all %", "miou", (), 100, 1, +1),
-    Column("ap50", "AP50 %", "ap50", ("n_detected",), 100, 1, +1),
-    Column("centroid_distance", "CD", "centroid_distance", ("covered", "n_detected"), 1, 3, -1),
-)
-#: Mean per clip; what they cost. Seconds are a measurement: two runs of the same jobs agree on everything else.
-COSTS = ("nfe", "backward", "seconds")
 #: Row metrics without which a clip is not scored.
-NEEDED = frozenset(name for column in COLUMNS for name in (column.value, *column.weight))
+NEEDED = frozenset(name for metric in MEASURED for name in (metric.name, *metric.weight))
+#: Mean per clip, without an interval. Seconds are a measurement: two runs of the same jobs agree on everything else.
+MEANS = tuple(metric for metric in OF_CLIPS if metric.column and not metric.interval)
 _SPLITS = ["static", "dynamic"]
 
 
@@ -61,6 +34,7 @@ class Table:
 
     frame: one row per split and method, see `table`. floors: split -> mean CLIP-SIM of the methods' clips with
     captions of other cases. notes: what a reader must know. partial: what is missing, None for a complete run.
+    own: metrics of other packages, whose columns follow ours.
     """
 
     number: int
@@ -70,6 +44,7 @@ class Table:
     floors: dict[str, float]
     notes: tuple[str, ...]
     partial: str | None
+    own: tuple[Metric, ...] = ()
 
 
 def table(
@@ -89,8 +64,9 @@ def table(
     Returns:
         Table 1: one row per split and method, Ground truth last in its split. `split`, `method`, `label`, `settings`;
         metrics: `clip_sim` (100 x cosine), `coverage`, `miou`, `miou_all`, `ap50` (percent), `centroid_distance` (in
-        diagonals): the estimate, `_low` and `_high` (95 % bootstrap over cases, seeds averaged within a case) and `_n`
-        (cases it stands on); `covered_clips`; `clip_sim_squash`, `clip_sim_shuffled` and `clip_sim_attained`; `nfe`,
+        diagonals), then those of other packages: the estimate, `_low` and `_high` (95 % bootstrap over cases, seeds
+        averaged within a case) and `_n` (cases it stands on); `covered_clips`; `clip_sim_squash`, `clip_sim_shuffled`
+        and `clip_sim_attained`; `nfe`,
         `backward`, `seconds` per clip; `captions_cut`: clips with a prompt that CLIP reads the beginning of only;
         `n_scored` and `n_expected` clips; `paper_clip_sim`, `paper_coverage` and
         `paper_miou`.
@@ -121,12 +97,14 @@ def build(
         raise UserError(f"run {name!r} has no jobs; run it again with at least one method")
     clips, partial = scored(name, entries, rows, NEEDED, allow_partial)
     lines, told = [], settings_notes.by_label(manifest["jobs"])
+    own = tuple(map(from_record, manifest.get("own_metrics", ())))
+    clips = clips.assign(**{metric.name: np.nan for metric in own if metric.name not in clips})
     for split in ordered(entries["split"], _SPLITS):
         here, expected = clips[clips["split"] == split], entries[entries["split"] == split]
-        lines += _split_lines(split, here, expected, told)
+        lines += _split_lines(split, here, expected, told, own)
     frame = pd.DataFrame(lines)
     title = f"Table 1. Conditional evaluation{', pocket lab' if is_pocket(manifest) else ''}"
-    return Table(number, title, name, frame, _floors(clips), notes(manifest, clips), partial)
+    return Table(number, title, name, frame, _floors(clips), notes(manifest, clips, own), partial, own)
 
 
 def named(run: str | Sequence[str] | None) -> list[str | None]:
@@ -135,7 +113,11 @@ def named(run: str | Sequence[str] | None) -> list[str | None]:
 
 
 def _split_lines(
-    split: str, clips: pd.DataFrame, expected: pd.DataFrame, told: Mapping[str, tuple[str, str]]
+    split: str,
+    clips: pd.DataFrame,
+    expected: pd.DataFrame,
+    told: Mapping[str, tuple[str, str]],
+    own: Sequence[Metric],
 ) -> list[dict[str, Any]]:
     """The rows of one split: methods in the paper's order, then any others, then the reference."""
     order = expected.drop_duplicates("label").set_index("label")["method"]
@@ -152,7 +134,7 @@ def _split_lines(
                     "method": method,
                     "label": print_label(method, label),
                     "settings": told[label][0],
-                    **_measures(mine),
+                    **_measures(mine, own),
                     "n_scored": len(mine),
                     "n_expected": int((expected["label"] == label).sum()),
                     **_paper_columns(split, method),
@@ -170,29 +152,28 @@ def print_label(method: str, label: str) -> str:
     return paper.print_name(label) if ours else label
 
 
-def _measures(clips: pd.DataFrame) -> dict[str, float]:
-    """Estimates with intervals over cases, and mean costs, of one method on one split."""
+def _measures(clips: pd.DataFrame, own: Sequence[Metric]) -> dict[str, float]:
+    """Estimates with intervals over cases, and mean costs, of one method on one split. own: of other packages."""
     line: dict[str, float] = {}
-    for column in COLUMNS:
-        value, low, high, n, _ = _interval(clips, column)
-        for suffix, number in (("", value), ("_low", low), ("_high", high)):
-            line[column.key + suffix] = number * column.scale
-        line[f"{column.key}_n"] = n
+    for metric in (*MEASURED, *own):
+        *numbers, n, _ = _interval(clips, metric)
+        line |= {column: number * metric.scale for column, number in zip(metric.columns(), numbers, strict=True)}
+        line[f"{metric.column}_n"] = n
     line["covered_clips"] = float(clips["covered"].sum())
-    for name in ("clip_sim_squash", "clip_sim_shuffled", *COSTS):
-        line[name] = float(clips[name].mean()) if name in clips else np.nan
+    for metric in MEANS:
+        line[metric.column] = float(clips[metric.name].mean()) if metric.name in clips else np.nan
     line["captions_cut"] = float(clips["caption_cut"].sum()) if "caption_cut" in clips else 0.0
     return line
 
 
-def _interval(clips: pd.DataFrame, column: Column) -> stats.Interval:
-    """A column's estimate. The unit is the case: its seeds are averaged first, numerator and denominator alike."""
+def _interval(clips: pd.DataFrame, metric: Metric) -> stats.Interval:
+    """A metric's estimate. The unit is the case: its seeds are averaged first, numerator and denominator alike."""
     case = [clips["suite"], clips["case"]]
-    if not column.weight:
-        return stats.mean(clips[column.value].groupby(case).mean().to_numpy())
-    weight = clips[list(column.weight)].prod(axis=1)
+    if not metric.weight:
+        return stats.mean(clips[metric.name].groupby(case).mean().to_numpy())
+    weight = clips[list(metric.weight)].prod(axis=1)
     # A clip without weight may have no value (a distance without a detection): it adds nothing to either sum.
-    product = (clips[column.value] * weight).where(weight > 0, 0.0)
+    product = (clips[metric.name] * weight).where(weight > 0, 0.0)
     return stats.ratio(product.groupby(case).mean().to_numpy(), weight.groupby(case).mean().to_numpy())
 
 

@@ -37,7 +37,9 @@ def joined(manifests: Sequence[Manifest], entries: list[Row]) -> Manifest:
     """One manifest for several: what they share, all entries, and the `runs` it is made of."""
     suites = {name: sha256 for one in manifests for name, sha256 in one.get("suites", {}).items()}
     name = " + ".join(one["run"] for one in manifests)
-    return {**manifests[0], "run": name, "jobs": entries, "suites": suites, "runs": list(manifests)}
+    own = {row["name"]: row for one in reversed(manifests) for row in one.get("own_metrics", ())}
+    made = {**manifests[0], "run": name, "jobs": entries, "suites": suites, "runs": list(manifests)}
+    return made | ({"own_metrics": list(own.values())} if own else {})
 
 
 def check(manifests: Sequence[Manifest]) -> None:
@@ -56,6 +58,10 @@ def _check_pair(first: Manifest, second: Manifest, may_be_apart: bool) -> None:
         mine, other = first.get(key), second.get(key)
         if mine != other:
             refuse(f"their {what} differ ({mine}; {other}); score one of them again with the other's")
+    mine, other = _own_versions(first), _own_versions(second)
+    for name in mine.keys() & other.keys():
+        if mine[name] != other[name]:
+            refuse(f"their metric {name!r} differs (version {mine[name]}; {other[name]}); score one of them again")
     mine, other = first.get("suites", {}), second.get("suites", {})
     for suite in mine.keys() & other.keys():
         if mine[suite] != other[suite]:
@@ -69,6 +75,11 @@ def _check_pair(first: Manifest, second: Manifest, may_be_apart: bool) -> None:
             counts = (f"{len(one)} of {_suites(one)}" for one in (cases[split], others[split]))
             refuse(f"their {split[0]} cases differ ({'; '.join(counts)})")
     _check_labels(first, second, refuse)
+
+
+def _own_versions(run: Manifest) -> dict[str, int]:
+    """Versions of the metrics of other packages that a run has."""
+    return {row["name"]: row["version"] for row in run.get("own_metrics", ())}
 
 
 def _check_labels(first: Manifest, second: Manifest, refuse: Any) -> None:

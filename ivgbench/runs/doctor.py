@@ -12,6 +12,7 @@ from ivgbench import suites
 from ivgbench.errors import UserError
 from ivgbench.extras import extra_of, is_there
 from ivgbench.generator.backbones import hashing, presets, sources
+from ivgbench.metrics import own
 from ivgbench.registry import DETECTORS, FRAME_ENCODERS, METHODS, VIDEO_ENCODERS
 from ivgbench.runs.environment import environment
 from ivgbench.store import video
@@ -107,7 +108,7 @@ def _disk(runs: Path) -> Finding:
 def _plugins() -> list[Finding]:
     """What other packages add, each loaded once."""
     found = []
-    for registry in (METHODS, DETECTORS, FRAME_ENCODERS, VIDEO_ENCODERS):
+    for registry in (METHODS, DETECTORS, FRAME_ENCODERS, VIDEO_ENCODERS, own.METRICS):
         for name in registry.plugins():
             what = f"plug-in: {registry.kind} {name}"
             try:
@@ -116,6 +117,8 @@ def _plugins() -> list[Finding]:
                     from ivgbench.generator.methods.base import resolve
 
                     resolve(name)
+                if registry is own.METRICS:
+                    own.row(name)
                 found.append(Finding(what, "can be imported"))
             except UserError as fault:
                 found.append(Finding(what, "broken", str(fault)))

@@ -17,6 +17,7 @@ from ivgbench.errors import UserError
 from ivgbench.files import canonical_json
 from ivgbench.generator.sampling import Sampling
 from ivgbench.generator.settings import DEFAULTS
+from ivgbench.judges import ids
 from ivgbench.plugins import broken
 from ivgbench.registry import DETECTORS, FRAME_ENCODERS, METHODS, VIDEO_ENCODERS
 from ivgbench.runs import batching, devices, loading
@@ -26,6 +27,7 @@ from ivgbench.runs.spec import RunSpec
 
 if TYPE_CHECKING:
     from ivgbench.generator.cost import Cost
+    from ivgbench.judges.base import Clip, Detector, FrameEncoder, VideoEncoder
 
 
 class Facts(NamedTuple):
@@ -222,26 +224,42 @@ class Lab:
 
         return Made(render_case(case, seed), 0, 0)
 
-    def detector(self, name: str) -> Any:
-        """An object with `.id` and `.detect(video, phrase) -> Detections(boxes [F,4], scores [F])`.
-
-        name: a detector's, or NAME:SOURCE for another folder, file or hub id.
-        """
+    def detector(self, name: str) -> Detector:
+        """name: a detector's, or NAME:SOURCE for another folder, file or hub id."""
         return loading.load(DETECTORS, name, self.device(), "detect")
 
-    def clip(self, name: str) -> Any:
-        """An object with `.id`, `.embed_video(video) -> [F,D]` and `.embed_text(texts) -> [N,D]`, of unit length."""
+    def clip(self, name: str) -> Clip:
+        """See `ClipModel.from_pretrained`."""
         from ivgbench.judges.clip import ClipModel
 
         return ClipModel.from_pretrained(name, device=self.device())
 
-    def frame_encoder(self, name: str, clip: str) -> Any:
-        """An object with `.id` and `.embed_video(video) -> [F,D]`; "clip" is the run's own CLIP model."""
+    def frame_encoder(self, name: str, clip: str) -> FrameEncoder:
+        """name: as a detector's; with "clip" it is the run's own CLIP model."""
         return self.clip(clip) if name == "clip" else loading.load(FRAME_ENCODERS, name, self.device(), "embed_video")
 
-    def video_encoder(self, name: str) -> Any:
-        """An object with `.id` and `.embed_clip(video) -> [D]`."""
+    def video_encoder(self, name: str) -> VideoEncoder:
+        """name: as a detector's."""
         return loading.load(VIDEO_ENCODERS, name, self.device(), "embed_clip")
+
+    def detector_id(self, name: str) -> str:
+        """The id of `detector(name)`: from its files if they tell it, else it is loaded."""
+        return loading.id_of("detector", name, lambda: self.detector(name))
+
+    def clip_ids(self, name: str) -> tuple[str, str]:
+        """The ids of `clip(name)`, and of the same model given whole frames."""
+        crop = loading.id_of("clip", name, lambda: self.clip(name))
+        return crop, ids.squashed(crop)
+
+    def frame_encoder_id(self, name: str, clip: str) -> str:
+        """The id of `frame_encoder(name, clip)`."""
+        if name == "clip":
+            return self.clip_ids(clip)[0]
+        return loading.id_of("frame encoder", name, lambda: self.frame_encoder(name, clip))
+
+    def video_encoder_id(self, name: str) -> str:
+        """The id of `video_encoder(name)`."""
+        return loading.id_of("video encoder", name, lambda: self.video_encoder(name))
 
 
 def _settings(job: Job) -> dict[str, Any]:

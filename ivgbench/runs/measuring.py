@@ -11,7 +11,7 @@ import numpy as np
 from ivgbench.cases import Suite
 from ivgbench.engines.local import Failure, failure_of
 from ivgbench.errors import UserError
-from ivgbench.runs import scoring
+from ivgbench.runs import own_metrics, scoring
 from ivgbench.runs.identity import Entry, Job
 from ivgbench.runs.planning import Plan
 from ivgbench.runs.progress import log, progress
@@ -82,9 +82,11 @@ def measure(
             advance()
     # A job has a score in each suite that asks for it: captions are shuffled within a suite.
     asked = {(entry.job.id, entry.suite): entry for entry in entries if entry.job.id in done}
+    seen = [job for job in jobs.values() if job.id in done and job.id not in unseen]
+    measured, faults = own_metrics.measure(judges, store, lab, engine, seen, done)
     for (job, suite), entry in asked.items():
-        _score(store, judges, entry, plan.suites[suite], done[job], unseen.get(job))
-    return len(items)
+        _score(store, judges, entry, plan.suites[suite], done[job], unseen.get(job), faults.get(job))
+    return len(items) + measured
 
 
 def _to_look(store: Store, judges: Judges, job: Job, facts: dict[str, Any]) -> Look | None:
@@ -100,18 +102,27 @@ def _to_look(store: Store, judges: Judges, job: Job, facts: dict[str, Any]) -> L
 
 
 def _score(
-    store: Store, judges: Judges, entry: Entry, suite: Suite, facts: dict[str, Any], unseen: Failure | None
+    store: Store,
+    judges: Judges,
+    entry: Entry,
+    suite: Suite,
+    facts: dict[str, Any],
+    unseen: Failure | None,
+    faults: dict[str, str] | None,
 ) -> None:
-    """Writes a job's score file, or into it why there is no score. Always anew: it is cheap, and never out of date."""
+    """Writes a job's score file, or into it why there is no score. Always anew: it is cheap, and never out of date.
+
+    faults: the metrics of other packages that failed on the clip, with the reasons.
+    """
     job, score = entry.job, scoring.score_id(entry.job.id, judges, suite)
-    pixels, facts_of_score = facts["pixel_sha256"], {"job": job.id, **judges._asdict()}
+    pixels, facts_of_score = facts["pixel_sha256"], {"job": job.id, **judges.facts()}
     if unseen is None:
         try:
             values = scoring.score_job(store, judges, job.case, suite, facts)
         except (UserError, LookupError, ValueError) as fault:
             unseen = failure_of(fault)
         else:
-            store.save_score(score, pixels, values, facts_of_score)
+            store.save_score(score, pixels, values, facts_of_score | ({"faults": faults} if faults else {}))
             return
     log(f"failed: {entry.describe()}: {unseen.reason}")
     store.fail_score(score, pixels, unseen.reason, {**facts_of_score, "trace": unseen.trace})

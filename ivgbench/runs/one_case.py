@@ -29,7 +29,7 @@ from ivgbench.store.runs import Store
 class Result(NamedTuple):
     """What became of a method: its clip uint8 [F,H,W,3], or why there is none.
 
-    values: metrics by their names (`scoring.METRICS`); nfe and seconds of every clip, the others where judges saw it.
+    values: metrics by their names (`metrics.catalogue`); nfe and seconds of every clip, the others where judges saw it.
     settings: what its options are called (`settings_text`).
     """
 
@@ -67,8 +67,7 @@ def compare(spec: RunSpec, case: Case, lab: Any, engine: Any, store: Store) -> l
     try:
         if unjudged:
             raise UserError(unjudged)
-        clip = lab.clip(plan.spec.clip)
-        judges = Judges(lab.detector(plan.spec.detector).id, clip.id, clip.squashed().id)
+        judges = Judges(lab.detector_id(plan.spec.detector), *lab.clip_ids(plan.spec.clip))
         measuring.measure(plan, judges, store, lab, engine, plan.entries, done)
     except (UserError, StartFailed) as fault:
         log(f"not measured: {' '.join(str(fault).split())}")

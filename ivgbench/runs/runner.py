@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from ivgbench.errors import UserError
+from ivgbench.metrics import own
+from ivgbench.metrics.catalogue import Metric
 from ivgbench.runs import generating, measuring, scoring, sets
 from ivgbench.runs.environment import environment
 from ivgbench.runs.identity import EXTERNAL, Entry, Job
@@ -14,7 +16,7 @@ from ivgbench.runs.planning import Plan
 from ivgbench.runs.progress import log
 from ivgbench.runs.scoring import Judges
 from ivgbench.store.clips import each_done
-from ivgbench.store.runs import SCORE_VERSION, Store
+from ivgbench.store.runs import Store, metrics_version
 
 
 class Outcome(NamedTuple):
@@ -51,14 +53,16 @@ def run(
     ids = [job.id for job in mine]
     wanted = set(ids)
     entries = [entry for entry in plan.entries if entry.job.id in wanted]
-    clip = lab.clip(plan.spec.clip)
-    judges = Judges(lab.detector(plan.spec.detector).id, clip.id, clip.squashed().id)
-    if why := taken(plan, store):
-        log(f"run {plan.spec.name} takes the place of the one that had this name ({why}); its clips stay")
-    write_manifest(plan, judges, store)
+    judges = Judges(lab.detector_id(plan.spec.detector), *lab.clip_ids(plan.spec.clip), _own_metrics())
     done = each_done(store, ids, log)
     # Another system's clips cannot be made here: they are there or have failed.
     open_jobs = [job for job in mine if job.id not in done and job.method != EXTERNAL]
+    if open_jobs:  # judges that cannot be loaded are told before hours of work
+        lab.detector(plan.spec.detector)
+        lab.clip(plan.spec.clip)
+    if why := taken(plan, store):
+        log(f"run {plan.spec.name} takes the place of the one that had this name ({why}); its clips stay")
+    write_manifest(plan, judges, store)
     made = generating.generate(store, lab, engine, open_jobs, len(mine), environment(), batch_size)
     done = each_done(store, ids, log)
     looked = measuring.measure(plan, judges, store, lab, engine, entries, done)
@@ -76,6 +80,14 @@ def run(
     if fault is not None:
         raise NotCompared(str(fault), outcome) from None
     return outcome
+
+
+def _own_metrics() -> tuple[Metric, ...]:
+    """The metrics of other packages; one that is broken is told, and left out."""
+    found = own.find()
+    for line in found.faults.values():
+        log(f"left out: {line}")
+    return found.rows
 
 
 def _failed(store: Store, judges: Judges, plan: Plan, entry: Entry, facts: dict[str, Any] | None) -> bool:
@@ -100,9 +112,11 @@ def write_manifest(plan: Plan, judges: Judges, store: Store) -> None:
         },
         "detector": judges.detector,
         "clip": judges.clip,
-        "metrics": SCORE_VERSION,
+        "metrics": metrics_version(),
         "measured": measured(plan.spec),
         "suites": {suite.name: suite.sha256 for suite in plan.suites.values()},
         "environment": environment(),
     }
+    if judges.own:  # with all that a table says of them: whoever reads it need not have the package
+        manifest["own_metrics"] = [metric.record() for metric in judges.own]
     store.save_manifest(plan.spec.name, manifest)

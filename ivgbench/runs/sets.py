@@ -1,4 +1,5 @@
-"""Metrics of whole sets: FID, KID and JEDi of every method's clips, static and dynamic together, against references.
+"""Metrics of whole sets: FID, KID and JEDi of every method's clips, static and dynamic together, against references
+(`metrics.catalogue.OF_SETS`).
 
 One encoder is in memory at a time.
 """
@@ -20,16 +21,6 @@ from ivgbench.runs.progress import log, progress
 from ivgbench.runs.references import ReferenceSet, Video
 from ivgbench.store.clips import each_done
 from ivgbench.store.runs import Store
-
-#: Metrics of a method's clips as a set: name -> what it is. ivgbench.metrics defines them.
-METRICS: dict[str, str] = {
-    "fid": "Frechet distance of the features of all frames to the reference's",
-    "kid": "mean over random subsets of frames of the squared MMD to the reference; kid_std its deviation",
-    "kid_xvideo": "the same over all pairs of frames of different videos",
-    "jedi": "100 x squared MMD of clip features to the reference's, as released (biased)",
-    "jedi_unbiased": "the same without bias",
-    "jedi_v2": "as jedi with the features of V-JEPA 2: another scale, never to be compared with jedi",
-}
 
 
 def measure(plan: Plan, store: Store, lab: Any, engine: Any) -> int:
@@ -122,9 +113,9 @@ def _clips(
 def _encoders(plan: Plan, lab: Any) -> tuple[Encoder, ...]:
     """Those of frames, and the one of videos if the run names one."""
     spec = plan.spec
-    made = [Encoder("frames", name, lab.frame_encoder(name, spec.clip).id) for name in spec.frame_encoders]
+    made = [Encoder("frames", name, lab.frame_encoder_id(name, spec.clip)) for name in spec.frame_encoders]
     if spec.video_encoder is not None:
-        made.append(Encoder("video", spec.video_encoder, lab.video_encoder(spec.video_encoder).id))
+        made.append(Encoder("video", spec.video_encoder, lab.video_encoder_id(spec.video_encoder)))
     ids = [encoder.id for encoder in made]
     if twice := [encoder.name for encoder in made if ids.count(encoder.id) > 1]:
         # Features are kept by id: one would be taken for the other's.

@@ -25,10 +25,11 @@ import numpy as np
 from ivgbench.cases import ID_PATTERN
 from ivgbench.errors import UserError
 from ivgbench.files import digest, write_atomic
+from ivgbench.metrics import catalogue
 from ivgbench.store.clips import ClipStore
 from ivgbench.store.records import Damaged, read_record, write_record
 
-#: Raised when the meaning of a score file changes.
+#: Raised when the layout of a score file changes. A metric that changes raises its own version (`metrics.catalogue`).
 SCORE_VERSION = 2
 #: Raised when the layout of a row of set metrics changes.
 SET_VERSION = 2
@@ -189,7 +190,14 @@ def _is_name(run: str) -> bool:
 
 def _made_from(pixels: str) -> dict[str, Any]:
     """What a score is valid for, and for nothing else."""
-    return {"pixel_sha256": pixels, "score_version": SCORE_VERSION}
+    versions = catalogue.raised()
+    return {"pixel_sha256": pixels, "score_version": SCORE_VERSION} | ({"versions": versions} if versions else {})
+
+
+def metrics_version() -> int | list[Any]:
+    """What runs must have in common for their scores to be compared, as a manifest keeps it."""
+    versions = catalogue.raised()
+    return [SCORE_VERSION, versions] if versions else SCORE_VERSION
 
 
 def _finite(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ivgbench.calibration import FAILS, HOLDS, NOT_USED, OPEN, Calibration, Finding, bar, table
+from ivgbench.metrics.catalogue import COLUMN
 from ivgbench.runs.planning import Plan
 from ivgbench.study.calibrating import rows
 from ivgbench.study.claims import Sample
@@ -32,7 +33,7 @@ def markdown(spec: FactsSpec, plan: Plan, made: Calibration, samples: Mapping[tu
         "## The rows behind it",
         "\n".join(
             [
-                "| Row | Split | mIoU all % | CoV % | CLIP-SIM | Settings |",
+                f"| Row | Split | {' | '.join(COLUMN[one].head for one in SHOWN)} | Settings |",
                 "| --- | --- | ---: | ---: | ---: | --- |",
                 *lines,
             ]

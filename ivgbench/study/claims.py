@@ -17,6 +17,7 @@ import numpy as np
 
 from ivgbench.calibration import FAILS
 from ivgbench.metrics import stats
+from ivgbench.metrics.catalogue import COLUMN
 from ivgbench.reading import ruled
 from ivgbench.study.variants import ALL, Variant
 
@@ -29,15 +30,21 @@ class Metric(NamedTuple):
     decimals: int
 
 
+def of_table(column: str, short: str, title: str = "") -> Metric:
+    """A column of a table as claims call it. Differences have a decimal, even of what is printed without."""
+    known = COLUMN[column]
+    return Metric((title or short) + (f", {known.unit}" if known.unit else ""), short, max(known.decimals, 1))
+
+
 #: Variances of the recorded tensors, in their order: the transformer's output, and its attentions' before projection.
 VARIANCES = {"variance": "activation", "self_variance": "self-attention's", "text_variance": "text attention's"}
 #: Metrics that a claim can be about. Variances are in percent of the unmasked model's on the same case and step.
 METRICS: dict[str, Metric] = {
-    "miou_all": Metric("mIoU over all clips, %", "mIoU", 1),
-    "coverage": Metric("coverage, %", "coverage", 1),
-    "clip_sim": Metric("CLIP-SIM", "CLIP-SIM", 2),
-    "fid": Metric("FID", "FID", 2),
-    "kid": Metric("KID (pairs of different videos), %", "KID", 3),
+    "miou_all": of_table("miou_all", "mIoU", "mIoU over all clips"),
+    "coverage": of_table("coverage", "coverage"),
+    "clip_sim": of_table("clip_sim", "CLIP-SIM"),
+    "fid": of_table("fid", "FID"),
+    "kid": of_table("kid_xvideo", "KID", "KID (pairs of different videos)"),
 }
 for _name, _of in VARIANCES.items():
     METRICS |= {

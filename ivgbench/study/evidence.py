@@ -9,18 +9,18 @@ import numpy as np
 import pandas as pd
 
 from ivgbench.metrics import stats
+from ivgbench.metrics.catalogue import COLUMN, MEASURED
 from ivgbench.metrics.fid import gaussian
 from ivgbench.metrics.paired_sets import fid_draws, kid_draws
 from ivgbench.report import paper
 from ivgbench.report.clips import scored
-from ivgbench.report.tables import COLUMNS
 from ivgbench.store.runs import Store
 from ivgbench.study.claims import METRICS, VARIANCES, Sample
 from ivgbench.study.recording import Activations
 
 #: Resamples behind FID and KID. Only their spread counts, which so many know to 2 %.
 SET_RESAMPLES = 2_000
-_SCORES = {column.key: column for column in COLUMNS if column.key in METRICS}
+_SCORES = {metric.column: metric for metric in MEASURED if metric.column in METRICS}
 
 
 def samples(
@@ -38,14 +38,14 @@ def samples(
     store = Store(runs)
     rows, manifest = store.load_rows(run)
     entries = pd.DataFrame(manifest["jobs"])
-    needed = frozenset(column.value for column in _SCORES.values())
+    needed = frozenset(metric.name for metric in _SCORES.values())
     clips, _ = scored(run, entries, pd.DataFrame(rows), needed, allow_partial=False)
     found = {}
     methods = clips[clips["label"] != paper.GROUND_TRUTH]
     for split, here in methods.groupby("split"):
-        for key, column in _SCORES.items():
-            table = here.pivot(index=["suite", "case", "seed"], columns="label", values=column.value)
-            found[key, str(split)] = of_cases(of_clips(table * column.scale, ["suite", "case"]))
+        for key, metric in _SCORES.items():
+            table = here.pivot(index=["suite", "case", "seed"], columns="label", values=metric.name)
+            found[key, str(split)] = of_cases(of_clips(table * metric.scale, ["suite", "case"]))
     for name, model in encoders.items():
         found |= {(metric, name): sample for metric, sample in set_samples(store, entries, model, resamples).items()}
     return found
@@ -115,7 +115,7 @@ def set_samples(store: Store, entries: pd.DataFrame, model: str, resamples: int)
         clips, cases = _features(store, mine, model)
         weights = stats.case_weights(max(cases) + 1, resamples) if weights is None else weights
         values["fid"][str(label)] = fid_draws(clips, cases, known, weights)
-        values["kid"][str(label)] = 100 * kid_draws(clips, cases, frames, owner, weights)
+        values["kid"][str(label)] = COLUMN["kid_xvideo"].scale * kid_draws(clips, cases, frames, owner, weights)
     found = {}
     for metric, rows in values.items():
         first, rest = ({row: one[part] for row, one in rows.items()} for part in (0, slice(1, None)))

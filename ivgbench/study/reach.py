@@ -14,6 +14,7 @@ import pandas as pd
 
 from ivgbench.generator import settings
 from ivgbench.generator.methods.base import resolve
+from ivgbench.metrics.catalogue import COLUMN
 from ivgbench.report import paper
 from ivgbench.runs.spec import MethodSpec, RunSpec
 from ivgbench.study import variants
@@ -23,7 +24,7 @@ from ivgbench.study.variants import Variant
 #: Whose settings the search chose, and how it reads masks.
 SEARCHS_OWN = Variant("tuned", "additive")
 #: Claims' metrics that the search measures -> its columns.
-SEARCHED = {"miou_all": "miou", "clip_sim": "clip_sim"}
+SEARCHED = {column: COLUMN[column].name for column in ("miou_all", "clip_sim")}
 
 
 def tried(frame: pd.DataFrame, row: MethodSpec) -> pd.Series | None:

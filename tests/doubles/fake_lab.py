@@ -170,6 +170,18 @@ class FakeLab:
     def video_encoder(self, name: str) -> Encoder:
         return Encoder(self.log.with_name("embedded"), f"clip-{name}")
 
+    def detector_id(self, name: str) -> str:
+        return Detector.id
+
+    def clip_ids(self, name: str) -> tuple[str, str]:
+        return Clip().id, Clip().squashed().id
+
+    def frame_encoder_id(self, name: str, clip: str) -> str:
+        return Clip().id if name == "clip" else f"cells-{name}"
+
+    def video_encoder_id(self, name: str) -> str:
+        return f"clip-{name}"
+
 
 class InlineEngine:
     """Items one after another in this process; stops for good after `limit` items, as if killed."""

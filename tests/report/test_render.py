@@ -5,6 +5,7 @@ import re
 import pytest
 from rich.console import Console
 
+from ivgbench.metrics.catalogue import MEASURED
 from ivgbench.report import layout, paper, render, tables
 
 
@@ -60,7 +61,7 @@ def test_markdown_tables_are_regular_and_mark_one_best_per_column(built):
         lines = block.strip().split("\n")
         assert len({line.count("|") for line in lines}) == 1
     static = text.split("## ")[1].split("\n\n")[1]
-    for column in range(len(tables.COLUMNS) + 1):
+    for column in range(len(MEASURED) + 1):
         cells = [line.split("|")[3 + column] for line in static.split("\n")[2:]]
         if column == 1:
             continue  # attained: no rank

@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 
 from ivgbench.errors import UserError
-from ivgbench.metrics import stats
+from ivgbench.metrics import catalogue, stats
 from ivgbench.report import paper, ranking, table, tables
 from ivgbench.report.layout import evaluations
 from ivgbench.store.runs import Store
 
-MEASURED = [column.key for column in tables.COLUMNS]
+MEASURED = [metric.column for metric in catalogue.MEASURED]
 
 
 @pytest.fixture

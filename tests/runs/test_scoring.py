@@ -5,6 +5,7 @@ import pytest
 
 from ivgbench.cases import Case, Subject, Suite
 from ivgbench.metrics import control
+from ivgbench.metrics.catalogue import OF_CLIPS
 from ivgbench.runs.scoring import Judges, detection_key, score_job, text_key
 from ivgbench.store.runs import Store
 
@@ -69,3 +70,8 @@ def test_a_caption_that_clip_cuts_is_a_fact_of_the_score(scored):
     asked = {"star": track(STAR)}
     marks = [scored(asked, asked, cut)["caption_cut"] for cut in (np.array(True), np.array(False))]
     assert marks == [1, 0]
+
+
+def test_a_score_has_the_metrics_of_the_catalogue_and_no_others(scored):
+    asked = {"star": track(STAR)}
+    assert set(scored(asked, asked)) == {metric.name for metric in OF_CLIPS}
