@@ -62,7 +62,8 @@ class Record:
     backbone: dict[str, Any] | str | None = told("name, hash and revision of the weights", default=None)
     detector: str = told("id of the detector", default="")
     clip: str = told("id of the CLIP model", default="")
-    metrics: int = told("version of the clips' metrics", default=0)
+    metrics: Any = told("versions of the clips' metrics: equal where numbers can be compared", default=None)
+    own_metrics: tuple[dict, ...] = told("rows of the metrics that other packages brought", default=())
     measured: dict[str, Any] = told("what the run was asked to be measured with", default_factory=dict)
     suites: dict[str, str] = told("suite -> its checksum", default_factory=dict)
     environment: dict[str, Any] = told("packages and machine of the last run", default_factory=dict)
@@ -85,7 +86,9 @@ class Record:
 
     def manifest(self) -> dict[str, Any]:
         """What the run is made of, as `Store.manifest` gives it."""
-        kept = {name: getattr(self, name) for name in _MANIFEST if getattr(self, name) not in ("", None, {}, 0)}
+        kept = {
+            name: _plain(getattr(self, name)) for name in _MANIFEST if getattr(self, name) not in ("", None, {}, ())
+        }
         jobs = [{name: value for name in _ENTRY if (value := getattr(clip, name)) is not None} for clip in self.clips]
         return {**kept, "jobs": jobs}
 
@@ -93,7 +96,7 @@ class Record:
         write_record(path, asdict(self))
 
 
-_MANIFEST = ("run", "backbone", "detector", "clip", "metrics", "measured", "suites", "environment")
+_MANIFEST = ("run", "backbone", "detector", "clip", "metrics", "own_metrics", "measured", "suites", "environment")
 _ENTRY = ("job", "method", "label", "options", "settings", "about", "suite", "split", "case", "seed", "score")
 
 
@@ -116,8 +119,16 @@ def of(store: Store, run: str) -> Record:
         for entry in manifest["jobs"]
     )
     sets, missing = sets_of(store, manifest)
-    kept = {name: manifest[name] for name in _MANIFEST if name in manifest}
+    kept = {name: _frozen(manifest[name]) for name in _MANIFEST if name in manifest}
     return Record(RECORD_VERSION, __version__, clips=clips, sets=sets, sets_missing=missing, **kept)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _key(row: Mapping[str, Any]) -> tuple:
@@ -182,6 +193,8 @@ _KINDS = {str: "string", int: "integer", float: "number", bool: "boolean", dict:
 
 
 def _kind(hint: Any) -> dict[str, Any]:
+    if hint is Any:
+        return {}
     if typing.get_origin(hint) is tuple:
         return {"type": "array", "items": _kind(typing.get_args(hint)[0])}
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
