@@ -33,7 +33,7 @@ ALLOWED = {
     "pocket": GROUND | {"world", "suites", "generator", "judges", "metrics", "pocket.training", "pocket.exams"},
     "runs": GROUND | {"world", "suites", "metrics", "judges", "generator", "store", "engines"},
     "report": GROUND | {"suites", "metrics", "store", "runs"},
-    "gate": GROUND | {"runs", "store", "engines", "report"},
+    "gate": GROUND | {"metrics", "runs", "store", "engines", "report"},
     # A paper's study uses everything below.
     "study": GROUND | {"world", "suites", "metrics", "judges", "generator", "store", "engines", "runs", "report"},
     "verify": GROUND | {"generator", "runs", "study"},

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ivgbench import boxes
 from ivgbench.files import write_text
+from ivgbench.metrics.catalogue import KNOWN
 from ivgbench.report import layout, notes, settings_notes, tables
 from ivgbench.report.figures import BOX_COLOURS
 from ivgbench.runs.identity import row_name
@@ -81,9 +82,9 @@ def _scenes(
             found[key]["prompt"] = asked["prompt"]
             tracks = [np.array(subject["boxes"]) for subject in asked["subjects"]]
             clip["video"] = _playable(store.clip(job["job"]), tracks)
-            known = {name: scores.get((job["label"], *key, name)) for name in ("miou", "clip_sim")}
-            if None not in known.values():
-                clip["scores"] = f"mIoU {100 * known['miou']:.1f} %, CLIP-SIM {known['clip_sim']:.1f}"
+            miou, sim = (scores.get((job["label"], *key, name)) for name in ("miou", "clip_sim"))
+            if miou is not None and sim is not None:
+                clip["scores"] = f"mIoU {KNOWN['miou'].scale * miou:.1f} %, {KNOWN['clip_sim'].title} {sim:.1f}"
         found[key]["clips"].append(clip)
     return list(found.values())
 
