@@ -35,7 +35,7 @@ def text(monkeypatch):
 
     def load(name, device):
         asked.append(name)
-        return SimpleNamespace(id="clip-x", embed_text=embed)
+        return SimpleNamespace(id="clip-x", embed_text=embed, files=())
 
     monkeypatch.setattr(yolo_world.ClipModel, "from_pretrained", load)
     return asked

@@ -136,6 +136,7 @@ def test_a_video_that_cannot_be_embedded_costs_its_block_only(tmp_path, monkeypa
     fill(short, 0, 1)
     (short / "2.mkv").write_bytes(clip(2, frames=5))
     monkeypatch.setattr(FakeLab, "frame_encoder", lambda self, name, clip: FaultyEncoder(self.log.with_name("e"), name))
+    monkeypatch.setattr(FakeLab, "frame_encoder_id", lambda self, name, clip: name)
     with pytest.raises(runner.NotCompared, match=r"^c\w+: too short(; c\w+: too short)?$"):
         run(tmp_path, short, good)
     assert {reference for reference, _ in rows(tmp_path)} == {"good"}
