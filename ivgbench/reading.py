@@ -68,9 +68,14 @@ def table(cls: Any, data: Any, where: str) -> Any:
         if not (fits(value, hints[name]) and holds(value)):
             raise UserError(f"{where}: {name} must be {words}, got {short(value)}")
     for name, one in known.items():
-        if name not in data and one.default is MISSING and one.default_factory is MISSING:
+        if name not in data and is_required(one):
             raise UserError(f"{where}: {name} is missing; it must be {asked[name][0]}")
     return cls(**{key: tuple(value) if isinstance(value, list | tuple) else value for key, value in data.items()})
+
+
+def is_required(one: dataclasses.Field) -> bool:
+    """Whether a field has no default."""
+    return one.default is MISSING and one.default_factory is MISSING
 
 
 def check_fields(data: Mapping[str, Any], known: Sequence[str], where: str) -> None:

@@ -111,7 +111,7 @@ def search(
     from ivgbench.store.runs import Store
     from ivgbench.study import search as searching
     from ivgbench.study import search_text
-    from ivgbench.study.search_spaces import CASES, TRIALS
+    from ivgbench.study.search_spaces import CASES, TRIALS, name_of
 
     trials, cases = trials or TRIALS, cases or CASES
     whole = (trials, cases) == (TRIALS, CASES)
@@ -126,7 +126,7 @@ def search(
 
     frame = searching.search(trials, cases, measure, backbone)
     out = out or (OWN if whole else Path("results/quick"))
-    name = "search" if backbone == "pocket" else f"search-{backbone}"
+    name = name_of(backbone)
     _write(frame, search_text.markdown(frame, backbone), out / "tables", name)
     search_text.draw(frame, backbone, out / "figures" / name)
     if tune:

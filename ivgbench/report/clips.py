@@ -19,10 +19,9 @@ def load(number: int, runs: str | Path, run: str | None) -> tuple[list[dict[str,
     """Rows and manifest of a run, by its name or the file of its record; where a table touches the store."""
     if run is not None and record.is_record(run):
         found = record.load(Path(run))
-    else:
-        store = Store(runs)
-        found = record.of(store, store.choose(run, f"table{number}"))
-    return found.rows(), found.manifest()
+        return found.rows(), found.manifest()
+    store = Store(runs)
+    return store.load_rows(store.choose(run, f"table{number}"))
 
 
 def load_sets(runs: str | Path, run: str | None) -> tuple[list[dict[str, Any]], dict[str, Any]]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from ivgbench import __version__
 from ivgbench.errors import UserError
-from ivgbench.reading import table
+from ivgbench.reading import is_required, table
 from ivgbench.runs.sets import clips_digest
 from ivgbench.store.records import Damaged, read_record, write_record
 from ivgbench.store.runs import Store
@@ -102,22 +102,8 @@ _ENTRY = ("job", "method", "label", "options", "settings", "about", "suite", "sp
 
 def of(store: Store, run: str) -> Record:
     """The record of a stored run, whole or not: what is missing says so."""
-    rows, manifest = store.load_rows(run)
-    values: dict[tuple, dict[str, float | None]] = {}
-    status: dict[tuple, str] = {}
-    for row in rows:
-        if row["status"] in ("ok", "undefined"):
-            values.setdefault(_key(row), {})[row["metric"]] = row["value"]
-        else:
-            status[_key(row)] = row["status"]
-    clips = tuple(
-        Clip(
-            **{name: entry[name] for name in _ENTRY if name in entry},
-            status=status.get(_key(entry), "ok"),
-            values=values.get(_key(entry), {}),
-        )
-        for entry in manifest["jobs"]
-    )
+    manifest = store.manifest(run)
+    clips = tuple(_clip(entry, store.outcome(entry)) for entry in manifest["jobs"])
     sets, missing = sets_of(store, manifest)
     kept = {name: _frozen(manifest[name]) for name in _MANIFEST if name in manifest}
     return Record(RECORD_VERSION, __version__, clips=clips, sets=sets, sets_missing=missing, **kept)
@@ -131,8 +117,11 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _key(row: Mapping[str, Any]) -> tuple:
-    return tuple(row[name] for name in ("label", "suite", "split", "case", "seed", "job"))
+def _clip(entry: Mapping[str, Any], outcome: list[tuple[str, float | None, str]]) -> Clip:
+    """outcome: as `Store.outcome` gives it: numbers, or one line that says why there are none."""
+    there = [(name, value) for name, value, status in outcome if status in ("ok", "undefined")]
+    status = "ok" if len(there) == len(outcome) else outcome[0][2]
+    return Clip(**{name: entry[name] for name in _ENTRY if name in entry}, status=status, values=dict(there))
 
 
 def sets_of(store: Store, manifest: Mapping[str, Any]) -> tuple[tuple[dict[str, Any], ...], str]:
@@ -183,12 +172,11 @@ def schema() -> dict[str, Any]:
 
 def _object(cls: type) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
-    required = [one.name for one in fields(cls) if one.default is dataclasses.MISSING and one.default_factory is _NONE]
+    required = [one.name for one in fields(cls) if is_required(one)]
     properties = {one.name: {"description": one.metadata[_TEXT], **_kind(hints[one.name])} for one in fields(cls)}
     return {"type": "object", "description": cls.__doc__, "properties": properties, "required": required}
 
 
-_NONE = dataclasses.MISSING
 _KINDS = {str: "string", int: "integer", float: "number", bool: "boolean", dict: "object", type(None): "null"}
 
 

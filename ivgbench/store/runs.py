@@ -165,11 +165,12 @@ class Store(ClipStore):
         rows = []
         for entry in manifest["jobs"]:
             about = {name: entry[name] for name in ("job", "method", "label", "suite", "split", "case", "seed")}
-            for metric, value, status in self._outcome(entry):
+            for metric, value, status in self.outcome(entry):
                 rows.append({**about, "metric": metric, "value": value, "status": status})
         return rows, manifest
 
-    def _outcome(self, entry: Mapping[str, Any]) -> list[tuple[str, float | None, str]]:
+    def outcome(self, entry: Mapping[str, Any]) -> list[tuple[str, float | None, str]]:
+        """What came of an entry of a manifest: (metric, value, status), see `load_rows`."""
         facts, values = self.intact(entry["job"]), None
         if facts is None:
             reason = self.failure(entry["job"])

@@ -129,6 +129,11 @@ def _offers(backbone: str) -> frozenset[str]:
     return family(layout.family(sources.locate(backbone))).offers
 
 
+def name_of(backbone: str) -> str:
+    """What a backbone's search, its run and its files are called."""
+    return "search" if backbone == RunSpec.backbone else f"search-{backbone}"
+
+
 def spec(trials: int, cases: int, found: dict[str, dict[str, Any]], backbone: str = RunSpec.backbone) -> RunSpec:
     """The run of a search as far as it can go: the unguided model, and the settings of methods whose base is found.
 
@@ -139,8 +144,7 @@ def spec(trials: int, cases: int, found: dict[str, dict[str, Any]], backbone: st
         if (base := start(method, found, backbone)) is not None:
             tried = settings(method, trials, base, offers)
             methods += [MethodSpec(method, one, f"{method} #{k}") for k, one in enumerate(tried)]
-    name = "search" if backbone == RunSpec.backbone else f"search-{backbone}"
     # A rehearsal has its own name, or it would take the place of the search's manifest.
-    name += "" if (trials, cases) == (TRIALS, CASES) else f"-{trials}x{cases}"
+    name = name_of(backbone) + ("" if (trials, cases) == (TRIALS, CASES) else f"-{trials}x{cases}")
     # A search starts from the methods' own defaults, and not from what the last one found.
     return RunSpec(name, tuple(methods), backbone, SUITES, cases, settings=named_settings.DEFAULTS)
