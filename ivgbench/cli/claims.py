@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ivgbench.cli.options import DEFAULT_RUNS, OWN, Device, Runs, Workers, file
+from ivgbench.cli.options import DEFAULT_RUNS, OWN, Device, Runs, Workers, engine_of, file
 
 #: Which facts known of real models hold on the backbone; where there is no such file, claims rest on nothing.
 CALIBRATION = Path("results/calibration.json")
@@ -37,7 +37,6 @@ def claims(
 
     Of a run with several settings and readings (rows called ROW@SETTINGS+READING) every claim is judged in each.
     """
-    from ivgbench.engines.local import LocalEngine
     from ivgbench.report import settings_notes
     from ivgbench.runs import runner
     from ivgbench.runs.lab import Lab
@@ -54,7 +53,7 @@ def claims(
     if quick:
         run = replace(run, name=f"{run.name}-quick", cases=QUICK_CASES)
     lab, store = Lab(device), Store(runs)
-    engine = LocalEngine(lab.default_workers() if workers is None else workers)
+    engine = engine_of(lab, workers)
     plan = make_plan(run, lab)
     labels = [*dict.fromkeys(entry.label for entry in plan.entries)]
     columns = {one: variants.rows(labels, one) for one in variants.of_labels(labels)}

@@ -20,6 +20,7 @@ from ivgbench.cli.options import (
     SamplingOptions,
     Settings,
     Workers,
+    engine_of,
     file,
     print_table,
     spreads,
@@ -63,7 +64,6 @@ def compare(
     from ivgbench.report import paper, side_by_side
 
     side_by_side.check_suffix(output)
-    from ivgbench.engines.local import LocalEngine
     from ivgbench.generator.backbones import layout, sources
     from ivgbench.runs import one_case
     from ivgbench.runs.lab import Lab
@@ -78,7 +78,7 @@ def compare(
     )  # fmt: skip
     case = case_of(ctx, prompt, subject, box, sources.preset(backbone)[1].frames)
     spec, lab = with_options(asked, option), Lab(device, offload)
-    engine = LocalEngine(lab.default_workers() if workers is None else workers)
+    engine = engine_of(lab, workers)
     results = one_case.compare(spec, case, lab, engine, Store(runs))
 
     failed = [one for one in results if one.clip is None]

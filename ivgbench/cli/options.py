@@ -189,6 +189,17 @@ def _gathered(kind: Any, name: str, said: dict[str, Any]) -> Any:
     return kind(**{one.name: _gathered(hints[one.name], one.name, said) for one in fields(kind)})
 
 
+def engine_of(lab: Any, workers: int | None, name: str = "local") -> Any:
+    """The engine that is asked for; workers: None for the lab's default."""
+    if name == "ray":
+        from ivgbench.engines.ray import RayEngine
+
+        return RayEngine(workers, gpu=lab.device().startswith("cuda"))
+    from ivgbench.engines.local import LocalEngine
+
+    return LocalEngine(lab.default_workers() if workers is None else workers)
+
+
 def print_json(value: Any) -> None:
     """One line on stdout, escaped where the output's encoding lacks a character: the same value in any case."""
     line = canonical_json(value)

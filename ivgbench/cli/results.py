@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ivgbench.cli.options import DEFAULT_RUNS, OWN, Device, Runs, Workers, file, folder
+from ivgbench.cli.options import DEFAULT_RUNS, OWN, Device, Runs, Workers, engine_of, file, folder
 from ivgbench.errors import UserError
 
 
@@ -123,7 +123,6 @@ def figure(
         written = draw(runs, chosen, out, case)
         _say(f"figure {number}", chosen, runs)
     elif number in (2, 3):
-        from ivgbench.engines.local import LocalEngine
         from ivgbench.generator.backbones import sources
         from ivgbench.runs.lab import Lab
         from ivgbench.runs.planning import make_plan
@@ -132,7 +131,7 @@ def figure(
         from ivgbench.study import recording
 
         lab = Lab(device)
-        engine = LocalEngine(lab.default_workers() if workers is None else workers)
+        engine = engine_of(lab, workers)
         asked = replace(recording.DEFAULT, backbone=backbone) if spec is None else load_spec(spec)
         sources.locate(asked.backbone)
         plan = make_plan(asked if cases is None else replace(asked, cases=cases), lab)

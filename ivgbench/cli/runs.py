@@ -19,6 +19,7 @@ from ivgbench.cli.options import (
     Runs,
     Strict,
     Workers,
+    engine_of,
     print_table,
     spreads,
 )
@@ -59,7 +60,7 @@ def run(
     sources.locate(spec.backbone)
     plan = make_plan(spec, lab)
     _claim_name(plan, runs, request.name)
-    _work(plan, runs, lab, _engine(engine, workers, lab), shard_of(plan.jobs, shard), together or spec.batch_size)
+    _work(plan, runs, lab, engine_of(lab, workers, engine), shard_of(plan.jobs, shard), together or spec.batch_size)
 
 
 @spreads
@@ -153,7 +154,7 @@ def score(
     from ivgbench.store.runs import Store
 
     lab = Lab(device)
-    engine = _engine("local", workers, lab)
+    engine = engine_of(lab, workers)
     check_encoders(frame_encoder, video_encoder)
     judges = {"detector": detector, "clip": clip, "video_encoder": video_encoder, "strict": strict}
     judges |= {"references": tuple(reference or ()), "frame_encoders": tuple(frame_encoder) if frame_encoder else None}
@@ -164,16 +165,6 @@ def score(
         print(f"ivgbench: {note}", file=sys.stderr)
     _claim_name(plan, runs, name)
     _work(plan, runs, lab, engine, plan.jobs)
-
-
-def _engine(name: str, workers: int | None, lab: Any) -> Any:
-    if name == "ray":
-        from ivgbench.engines.ray import RayEngine
-
-        return RayEngine(workers, gpu=lab.device().startswith("cuda"))
-    from ivgbench.engines.local import LocalEngine
-
-    return LocalEngine(lab.default_workers() if workers is None else workers)
 
 
 def _claim_name(plan: Plan, runs: Path, given: str | None) -> None:

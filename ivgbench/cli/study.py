@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ivgbench.cli.claims import claims
-from ivgbench.cli.options import DEFAULT_RUNS, OWN, Device, Runs, Workers, folder
+from ivgbench.cli.options import DEFAULT_RUNS, OWN, Device, Runs, Workers, engine_of, folder
 from ivgbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ def calibrate(
     Writes CALIBRATION.md, and calibration.json beside it for claims and the model card.
     """
     from ivgbench import calibration
-    from ivgbench.engines.local import LocalEngine
     from ivgbench.files import write_text
     from ivgbench.generator.backbones import sources
     from ivgbench.runs.lab import Lab
@@ -59,7 +58,7 @@ def calibrate(
     run = calibrating.run_of(asked, weights, cases)
     tokens = calibrating.token_counter(backbone)
     plan = calibrating.plan_of(run, lab, tokens)
-    engine = LocalEngine(lab.default_workers() if workers is None else workers)
+    engine = engine_of(lab, workers)
     made, samples = calibrating.calibrate(facts, plan, store, lab, engine, tokens, _command(cases, backbone))
     out = out or _place(cases, backbone, weights)
     write_text(out, calibration_text.markdown(facts, plan, made, samples))
@@ -102,7 +101,6 @@ def search(
     With --tune clips, runs and specs take what was chosen (ivgbench/generator/settings.toml); after a search that is
     done it takes a moment.
     """
-    from ivgbench.engines.local import LocalEngine
     from ivgbench.files import write_text
     from ivgbench.generator import settings
     from ivgbench.runs import runner
@@ -120,7 +118,7 @@ def search(
     lab, store = Lab(device), Store(runs)
 
     def measure(asked):
-        engine = LocalEngine(lab.default_workers() if workers is None else workers)
+        engine = engine_of(lab, workers)
         runner.run(make_plan(asked, lab), store, lab, engine)
         return searching.results(store, asked)
 
@@ -166,7 +164,6 @@ def ablations(
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """What each component does to control and text, and what it costs. Goes on where it was stopped."""
-    from ivgbench.engines.local import LocalEngine
     from ivgbench.runs import runner
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.planning import make_plan
@@ -175,7 +172,7 @@ def ablations(
     from ivgbench.study import ablations as ablating
 
     lab, store = Lab(device), Store(runs)
-    engine = LocalEngine(lab.default_workers() if workers is None else workers)
+    engine = engine_of(lab, workers)
     run = runner.run(make_plan(load_spec(spec), lab), store, lab, engine).run
     found = ablating.ablations(runs, run)
     _write(found, ablating.markdown(found), out / "tables", "ablations")
