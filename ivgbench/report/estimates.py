@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ivgbench.errors import UserError
+from ivgbench.metrics import stats
 from ivgbench.metrics.catalogue import MEASURED, OF_CLIPS, Metric
 from ivgbench.report.clips import scored
 
@@ -33,6 +34,13 @@ def by_case(clips: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     # A clip without weight may have no value (a distance without a detection): it adds nothing to either sum.
     product = (clips[metric.name] * weight).where(weight > 0, 0.0)
     return pd.DataFrame({"value": product.groupby(case).mean(), "weight": weight.groupby(case).mean()})
+
+
+def interval(clips: pd.DataFrame, metric: Metric) -> stats.Interval:
+    """A metric's estimate with its 95 % bootstrap interval over cases, not scaled."""
+    cases = by_case(clips, metric)
+    value, weight = cases["value"].to_numpy(), cases["weight"].to_numpy()
+    return stats.ratio(value, weight) if metric.weight else stats.mean(value)
 
 
 def estimate(cases: pd.DataFrame) -> float:

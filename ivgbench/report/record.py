@@ -30,6 +30,7 @@ from ivgbench.texts import short
 RECORD_VERSION = 2
 READ = (1, RECORD_VERSION)
 SUFFIX = ".record.json"
+AGAIN = "make it again: ivgbench record"
 _TEXT = "text"
 
 
@@ -186,22 +187,30 @@ def load(path: Path) -> Record:
     Raises:
         UserError: there is none, it was changed or cut, or it is of another version.
     """
-    again = "make it again: ivgbench record"
     try:
         data = read_record(path)
     except FileNotFoundError:
         raise UserError(f"there is no record {path}") from None
     except Damaged:
-        raise UserError(f"{path}: not a record of a run as it was written; {again}") from None
+        raise UserError(f"{path}: not a record of a run as it was written; {AGAIN}") from None
+    return from_data(data, str(path))
+
+
+def from_data(data: Mapping[str, Any], where: str) -> Record:
+    """A record from its fields, without the seal.
+
+    Raises:
+        UserError: they are none, or of another version; `where` begins the message.
+    """
     version = data.get("record_version")
     if version not in READ or isinstance(version, bool):
         known = " and ".join(map(str, READ))
-        raise UserError(f"{path}: a record of version {short(version)}, and this reads {known}; {again}")
+        raise UserError(f"{where}: a record of version {short(version)}, and this reads {known}; {AGAIN}")
     listed = data.get("clips")
     if not isinstance(listed, list):
-        raise UserError(f"{path}: clips must be a list, got {type(listed).__name__}; {again}")
-    clips = tuple(table(Clip, one, f"{path}, clip {at}") for at, one in enumerate(listed, 1))
-    return table(Record, {**data, "clips": clips}, str(path))
+        raise UserError(f"{where}: clips must be a list, got {type(listed).__name__}; {AGAIN}")
+    clips = tuple(table(Clip, one, f"{where}, clip {at}") for at, one in enumerate(listed, 1))
+    return table(Record, {**data, "clips": clips}, where)
 
 
 def is_record(run: str | None) -> bool:

@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 
 from ivgbench.errors import UserError
-from ivgbench.metrics import stats
 from ivgbench.metrics.catalogue import MEASURED, Metric, from_record
 from ivgbench.metrics.clip_sim import attained
 from ivgbench.registry import AROUND
 from ivgbench.report import paper, settings_notes
 from ivgbench.report.clips import load, scored
-from ivgbench.report.estimates import MEANS, NEEDED, by_case, mean
+from ivgbench.report.estimates import MEANS, NEEDED, interval, mean
 from ivgbench.report.notes import is_pocket, notes, ordered
 from ivgbench.report.ranking import REFERENCES
 from ivgbench.report.together import join
@@ -153,7 +152,7 @@ def _measures(clips: pd.DataFrame, own: Sequence[Metric]) -> dict[str, float]:
     """Estimates with intervals over cases, and mean costs, of one method on one split. own: of other packages."""
     line: dict[str, float] = {}
     for metric in (*MEASURED, *own):
-        *numbers, n, _ = _interval(clips, metric)
+        *numbers, n, _ = interval(clips, metric)
         line |= {column: number * metric.scale for column, number in zip(metric.columns(), numbers, strict=True)}
         line[f"{metric.column}_n"] = n
     line["covered_clips"] = float(clips["covered"].sum())
@@ -161,13 +160,6 @@ def _measures(clips: pd.DataFrame, own: Sequence[Metric]) -> dict[str, float]:
         line[metric.column] = mean(clips, metric)
     line["captions_cut"] = float(clips["caption_cut"].sum()) if "caption_cut" in clips else 0.0
     return line
-
-
-def _interval(clips: pd.DataFrame, metric: Metric) -> stats.Interval:
-    """A metric's estimate over cases."""
-    cases = by_case(clips, metric)
-    value, weight = cases["value"].to_numpy(), cases["weight"].to_numpy()
-    return stats.ratio(value, weight) if metric.weight else stats.mean(value)
 
 
 def _paper_columns(split: str, method: str) -> dict[str, float]:
