@@ -126,7 +126,7 @@ _ENTRY = ("job", "method", "label", "options", "settings", "about", "suite", "sp
 
 
 #: What a job says of how its clip was sampled; an adapter only where there was one.
-_SAMPLED = ("steps", "guidance_scale", "scheduler", "negative_prompt", "prompt_suffix", "dtype", "size", "lora")
+SAMPLED = ("steps", "guidance_scale", "scheduler", "negative_prompt", "prompt_suffix", "dtype", "size", "lora")
 
 
 def of(store: Store, run: str, by: str = "") -> Record:
@@ -150,7 +150,7 @@ def _ways(store: Store, jobs: Iterable[Mapping[str, Any]]) -> tuple[dict[str, An
             asked = (store.sidecar(job) or {}).get("spec", {})
         except Damaged:  # a clip that is missing: its row says so
             continue
-        if way := {name: asked[name] for name in _SAMPLED if name in asked}:
+        if way := {name: asked[name] for name in SAMPLED if name in asked}:
             found.setdefault(canonical_json(way), way)
     return tuple(found.values())
 

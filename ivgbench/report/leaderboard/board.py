@@ -14,7 +14,7 @@ from ivgbench.report import settings_notes
 from ivgbench.report.clips import scored
 from ivgbench.report.estimates import NEEDED, by_case, interval, mean
 from ivgbench.report.layout import UNDEFINED, number
-from ivgbench.report.leaderboard.protocol import Protocol, of
+from ivgbench.report.leaderboard.protocol import Protocol, of, split_order
 from ivgbench.report.leaderboard.ranks import Standing, shown_better, standings
 from ivgbench.report.leaderboard.reading import Sent
 from ivgbench.report.ranking import REFERENCES
@@ -83,19 +83,19 @@ class Board(NamedTuple):
 
 
 def boards(sent: Sequence[Sent]) -> list[Board]:
-    """A board for each protocol of the records that verify: those with most rows first."""
+    """A board for each protocol of the records that verify: those of most records first, then of most rows."""
     by_protocol: dict[str, tuple[Protocol, list[Sent]]] = {}
     for one in sent:
         if not one.reason:
             protocol = of(one.record)
             by_protocol.setdefault(protocol.id, (protocol, []))[1].append(one)
     made = [_board(protocol, mine) for protocol, mine in by_protocol.values()]
-    return sorted(made, key=lambda board: (-len(board.scopes[0].lines), board.protocol.title, board.protocol.id))
+    return sorted(made, key=lambda board: (-len(board.sent), -len(board.scopes[0].lines), board.protocol.title, board.protocol.id))
 
 
 def method_of(method: str, label: str) -> str:
-    """Whose page a row has: another system is known by its label."""
-    return label if method == EXTERNAL else method
+    """Whose page a row has: another system's label may be a method's name, and is none."""
+    return f"{label} (another system)" if method == EXTERNAL else method
 
 
 def _board(protocol: Protocol, sent: Sequence[Sent]) -> Board:
@@ -107,7 +107,7 @@ def _board(protocol: Protocol, sent: Sequence[Sent]) -> Board:
     # Numbers follow the first ranks, and stay the same on every split.
     ranked = _in_order([row for row in rows.values() if not row.is_reference])
     references = [row for row in rows.values() if row.is_reference]
-    splits = sorted({split for one in rows.values() for split in one.clips["split"]}, key=lambda one: (one != "static", one))
+    splits = sorted({split for one in rows.values() for split in one.clips["split"]}, key=split_order)
     names = [None, *(splits if len(splits) > 1 else ())]
     return Board(protocol, tuple(sent), tuple(_scope(name, ranked, references) for name in names))
 
@@ -159,7 +159,7 @@ def _scope(split: str | None, ranked: Sequence[Row], references: Sequence[Row]) 
         costs = {metric.column: _cell(mean(mine, metric), metric) for metric in COSTS}
         places = {column: found[at] for column, found in ranks.items()} if at < len(ranked) else {}
         lines.append(Line(at + 1, row, cells, costs, places))
-    lines.sort(key=lambda line: line.ranks[FIRST].rank if line.ranks else len(lines) + 1)
+    lines.sort(key=lambda line: (not line.ranks, line.ranks[FIRST].rank if line.ranks else 0))
     cases = max((len(mine[["suite", "case"]].drop_duplicates()) for mine in clips), default=0)
     return Scope(split or ALL, cases, tuple(lines), better)
 

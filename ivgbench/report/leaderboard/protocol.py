@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ivgbench.files import canonical_json, digest
-from ivgbench.report.record import Record
+from ivgbench.report.record import SAMPLED, Record
 from ivgbench.runs.identity import EXTERNAL
 
 #: Of a hash in print.
@@ -47,10 +47,11 @@ class Protocol(NamedTuple):
 def of(record: Record) -> Protocol:
     """The protocol of a record that verifies (`verifying.fault_of`)."""
     name, weights = record.backbone["name"], record.backbone["weights"]
-    suites = {suite: record.suites[suite] for suite in sorted({clip.suite for clip in record.clips})}
     cases = sorted({(clip.suite, clip.split, clip.case) for clip in record.clips})
     counts = Counter(split for _, split, _ in cases)
-    splits = sorted(counts, key=lambda split: (split != "static", split))  # as in the tables: static boxes first
+    splits = sorted(counts, key=split_order)
+    names = dict.fromkeys(suite for suite, _, _ in sorted(cases, key=lambda one: (split_order(one[1]), one)))
+    suites = {suite: record.suites[suite] for suite in names}
     seeds = sorted({clip.seed for clip in record.clips})
     sampling = record.sampling[0] if record.sampling else {}
     told_cases = ", ".join(f"{counts[split]} {split}" for split in splits)
@@ -69,12 +70,18 @@ def of(record: Record) -> Protocol:
     return Protocol(title, parts, _command(name, list(suites), sampling, counts, len(seeds)))
 
 
+def split_order(split: str) -> tuple[bool, str]:
+    """Static boxes first, as in the tables."""
+    return split != "static", split
+
+
 def _spelled(sampling: dict[str, Any]) -> str:
-    size = sampling.get("size")
-    told = {key.replace("_", " "): value for key, value in sampling.items() if value not in ("", None)}
-    if isinstance(size, list):
-        told["size"] = "x".join(map(str, size))
-    return ", ".join(f"{key} {value}" for key, value in told.items())
+    told = []
+    for name in (*SAMPLED, *sorted(sampling.keys() - set(SAMPLED))):
+        if (value := sampling.get(name)) not in ("", None):
+            text = "x".join(map(str, value)) if isinstance(value, list) else str(value)
+            told.append(f"{name.replace('_', ' ')} {text}")
+    return ", ".join(told)
 
 
 def _command(

@@ -24,6 +24,7 @@ from ivgbench.report.leaderboard import plot
 from ivgbench.report.leaderboard.board import ALL, COSTS, FIRST, Board, Line, boards
 from ivgbench.report.leaderboard.ranks import LEVEL
 from ivgbench.report.leaderboard.reading import Sent, read_all
+from ivgbench.report.paper import print_name
 from ivgbench.report.settings_notes import NAMES
 
 #: By this a page is known as one of ours: others are never removed.
@@ -109,6 +110,7 @@ class _Pages:
             "style": Markup(style), "scripts": [Markup(one) for one in scripts], "policy": Markup(policy),
             "mark": Markup(MARK), "metrics": MEASURED, "costs": COSTS, "first": FIRST, "column": COLUMN, "all": ALL,
             "level": LEVEL, "method_file": _method_file, "board_file": self.board_file, "frame": plot,
+            "print_name": print_name,
         }  # fmt: skip
         self.methods = sorted({line.row.method for line in self._lines() if line.ranks})
 
@@ -135,16 +137,10 @@ class _Pages:
             if line.row.method == method and line.ranks
         ]
         told = self.known.get(method, Known())
-        return self._page("method.html", "../", method=method, name=_name(rows, method), rows=rows, told=told)
+        return self._page("method.html", "../", method=method, name=print_name(method), rows=rows, told=told)
 
     def _page(self, template: str, root: str, **values: Any) -> str:
         return self.environment.get_template(template).render(root=root, **values)
-
-
-def _name(rows: Sequence[tuple[Board, Line]], method: str) -> str:
-    """A method in print: as its shortest row is called, if that is a name of all of them."""
-    names = sorted({line.row.name for _, line in rows}, key=lambda name: (len(name), name))
-    return names[0] if len(names) == 1 else method
 
 
 def _asset(folder: str, name: str) -> str:

@@ -13,7 +13,7 @@ from ivgbench.metrics.catalogue import OF_CLIPS, Metric
 from ivgbench.reading import fits
 from ivgbench.report.estimates import NEEDED, stated
 from ivgbench.report.record import RECORD_VERSION, Clip, Record
-from ivgbench.runs.identity import EXTERNAL, row_name
+from ivgbench.runs.identity import EXTERNAL, ROW_NAMES, is_kept, row_name
 from ivgbench.texts import short
 
 #: Two computations of a number from the same clips differ by less, as a share of it.
@@ -65,6 +65,8 @@ def _clip_fault(clip: Clip) -> str:
     where = f"{_called(clip)}: "
     if not clip.label or not clip.method:
         return where + "a row needs a label and a method"
+    if is_kept(clip.label) and clip.method not in ROW_NAMES:
+        return where + "the row of a method is called like a reference"
     if not 0 <= clip.seed < 2**63:
         return where + f"seed {short(clip.seed)} is out of range"
     for name, value in clip.values.items():
