@@ -3,7 +3,8 @@
     make publish
 
 Everything else writes into results/own, which git ignores; this writes results/tables, results/figures,
-results/records and results/CLAIMS.md. Nothing is generated: what a run lacks stays as it was committed, and is told with its reason.
+results/records and results/CLAIMS.md. Nothing is generated: what a run lacks stays as it was committed, and is told
+with its reason.
 """
 
 from __future__ import annotations

@@ -61,7 +61,9 @@ def record(
     out: Annotated[
         Path | None, typer.Option("-o", "--output", help="(default: results/own/RUN.record.json)", callback=file)
     ] = None,
-    by: Annotated[str, typer.Option("--by", help="Who sends it: a name that a leaderboard shows beside the rows.")] = "",
+    by: Annotated[
+        str, typer.Option("--by", help="Who sends it: a name that a leaderboard shows beside the rows.")
+    ] = "",
     schema: Annotated[bool, typer.Option("--schema", help="The layout as JSON Schema instead.")] = False,
     runs: Runs = DEFAULT_RUNS,
 ) -> None:

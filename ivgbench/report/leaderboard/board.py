@@ -54,8 +54,8 @@ class Cell(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A row on some cases. number: the row's on its board. cells, costs: by column. ranks: column -> standing; empty for
-    a reference, which is not ranked."""
+    """A row on some cases. number: the row's on its board. cells, costs: by column. ranks: column -> standing; empty
+    for a reference, which is not ranked."""
 
     number: int
     row: Row
@@ -90,7 +90,9 @@ def boards(sent: Sequence[Sent]) -> list[Board]:
             protocol = of(one.record)
             by_protocol.setdefault(protocol.id, (protocol, []))[1].append(one)
     made = [_board(protocol, mine) for protocol, mine in by_protocol.values()]
-    return sorted(made, key=lambda board: (-len(board.sent), -len(board.scopes[0].lines), board.protocol.title, board.protocol.id))
+    return sorted(
+        made, key=lambda one: (-len(one.sent), -len(one.scopes[0].lines), one.protocol.title, one.protocol.id)
+    )
 
 
 def method_of(method: str, label: str) -> str:

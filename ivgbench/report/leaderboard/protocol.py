@@ -84,17 +84,15 @@ def _spelled(sampling: dict[str, Any]) -> str:
     return ", ".join(told)
 
 
-def _command(
-    backbone: str, suites: Sequence[str], sampling: dict[str, Any], counts: Counter[str], seeds: int
-) -> str:
+def _command(backbone: str, suites: Sequence[str], sampling: dict[str, Any], counts: Counter[str], seeds: int) -> str:
     """A line of a shell. Names are strangers' texts, and quoted."""
     if backbone == EXTERNAL:
-        return " ".join(["ivgbench score --videos YOURS --name yours", *(f"--suite {shlex.quote(one)}" for one in suites)])
-    words = ["--method", "YOURS", "--name", "yours", "--backbone", backbone]
+        return shlex.join(["ivgbench", "score", "--videos", "YOURS", "--name", "yours", "--suite", *suites[:1]])
+    words = ["ivgbench", "run", "--method", "YOURS", "--name", "yours", "--backbone", backbone]
     for suite in suites:
         words += ["--suite", suite]
     words += ["--cases", str(max(counts.values())), "--seeds", str(seeds)]
     for name in ("steps", "guidance_scale", "scheduler", "dtype"):
         if sampling.get(name) is not None:
             words += [f"--{name.replace('_', '-')}", str(sampling[name])]
-    return f"ivgbench run {shlex.join(words)}"
+    return shlex.join(words)

@@ -7,7 +7,7 @@ correction over all pairs of the board. At most one board in twenty then shows a
 What follows from two shown orders is shown, too: if A is better than B and B than C, A is better than C. Better is
 then transitive, and whoever is shown to be worse has a greater rank. *Not shown to differ* is not transitive, and
 cannot be: B may be tied with A and with C while A is better than C. So a method has a rank, 1 + how many are shown to
-be better, and a range of ranks that it may have: to the number of methods less those that it is shown to be better than.
+be better, and the greatest rank that it may have: the number of methods less those that it is shown to be better than.
 """
 
 from __future__ import annotations

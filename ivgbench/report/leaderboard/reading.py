@@ -111,8 +111,6 @@ def _told(fault: UserError, *prefixes: object) -> str:
     return _text(text.removeprefix("cannot read the record:").strip())
 
 
-
-
 def _clean(value: Any) -> Any:
     """The same plain data with texts that are safe to print on one line, and of a limited length."""
     if isinstance(value, str):

@@ -1,7 +1,8 @@
 """Writes the site: a page of all boards and records, a page per board, a page per method. It opens from disk.
 
 Pages load nothing: style and scripts stand in them, and a policy lets nothing else run. Everything that comes from a
-record is escaped by the templates, and no file is named by it alone (`file_name`). The same records give the same bytes.
+record is escaped by the templates, and no file is named by it alone (`file_name`). The same records give the same
+bytes.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ class _Pages:
             loader=PackageLoader("ivgbench.report.leaderboard"), autoescape=True, undefined=StrictUndefined,
             trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
-        style = "\n".join(_asset(*where) for where in (("report/look", "look.css"), ("report/leaderboard/assets", "board.css")))
+        style = _asset("report/look", "look.css") + _asset("report/leaderboard/assets", "board.css")
         scripts = [_asset("report/look", "sort.js"), _asset("report/leaderboard/assets", "board.js")]
         policy = f"default-src 'none'; style-src {_source(style)}; script-src {' '.join(map(_source, scripts))}"
         # Markup: these are our own files, and stand in the page as they are.

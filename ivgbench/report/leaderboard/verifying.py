@@ -12,7 +12,7 @@ from ivgbench.files import canonical_json
 from ivgbench.metrics.catalogue import OF_CLIPS, Metric
 from ivgbench.reading import fits
 from ivgbench.report.estimates import NEEDED, stated
-from ivgbench.report.record import RECORD_VERSION, Clip, Record
+from ivgbench.report.record import AGAIN, RECORD_VERSION, Clip, Record
 from ivgbench.runs.identity import EXTERNAL, ROW_NAMES, is_kept, row_name
 from ivgbench.texts import short
 
@@ -31,10 +31,7 @@ def fault_of(record: Record) -> str:
 def _faults(record: Record) -> Iterator[str]:
     """One after another: a later look relies on what the earlier ones found."""
     if record.record_version < RECORD_VERSION:
-        yield (
-            f"a record of version {record.record_version}, which does not say how its clips were sampled; make it again: "
-            "ivgbench record"
-        )
+        yield (f"a record of version {record.record_version}, which does not say how its clips were sampled; {AGAIN}")
     if not record.clips:
         yield "it has no clips"
     yield _protocol_fault(record)
@@ -106,8 +103,8 @@ def _rows_fault(record: Record) -> str:
         if lacking := sorted(expected - mine):
             suite, _, case, seed = lacking[0]
             return (
-                f"partial: row {short(label)} has {len(mine)} of {len(expected)} clips; the first that it lacks is suite "
-                f"{suite}, case {case}, seed {seed}"
+                f"partial: row {short(label)} has {len(mine)} of {len(expected)} clips; the first that it lacks is "
+                f"suite {suite}, case {case}, seed {seed}"
             )
     return ""
 
