@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,13 +51,14 @@ def read_all(places: Sequence[Path]) -> list[Sent]:
     Raises:
         UserError: no such folder, or no JSON file in any of them.
     """
-    found = {name: path for place in places for name, path in _files(place)}
+    found = {path.absolute(): name for place in places for name, path in _files(place)}
     if not found:
         raise UserError(f"there is no record (*.json) in {', '.join(map(str, places))}; `ivgbench record` writes one")
-    sent, first = [], dict[str, str]()
-    for name, path in sorted(found.items()):
-        one = _read(path, name)
-        if one.seal and not one.reason and (same := first.setdefault(one.seal, name)) != name:
+    sent, first, names = [], dict[str, str](), Counter[str]()
+    for path, name in sorted(found.items(), key=lambda one: (one[1], one[0])):
+        names[name] += 1
+        one = _read(path, name if names[name] == 1 else f"{name} ({names[name]})")
+        if one.seal and not one.reason and (same := first.setdefault(one.seal, one.name)) != one.name:
             one = one._replace(reason=f"the same record as {same}")
         sent.append(one)
     return sent
