@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ivgbench.errors import UserError
+from ivgbench.files import digest
 from ivgbench.report import record
 from ivgbench.report.leaderboard.verifying import fault_of
 from ivgbench.report.record import Record
@@ -124,4 +125,5 @@ def _clean(value: Any) -> Any:
 
 def _text(text: str) -> str:
     text = printable(text)
-    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+    # The hash keeps apart what the cut would confuse.
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 9]}…{digest(text)[:8]}"

@@ -16,7 +16,7 @@ def better(values, sign=1, weights=None):
 
 
 def test_constant_differences_are_shown_where_there_are_enough_cases():
-    """Of n equal differences the error is 0, and a pair's p is 2 x 2^-n: three pairs need 6 / 2^n <= 0.05, so n >= 7."""
+    """Of n equal differences the error is 0, and a pair's p is 2 x 2^-n: three pairs need 6 / 2^n <= 0.05."""
     for cases in (6, 7):
         base = np.random.default_rng(0).normal(size=cases)
         shown = better([base + 2, base + 1, base])
@@ -95,9 +95,7 @@ def test_against_brute_force(seed):
     for one, other in itertools.combinations(range(size), 2):
         shown[order[one], order[other]] = rng.random() < 0.3
     pairs = list(zip(*np.nonzero(shown), strict=True))
-    allowed = [
-        one for one in itertools.permutations(range(size)) if all(one.index(a) < one.index(b) for a, b in pairs)
-    ]
+    allowed = [one for one in itertools.permutations(range(size)) if all(one.index(a) < one.index(b) for a, b in pairs)]
     for method, found in enumerate(standings(closed(shown))):
         places = [1 + one.index(method) for one in allowed]
         assert found == Standing(min(places), max(places))
