@@ -265,11 +265,18 @@ def _is_here(backbone: str) -> str:
     return "yes"
 
 
-def doctor(runs: Runs = DEFAULT_RUNS) -> None:
+def doctor(
+    runs: Runs = DEFAULT_RUNS,
+    deep: Annotated[bool, typer.Option("--deep", help="Read all that is stored, and hash every clip.")] = False,
+) -> None:
     """Check this installation: packages, weights, suites, video codec, disk. Exit code 1 when something is missing."""
     from ivgbench.runs import doctor as checks
+    from ivgbench.runs.progress import late_progress
 
     findings = checks.examine(runs)
+    if deep:
+        with late_progress() as stage:
+            findings += checks.stored(runs, stage)
     print_table(["check", "result", "what to do"], [[one.what, one.result, one.remedy] for one in findings])
     if any(one.remedy for one in findings):
         sys.exit(1)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,7 +46,12 @@ class Judges(NamedTuple):
 
 def score_id(job: str, judges: Judges, suite: Suite) -> str:
     """Name of a job's score file: other judges, or other captions to shuffle with, give another file."""
-    return f"{job}-{digest([*judges, suite.sha256])[:8]}"
+    return job + _suffix(judges, suite.sha256)
+
+
+@lru_cache(maxsize=64)
+def _suffix(judges: Judges, suite: str) -> str:
+    return f"-{digest([*judges, suite])[:8]}"
 
 
 def detection_key(pixels: str, phrase: str) -> str:
@@ -56,9 +62,34 @@ def text_key(text: str) -> str:
     return f"text-{digest(text)[:32]}"
 
 
-def score_job(store: Store, judges: Judges, case: Case, suite: Suite, sidecar: dict[str, Any]) -> dict[str, float]:
+class Captions(NamedTuple):
+    """What CLIP makes of a suite's prompts, read and summed up once for all its clips. By prompt: its features [D],
+    whether it is cut, and the mean of the captions that differ from it [D]."""
+
+    texts: dict[str, np.ndarray]
+    cut: dict[str, float]
+    others: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, suite: Suite, read: Mapping[str, dict[str, np.ndarray]]) -> Captions:
+        """read: prompt -> its cached arrays.
+
+        Raises:
+            UserError: features that are no unit vectors of one length.
+        """
+        prompts = [case.prompt for case in suite.cases]
+        texts = {text: read[text]["text"] for text in dict.fromkeys(prompts)}
+        cut = {text: float(read[text].get("cut", 0)) for text in texts}
+        return cls(texts, cut, clip_sim.others(prompts, np.stack([texts[text] for text in prompts])))
+
+
+def score_job(
+    store: Store, judges: Judges, case: Case, captions: Captions, sidecar: Mapping[str, Any]
+) -> dict[str, float]:
     """Metrics of one clip: CLIP-SIM with its shuffled floor, box control (mean over subjects), and cost.
 
+    Args:
+        case: of the suite that the captions are of.
     Raises:
         UserError: clip and case have different numbers of frames.
         LookupError: a cached detection or feature is not there.
@@ -68,16 +99,13 @@ def score_job(store: Store, judges: Judges, case: Case, suite: Suite, sidecar: d
         raise UserError(f"the clip has {frames} frames, the case has boxes for {case.frames}; they must be equal")
     pixels = sidecar["pixel_sha256"]
     features = _cached(store, judges.clip, pixels)["frames"]
-    prompts = [other.prompt for other in suite.cases]
-    captions = {text: _cached(store, judges.clip, text_key(text)) for text in {case.prompt, *prompts}}
-    texts = {text: arrays["text"] for text, arrays in captions.items()}
     whole = _cached(store, judges.squash, pixels)["frames"]
     values = {
-        "clip_sim": clip_sim.clip_sim(features, texts[case.prompt]),
-        "clip_sim_squash": clip_sim.clip_sim(whole, texts[case.prompt]),
-        "clip_sim_shuffled": clip_sim.shuffled(features, case.prompt, prompts, np.stack([texts[p] for p in prompts])),
+        "clip_sim": clip_sim.clip_sim(features, captions.texts[case.prompt]),
+        "clip_sim_squash": clip_sim.clip_sim(whole, captions.texts[case.prompt]),
+        "clip_sim_shuffled": clip_sim.floor(features, captions.others[case.prompt]),
     }
-    values["caption_cut"] = float(captions[case.prompt].get("cut", 0))
+    values["caption_cut"] = captions.cut[case.prompt]
     per_subject = []
     for subject in case.subjects:
         found = _cached(store, judges.detector, detection_key(pixels, subject.phrase))["boxes"]
