@@ -110,7 +110,7 @@ PERTURBATIONS = (
         '_cached(store, judges.squash, pixels)["frames"]', '_cached(store, judges.squash, pixels)["frames"][:1]'),
     one("the own caption is among the others", "", "clip_sim_shuffled", "metrics.clip_sim:others",
         "own.sum(0) - own", "own.sum(0) + 0 * own"),
-    one("no distance of means", "", "fid", "metrics.fid:against", "means @ means +", "0 * (means @ means) +"),
+    one("no distance of means", "", "fid", "metrics.fid:_against", "means @ means +", "0 * (means @ means) +"),
     one("covariances of N", "", "fid", "metrics.fid:_centred", "len(x) - 1", "len(x)"),
     one("no constant in the kernel", "", "kid", "metrics.kid:cubic", "1.0)", "0.0)"),
     one("pairs of a frame with itself", "", "kid", "metrics.kid:kid",
