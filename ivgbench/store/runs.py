@@ -155,8 +155,16 @@ class Store(ClipStore):
     # ---- runs
 
     def save_manifest(self, run: str, manifest: Mapping[str, Any]) -> Path:
-        path = self.manifest_path(run)
-        write_record(path, {**manifest, "run": run})
+        """Writes what a run is made of; where that stands already only the file's time is new: when it went on."""
+        path, record = self.manifest_path(run), {**manifest, "run": run}
+        try:
+            same = read_record(path) == record
+        except (FileNotFoundError, Damaged):
+            same = False
+        if same:
+            os.utime(path)
+        else:
+            write_record(path, record)
         return path
 
     def manifest_path(self, run: str) -> Path:

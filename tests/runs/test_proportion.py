@@ -157,3 +157,17 @@ def test_an_index_knows_files_by_size_and_time(tmp_path):
     both.save()
     assert index.Index(path).get("b", index.stamps(file)) is None
     assert index.stamps(tmp_path / "none") is None
+
+
+def test_a_manifest_that_says_the_same_is_not_written_again(tmp_path):
+    store = Store(tmp_path)
+    path = store.save_manifest("r", {"jobs": [], "metrics": 2})
+    about = path.stat()
+    os.utime(path, ns=(0, 0))
+    store.save_manifest("r", {"jobs": [], "metrics": 2})
+    assert path.stat().st_ino == about.st_ino and path.stat().st_mtime_ns > 0  # but it has gone on
+    store.save_manifest("r", {"jobs": [], "metrics": 3})
+    assert store.manifest("r")["metrics"] == 3
+    path.write_text("{")
+    store.save_manifest("r", {"jobs": [], "metrics": 3})
+    assert store.manifest("r")["metrics"] == 3
