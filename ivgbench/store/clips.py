@@ -81,7 +81,8 @@ class ClipStore:
         Raises:
             Damaged: as `sidecar`.
         """
-        found = stamps(self._sidecar_path(job), self.video_path(job))
+        folder = f"{self.root}/jobs/{job}"  # a Path takes longer to make than its file to be looked at
+        found = stamps(f"{folder}/sidecar.json", f"{folder}/video.mkv")
         if found is not None and (known := self.index.get(f"clip {job}", found)) is not None:
             return known
         sidecar = self.sidecar(job)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,12 @@ from ivgbench.files import canonical_json, write_atomic
 VERSION = 1
 
 
-def stamps(*paths: Path) -> list[int] | None:
+def stamps(*paths: str | Path) -> list[int] | None:
     """Size and time of change (nanoseconds) of each file, one after another; None when one is not there."""
     found = []
     try:
         for path in paths:
-            about = path.stat()
+            about = os.stat(path)
             found += [about.st_size, about.st_mtime_ns]
     except OSError:
         return None

@@ -111,7 +111,7 @@ class Store(ClipStore):
         What the clip cost stands in both: a clip that was made again took another time. The file is not read if it has
         the size and time that it had before.
         """
-        found = stamps(self._score_path(score))
+        found = stamps(f"{self.root}/scores/{score}.json")
         if found is None:
             return False
         made = _scored_of(facts, metrics)

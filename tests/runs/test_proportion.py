@@ -2,12 +2,14 @@
 
 import os
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from fake_lab import FakeLab, InlineEngine
 
 from ivgbench import load_suite
+from ivgbench.files import digest
 from ivgbench.metrics import clip_sim
 from ivgbench.runs import runner, scoring
 from ivgbench.runs.planning import make_plan
@@ -138,6 +140,15 @@ def test_the_floor_is_that_of_the_definition():
         expected = clip_sim.shuffled(frames, prompt, prompts, captions)
         assert clip_sim.floor(frames, means[prompt]) == pytest.approx(expected, rel=1e-12)
     assert np.isnan(clip_sim.floor(frames, clip_sim.others(["a", "a"], captions[:2])["a"]))
+
+
+def test_an_id_is_the_hash_of_the_whole_identity():
+    (job, *_) = make_plan(SPEC, FakeLab(None)).jobs
+    for one in (
+        job,
+        replace(job, backbone='a "case":null b', lora="l", options={"case": None}, changed={"case": None}),
+    ):
+        assert one.id == digest(one.identity())[:20]
 
 
 def test_an_index_knows_files_by_size_and_time(tmp_path):
