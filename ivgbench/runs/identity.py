@@ -94,8 +94,8 @@ class Job:
     @cached_property
     def id(self) -> str:
         """Hash of the identity: the name of the job's folder."""
-        # The canonical JSON of the identity. The case is by far the longest, and the same in all its jobs: it is spelled
-        # once and put where it belongs. Only the backbone, a text, stands before it.
+        # The canonical JSON of the identity. The case is by far its longest part, and the same in many jobs: it is
+        # written once and put in its place. Only the backbone, a text, stands before it.
         text = canonical_json({**self.manner(), "case": None, "seed": self.seed})
         text = text.replace('"case":null', f'"case":{self.case.canonical}', 1)
         return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
