@@ -3,6 +3,7 @@ arithmetic: no model is loaded."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -12,7 +13,7 @@ import numpy as np
 
 from ivgbench.cases import Case, Suite
 from ivgbench.errors import UserError
-from ivgbench.files import digest
+from ivgbench.files import canonical_json, digest
 from ivgbench.metrics import clip_sim, control
 from ivgbench.metrics.catalogue import OF_CLIPS, Metric
 from ivgbench.store.runs import Store
@@ -74,7 +75,9 @@ def own_key(metric: Metric, judges: Judges, pixels: str, case: Case) -> str:
     """The key of such a value: of all that it is made of."""
     models = {"detections": judges.detector, "frame features": judges.clip, "text features": judges.clip}
     made_of = [models[one] for one in metric.needs if one in models]
-    return f"{pixels}-{digest([case.content(), list(metric.needs), made_of])[:12]}"
+    # The digest of [content of the case, needs, made of]; the case, the longest part, is spelled once for all its clips.
+    text = f"[{case.canonical},{canonical_json(list(metric.needs))},{canonical_json(made_of)}]"
+    return f"{pixels}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 class Captions(NamedTuple):
