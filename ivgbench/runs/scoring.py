@@ -75,7 +75,7 @@ def own_key(metric: Metric, judges: Judges, pixels: str, case: Case) -> str:
     """The key of such a value: of all that it is made of."""
     models = {"detections": judges.detector, "frame features": judges.clip, "text features": judges.clip}
     made_of = [models[one] for one in metric.needs if one in models]
-    # The digest of [content of the case, needs, made of]; the case, the longest part, is spelled once for all its clips.
+    # The digest of [content of the case, needs, made of]: the case, the longest part, is spelled but once.
     text = f"[{case.canonical},{canonical_json(list(metric.needs))},{canonical_json(made_of)}]"
     return f"{pixels}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
