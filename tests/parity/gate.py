@@ -103,7 +103,7 @@ PERTURBATIONS = (
     Perturbation(
         "CLIP's features not normalised", "", "clip_sim",
         (("judges.clip:ClipModel._normalised", "normalize=True", "normalize=False"),
-         ("metrics.clip_sim:_cosines", "< 1e-3", "< 1e9")), looks=True,
+         ("metrics.clip_sim:_unit", "< 1e-3", "< 1e9")), looks=True,
     ),
     # Not "cropped": the pocket lab's frames have its CLIP's shape, so that cropping and squashing are the same there.
     one("the first of the whole frames only", "", "clip_sim_squash", "runs.scoring:score_job",

@@ -2,6 +2,7 @@
 
 import gate
 import pytest
+from mutations import Mutation, mutated
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +24,13 @@ def test_every_method_and_every_kind_of_metric_is_perturbed():
     columns = {one.column for one in gate.PERTURBATIONS}
     kept = {metric.column for metric in gate.Gate(None).kept}
     assert kept - columns == {"kid_std"}  # deviations over subsets follow kid
+
+
+@pytest.mark.parametrize("perturbation", gate.PERTURBATIONS, ids=str)
+def test_what_is_perturbed_is_there(perturbation):
+    for target, old, new in perturbation.edits:
+        with mutated(Mutation("", "", target, old, new, "")):
+            pass
 
 
 @pytest.mark.slow
