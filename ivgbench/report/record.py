@@ -146,10 +146,7 @@ def _ways(store: Store, jobs: Iterable[Mapping[str, Any]]) -> tuple[dict[str, An
     """Each way in which clips were sampled, once. What was drawn, or made elsewhere, was not sampled here."""
     found: dict[str, dict[str, Any]] = {}
     for job in dict.fromkeys(job["job"] for job in jobs if job["method"] not in (GROUND_TRUTH, EXTERNAL)):
-        try:
-            asked = (store.sidecar(job) or {}).get("spec", {})
-        except Damaged:  # a clip that is missing: its row says so
-            continue
+        asked = (store.intact_sidecar(job) or {}).get("spec", {})
         if way := {name: asked[name] for name in SAMPLED if name in asked}:
             found.setdefault(canonical_json(way), way)
     return tuple(found.values())
