@@ -86,6 +86,7 @@ def test_another_metric_ranks(page, site):
     assert names(browser)[0] == "Plain" and column(browser, 0)[0] == "1"
     find(browser, "#metric option[value=clip_sim]")[0].click()
     assert names(browser)[2:] == ["Plain", "Ground truth"] and column(browser, 0)[2:] == ["3", "–"]
+    assert [one.text[:4] for one in find(browser, "section:not([hidden]) th[aria-sort]")] == ["Rank"]
     shaded = find(browser, "section:not([hidden]) th.ranks")
     assert [one.text.split()[0] for one in shaded] == ["CLIP-SIM"]
     find(browser, "#metric option[value=miou_all]")[0].click()

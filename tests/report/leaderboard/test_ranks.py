@@ -71,6 +71,14 @@ def test_what_follows_from_shown_orders_is_shown():
     assert standings(closed(chain)) == [Standing(n, n) for n in (1, 2, 3, 4)]
 
 
+def test_methods_without_a_case_in_common_are_ordered_by_way_of_a_third():
+    base = np.random.default_rng(6).normal(size=24)
+    values = np.array([base + 2, base + 1, base])
+    values[0, 12:] = values[2, :12] = np.nan
+    shown = better(values)
+    assert shown[0, 1] and shown[1, 2] and shown[0, 2]
+
+
 def test_a_circle_is_a_tie():
     circle = np.zeros((4, 4), dtype=bool)
     circle[0, 1] = circle[1, 2] = circle[2, 0] = circle[2, 3] = True
