@@ -95,4 +95,6 @@ def _command(backbone: str, suites: Sequence[str], sampling: dict[str, Any], cou
     for name in ("steps", "guidance_scale", "scheduler", "dtype"):
         if sampling.get(name) is not None:
             words += [f"--{name.replace('_', '-')}", str(sampling[name])]
+    if isinstance(size := sampling.get("size"), list):
+        words += ["--size", "x".join(map(str, size))]
     return shlex.join(words)

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from ivgbench.errors import UserError
 from ivgbench.files import digest, write_text
@@ -106,10 +105,9 @@ class _Pages:
         style = _asset("report/look", "look.css") + _asset("report/leaderboard/assets", "board.css")
         scripts = [_asset("report/look", "sort.js"), _asset("report/leaderboard/assets", "board.js")]
         policy = f"default-src 'none'; style-src {_source(style)}; script-src {' '.join(map(_source, scripts))}"
-        # Markup: these are our own files, and stand in the page as they are.
         self.environment.globals |= {
-            "style": Markup(style), "scripts": [Markup(one) for one in scripts], "policy": Markup(policy),
-            "mark": Markup(MARK), "metrics": MEASURED, "costs": COSTS, "first": FIRST, "column": COLUMN, "all": ALL,
+            "style": style, "scripts": scripts, "policy": policy,
+            "mark": MARK, "metrics": MEASURED, "costs": COSTS, "first": FIRST, "column": COLUMN, "all": ALL,
             "level": LEVEL, "method_file": _method_file, "board_file": self.board_file, "frame": plot,
             "print_name": print_name,
         }  # fmt: skip
