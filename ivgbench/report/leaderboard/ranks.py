@@ -1,4 +1,4 @@
-"""Ranks without false order: a method stands below another only where the cases show it.
+"""Ranks without false order: they count the methods that the cases show to be better, and nothing else.
 
 The rule. Every pair of methods of a board is compared case by case (both values of a case stay together, seeds are
 averaged within it): the difference, its error by a bootstrap over cases, its two-sided p by Student's t; Holm's
