@@ -27,10 +27,15 @@ def calibrate(
         "benchmarks/calibration.toml"
     ),
     cases: Annotated[int | None, typer.Option(help="Only the first N cases of each suite: a rehearsal.")] = None,
-    backbone: Annotated[str, typer.Option(help="pocket, or a folder of its kind that does not ship.")] = "pocket",
+    backbone: Annotated[
+        str, typer.Option(help="A pocket backbone, or a folder of its kind that does not ship.")
+    ] = "pocket",
     out: Annotated[
         Path | None,
-        typer.Option(help="(default: results/CALIBRATION.md; for a folder with its weights' hash in the name)"),
+        typer.Option(
+            help="(default: results/CALIBRATION.md, of pocket-dit CALIBRATION-dit.md; for a folder with its weights' "
+            "hash in the name)"
+        ),
     ] = None,
     workers: Workers = None,
     device: Device = "auto",
@@ -38,6 +43,7 @@ def calibrate(
 ) -> None:
     """Measure on a pocket model what is known of real ones, and say which facts hold. Can be stopped and started again.
 
+    A fact about a method that the backbone's network has nothing for is not applicable, and neither met nor missed.
     Writes CALIBRATION.md, and calibration.json beside it for claims and the model card.
     """
     from ivgbench import calibration
@@ -46,22 +52,27 @@ def calibrate(
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.spec import load_spec
     from ivgbench.store.runs import Store
-    from ivgbench.study import calibrating, calibration_text
+    from ivgbench.study import calibrating, calibration_text, elsewhere
     from ivgbench.study.facts import load_facts
 
     facts = load_facts(spec)
-    if sources.preset(backbone)[0] != "pocket":
-        raise UserError(f"--backbone {backbone}: only pocket models are calibrated: pocket, or a folder of its kind")
+    if not sources.is_pocket(backbone):
+        known = " or ".join(sources.POCKETS)
+        raise UserError(f"--backbone {backbone}: only pocket models are calibrated: {known}, or a folder of their kind")
     lab, store = Lab(device), Store(runs)
-    asked = replace(load_spec(facts.run), backbone=backbone)
-    weights = lab.facts(asked).weights
-    run = calibrating.run_of(asked, weights, cases)
+    asked = load_spec(facts.run)
+    moved = elsewhere.on_backbone(asked, backbone)
+    weights = lab.facts(moved.spec).weights
+    run = calibrating.run_of(replace(moved.spec, name=asked.name), weights, cases)
     tokens = calibrating.token_counter(backbone)
     plan = calibrating.plan_of(run, lab, tokens)
     engine = engine_of(lab, workers)
-    made, samples = calibrating.calibrate(facts, plan, store, lab, engine, tokens, _command(cases, backbone))
+    made, samples = calibrating.calibrate(
+        facts, plan, store, lab, engine, tokens, _command(cases, backbone), moved.lacking
+    )
     out = out or _place(cases, backbone, weights)
-    write_text(out, calibration_text.markdown(facts, plan, made, samples))
+    remarks = elsewhere.remarks(moved)
+    write_text(out, calibration_text.markdown(facts, plan, made, samples, remarks))
     calibration.save(out.with_name(f"{out.stem.lower()}.json"), made)
     for one in made.findings:
         print(calibration_text.line(one))
@@ -78,8 +89,10 @@ def _command(cases: int | None, backbone: str) -> str:
 
 def _place(cases: int | None, backbone: str, weights: str) -> Path:
     """A rehearsal, and weights that do not ship, leave the shipped weights' calibration alone."""
+    from ivgbench.study import elsewhere
+
     folder = Path("results") if cases is None else Path("results/quick")
-    return folder / ("CALIBRATION.md" if backbone == "pocket" else f"CALIBRATION-{weights[:8]}.md")
+    return folder / f"CALIBRATION{elsewhere.suffix(backbone, weights)}.md"
 
 
 @study_app.command("search")
