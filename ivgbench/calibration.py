@@ -25,8 +25,9 @@ CALIBRATION_VERSION = 1
 class Finding:
     """One comparison that a fact comes down to; several may share a number.
 
-    verdict: one of those above. measured: in print; of what is not applicable, why. cases, p:
-    how many cases, and Holm's corrected p-value; None where nothing was compared. comparisons: the numbers behind `measured`, one mapping for each rival and split.
+    verdict: one of those above. measured: in print; of what is not applicable, why. cases, p: how many cases, and
+    Holm's corrected p-value; None where nothing was compared. comparisons: the numbers behind `measured`, one mapping
+    for each rival and split.
     bar: whether a pocket model must reach it to ship; met: whether it does, None without a bar or where that is not
     measured.
     """

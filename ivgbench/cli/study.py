@@ -166,6 +166,49 @@ def reach(
     _write(found, reaching.markdown(found), out / "tables", "reach")
 
 
+@study_app.command("carried")
+def carried(
+    run: Annotated[
+        list[str] | None, typer.Option("--run", help="Two runs of one set of cases. (default: table2 and table1-dit)")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where carried.csv and .md go.", callback=folder)] = OWN / "tables",
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """Which effects carry over from one backbone to another: two runs' differences side by side.
+
+    FID and KID as well, where both runs have references and the same frame encoders.
+    """
+    from ivgbench.store.runs import Store
+    from ivgbench.study import carried as carrying
+    from ivgbench.study import evidence
+
+    names = run or ["table2", "table1-dit"]
+    if len(names) != 2:
+        raise UserError(f"--run: two runs are compared, got {len(names)}")
+    store = Store(runs)
+    manifests = [store.manifest(name) for name in names]
+    encoders = _common_encoders(manifests)
+    sides = []
+    for name, manifest in zip(names, manifests, strict=True):
+        backbone = (manifest.get("backbone") or {}).get("name", name)
+        sides.append(carrying.Side(backbone, manifest, evidence.samples(runs, name, encoders)))
+    carrying.check(sides)
+    found = carrying.table(sides)
+    _write(found, carrying.markdown(found, sides), out, "carried")
+
+
+def _common_encoders(manifests: list[dict]) -> dict[str, str]:
+    """Name -> id of the frame encoders that looked at the clips of all runs."""
+    from ivgbench.runs.lab import Lab
+
+    told = [one.get("measured") or {} for one in manifests]
+    if not all(one.get("references") for one in told):
+        return {}
+    first, second = ([(name, one.get("clip")) for name in one.get("frame encoders") or ()] for one in told)
+    lab = Lab("cpu")
+    return {name: lab.frame_encoder_id(name, clip) for name, clip in first if (name, clip) in second}
+
+
 @study_app.command("ablations")
 def ablations(
     spec: Annotated[Path, typer.Option("--spec", help="The run that tells one component from another.")] = Path(

@@ -71,7 +71,8 @@ def markdown(study: Study) -> str:
         parts.append(
             "A claim rests on facts that are known of real models (`CALIBRATION.md`). Where one of them fails on this "
             f"model or has no meaning on it, the verdict is *{NOT_TESTABLE}*: what comes out would be the "
-            "model's doing, and not the method's. The numbers and the correction of p-values are the same with and without."
+            "model's doing, and not the method's. The numbers and the correction of p-values are the same with and "
+            "without."
         )
     if spec.contradictions:
         parts += ["## Where the paper contradicts itself", "\n".join(f"- {line}" for line in spec.contradictions)]

@@ -88,8 +88,8 @@ def probe(backbone: Backbone, job: Job, other: str) -> dict[str, np.ndarray]:
     map_ap, map_chance: average precision of the subject's words' maps against the drawn sprite, and the sprite's share
     of the picture: mean over frames; NaN where no sprite is drawn. sink: shares of text attention on BOS (NaN where
     there is none) and on all tokens without content [2]. early: IoU of the box in the clean estimate after a fifth of
-    the steps with the final box, mean over frames that have one. right: share of frames with the caption's background, colour and shape, of the
-    clip and of the one with lent padding [2,3].
+    the steps with the final box, mean over frames that have one. right: share of frames with the caption's background,
+    colour and shape, of the clip and of the one with lent padding [2,3].
     """
     case, caption, sampling = job.case, drawn.words(job.case.prompt), job.sampling
     made = partial(generate, backbone, case, "plain", seed=job.seed, **sampling.arguments())
