@@ -141,9 +141,9 @@ def markdown(frame: pd.DataFrame, sides: Sequence[Side]) -> str:
     parts = [
         f"# What carries over from {names[0]} to {names[1]}",
         f"Runs `{sides[0].manifest['run']}` and `{sides[1].manifest['run']}`: the same cases and seeds under the "
-        "same judges; each backbone has its own noise path and its own default settings. An effect is shown where its own "
-        "95 % interval (paired by case, Student's t) leaves out 0; none is corrected for their number, so that of those "
-        "without any effect one in twenty is shown too.",
+        "same judges; each backbone has its own noise path and its own default settings. An effect is shown "
+        "where its own 95 % interval (paired by case, Student's t) leaves out 0; none is corrected for their number, "
+        "so that of those without any effect one in twenty is shown too.",
         f"Of {len(both)} effects on both: {told}.",
         "## The rows side by side",
         _rows(sides),

@@ -34,7 +34,8 @@ def on_backbone(spec: RunSpec, backbone: str) -> Moved:
     lacking = {}
     for one in spec.methods:
         if needs := sorted(resolve(one.method, one.options).needs() - kind.offers):
-            lacking[one.row] = f"{one.method} needs {OFFERED[needs[0]].partition(";")[0]}"
+            what, _, _ = OFFERED[needs[0]].partition(";")
+            lacking[one.row] = f"{one.method} needs {what}"
     sampling = spec.sampling
     if sampling.scheduler != CHECKPOINT and sampling.scheduler in ({"ddim", "dpm"} if kind.flow else {"flow"}):
         sampling = replace(sampling, scheduler=None)
