@@ -5,11 +5,12 @@
                                                             -> results/tables/speed.csv, speed.md
 
 "pocket" and "pocket-dit" are the pocket lab's at their own size. HEIGHTxWIDTH is a UNet of the published one's levels
-at that latent size, and "wan-480p" a Wan on the published one's 32,760 tokens, both narrow and with random weights: what masks cost there,
-without the hours. Published names are the architectures at true size, random weights, for a GPU. Methods have their own
-defaults, nothing tuned. Per method: seconds (on a GPU between its own events) and CPU seconds of one sampler step with
-its edits on, guided network evaluations in it, most bytes beside the weights, and the ratios of time and memory to
-plain's in the same turn; medians. At true size also the share of the GPU's published bf16 rate.
+at that latent size, and "wan-480p" a Wan on the published one's 32,760 tokens, both narrow and with random weights:
+what masks cost there, without the hours. Published names are the architectures at true size, random weights, for a
+GPU. Methods have their own defaults, nothing tuned. Per method: seconds (on a GPU between its own events) and CPU
+seconds of one sampler step with its edits on, guided network evaluations in it, most bytes beside the weights, and
+the ratios of time and memory to plain's in the same turn; medians. At true size also the share of the GPU's published
+bf16 rate.
 """
 
 from __future__ import annotations
