@@ -100,9 +100,9 @@ def scores(values: Mapping[str, float | None], own: Sequence[Metric]) -> list[li
     sim, miou = KNOWN["clip_sim"], KNOWN["miou"]
     shown = [["mIoU", _printed(values, miou)], [sim.title, _printed(values, sim)]]
     if (seen := values.get("n_detected")) is not None:
-        covered = {0.0: "not covered", 1.0: "covered"}.get(values.get("covered"), "covered in part")
-        frames = values.get("n_frames")
-        shown.append(["found in", f"{seen:g}{'' if frames is None else f' of {frames:g}'} frames, {covered}"])
+        covered = {0.0: "no", 1.0: "yes"}.get(values.get("covered"), "in part")
+        of = "" if values.get("n_frames") is None else f" of {values['n_frames']:g}"
+        shown.append(["covered", f"{covered}, {seen:g}{of} frames"])
     if (count := values.get("nfe")) is not None:
         shown.append([KNOWN["nfe"].title, evaluations(count)])
     return shown + [[metric.title or metric.name, _printed(values, metric)] for metric in own]

@@ -8,7 +8,7 @@ function colour(name) { return getComputedStyle(document.documentElement).getPro
 // One subject: what was asked and what was found have a colour each. Several: each subject has its own for both. What
 // was found has a dashed line in either.
 function coloursOf(subject, count) {
-  if (count === 1) return { asked: colour("--asked"), found: colour("--detected") };
+  if (count === 1) return { asked: colour("--asked-line"), found: colour("--detected-line") };
   const own = run.colours[subject % run.colours.length];
   return { asked: own, found: own };
 }
@@ -35,7 +35,7 @@ function drawFrame(canvas, picture, clip, asked, frame) {
 
 function drawBox(pen, box, width, height, stroke, dash) {
   if (!box) return;
-  const line = width / 130;
+  const line = width / 110;
   const place = [box[0] * width, box[1] * height, (box[2] - box[0]) * width, (box[3] - box[1]) * height];
   pen.setLineDash(dash);
   // On a dark rim, a line is seen on any ground.
@@ -46,8 +46,8 @@ function drawBox(pen, box, width, height, stroke, dash) {
   }
 }
 
-// A bar for each frame: the mean IoU of the subjects, and a dot for each of several. A frame in which nothing was found
-// has a mark at the ground, one in which nothing was asked has none.
+// A bar for each frame: the mean IoU of the subjects, and a dot for each of several. Where a subject was not found, the
+// ground has the colour of a warning; a frame in which nothing was asked has no bar.
 function drawChart(canvas, clip, frame) {
   const pen = canvas.getContext("2d");
   const { width, height } = canvas;
@@ -62,7 +62,9 @@ function drawChart(canvas, clip, frame) {
     if (!values.length) continue;
     const value = mean(values);
     pen.fillStyle = colour(at === frame ? "--accent" : "--bar");
-    pen.fillRect(at * wide + wide * 0.1, low - Math.max(high * value, 2), wide * 0.8, Math.max(high * value, 2));
+    pen.fillRect(at * wide + wide * 0.1, low - high * value, wide * 0.8, high * value);
+    pen.fillStyle = clip.found.some((track) => track && !track[at]) ? colour("--warn") : colour("--line");
+    pen.fillRect(at * wide + wide * 0.1, low, wide * 0.8, 4);
     if (looked.length > 1) clip.iou.forEach((one, subject) => {
       if (!one || one[at] === null) return;
       pen.fillStyle = coloursOf(subject, clip.iou.length).asked;

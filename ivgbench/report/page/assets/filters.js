@@ -42,6 +42,7 @@ function chosenCases() {
 
 function setUpFilters() {
   const form = byId("filters");
+  byId("choose").open = matchMedia("(min-width: 56rem)").matches; // there is no room for it on a phone
   form.addEventListener("submit", (event) => event.preventDefault());
   const options = (name, values, all) => form.elements[name].append(...(all === null ? [] : [new Option(all, "")]), ...values.map((one) => new Option(...one)));
   const groups = [...new Set(run.cases.map(groupOf))];

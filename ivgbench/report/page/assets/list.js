@@ -1,5 +1,5 @@
 // The list of cases. Only the rows that can be seen are in the page, however many cases there are.
-const ROW = 60; // height of a row in pixels, as in the style
+const ROW = 64; // height of a row in pixels, as in the style
 let listed = []; // numbers of the cases that are listed
 
 function setUpList() {
@@ -58,13 +58,13 @@ function listRow(number, place) {
 // The mIoU of every row that is shown, as a bar each.
 function bars(one) {
   const rows = shownRows();
-  const drawn = make("canvas", { width: 2 * Math.max(rows.length, 1) * 6, height: 24, class: "bars", "aria-hidden": true });
+  const drawn = make("canvas", { width: 2 * Math.max(rows.length, 1) * 6, height: 32, class: "bars", "aria-hidden": true });
   drawn.style.width = `${Math.max(rows.length, 1) * 6}px`;
   const pen = drawn.getContext("2d");
   rows.forEach((row, place) => {
     const value = miouOf(one, row);
     pen.fillStyle = colour(run.rows[row].reference ? "--quiet" : "--accent");
-    pen.fillRect(place * 12, 22 - 22 * (value ?? 0), 10, 22 * (value ?? 0) + 2);
+    pen.fillRect(place * 12, 30 - 30 * (value ?? 0), 10, 30 * (value ?? 0) + 2);
   });
   return drawn;
 }

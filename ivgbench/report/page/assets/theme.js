@@ -26,7 +26,7 @@ function byId(id) { return document.getElementById(id); }
 function make(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (value !== null && value !== undefined && value !== false) made.setAttribute(name, value === true ? "" : value);
+    if (value !== null && value !== undefined) made.setAttribute(name, value);
   }
   made.append(...children);
   return made;
