@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -54,12 +55,24 @@ def name(video_sha256: str) -> str:
     return f"{video_sha256[:20]}-{VERSION}.webp"
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a preview is there as it was written: WebP begins with how many bytes follow."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+        size = 8 + int.from_bytes(head[4:8], "little")
+        return head[:4] == b"RIFF" and head[8:] == b"WEBP" and path.stat().st_size == size
+    except OSError:
+        return False
+
+
 def picture(video: np.ndarray) -> bytes:
     """The preview of a clip uint8 [F,H,W,3], as `grid` lays it out. The same clip gives the same bytes."""
     from PIL import Image
 
-    frames, width, height, columns = grid(video.shape)
-    whole = Image.new("RGB", grid(video.shape).size)
+    place = grid(video.shape)
+    width, height, columns = place[1:]
+    whole = Image.new("RGB", place.size)
     larger = height >= video.shape[1]
     for number, frame in enumerate(video):
         drawn = Image.fromarray(np.ascontiguousarray(frame))

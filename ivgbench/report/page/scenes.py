@@ -58,8 +58,13 @@ class Scene:
     shots: dict[int, Shot] = field(default_factory=dict)
 
 
-def collect(store: Store, manifest: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> tuple[list[Row], list[Scene]]:  # fmt: skip
-    """The rows (references last) and the scenes of a run, in the manifest's order. results: as `Store.load_rows` gives them."""
+def collect(
+    store: Store, manifest: Mapping[str, Any], results: Sequence[Mapping[str, Any]]
+) -> tuple[list[Row], list[Scene]]:
+    """The rows (references last) and the scenes of a run, in the manifest's order.
+
+    results: as `Store.load_rows` gives them.
+    """
     jobs, told = manifest["jobs"], settings_notes.by_label(manifest["jobs"])
     rows: dict[str, Row] = {}
     for job in jobs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -36,10 +37,7 @@ def overview(run: str, rows: Sequence[Row], scenes: Sequence[Scene]) -> dict[str
         "run": run,
         "fps": FRAMES_PER_SECOND,
         "colours": BOX_COLOURS,
-        "rows": [
-            {"label": row.label, "name": row.name, "settings": row.settings, "about": row.about, "reference": row.reference}
-            for row in rows
-        ],
+        "rows": [asdict(row) for row in rows],
         "cases": [
             {
                 "suite": scene.suite, "split": scene.split, "case": scene.case, "seed": scene.seed,
@@ -102,7 +100,7 @@ def scores(values: Mapping[str, float | None], own: Sequence[Metric]) -> list[li
     if (seen := values.get("n_detected")) is not None:
         covered = {0.0: "no", 1.0: "yes"}.get(values.get("covered"), "in part")
         of = "" if values.get("n_frames") is None else f" of {values['n_frames']:g}"
-        shown.append(["covered", f"{covered}, {seen:g}{of} frames"])
+        shown.append(["covered", f"{covered}, {seen:g}{of}"])
     if (count := values.get("nfe")) is not None:
         shown.append([KNOWN["nfe"].title, evaluations(count)])
     return shown + [[metric.title or metric.name, _printed(values, metric)] for metric in own]

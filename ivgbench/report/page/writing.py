@@ -52,15 +52,15 @@ def write(runs: str | Path, run: str | None, out: Path, allow_partial: bool = Fa
     with late_progress() as stage:
         for job, facts in _each(loaded.clips(loaded.scenes), "previews", stage):
             path = out / "clips" / previews.name(facts["video_sha256"])
-            picture = None if path.exists() else loaded.preview(job)
-            if picture is not None:
-                write_atomic(path, lambda handle, picture=picture: handle.write(picture))
-            if path.exists():
-                sources[job] = f"clips/{path.name}"
-                written["clips"].add(path.name)
+            if not previews.is_whole(path):
+                if (picture := loaded.preview(job)) is None:
+                    continue
+                _write(path, picture)
+            sources[job] = f"clips/{path.name}"
+            written["clips"].add(path.name)
         for number, scene in _each(list(enumerate(loaded.scenes)), "cases", stage):
             text = f"reportCase({number}, {script_data.plain(loaded.detail(scene, sources))});\n"
-            write_text(out / "data" / f"{number}.js", text)
+            _write(out / "data" / f"{number}.js", text.encode())
             written["data"].add(f"{number}.js")
     write_text(out / "index.html", _page(loaded, loaded.scenes, None))
     for folder, names in written.items():
@@ -101,11 +101,7 @@ class _Loaded:
             self.tables.append(tables.build(2, runs, self.run, allow_partial))
         self.rows, self.scenes = scenes.collect(self.store, self.manifest, results)
         self.own = [from_record(one) for one in self.manifest.get("own_metrics", ())]
-        self.failures = [
-            f"{row_name(row['label'])}, suite {row['suite']}, case {row['case']}, seed {row['seed']}: {row['status']}"
-            for row in results
-            if row["metric"] in ("failed", "missing")
-        ]
+        self.failures = failures(results)
 
     def clips(self, of: Sequence[Scene]) -> list[tuple[str, Mapping[str, Any]]]:
         """The jobs that have a clip, each once, with their facts."""
@@ -122,6 +118,20 @@ class _Loaded:
     def detail(self, scene: Scene, sources: Mapping[str, str]) -> dict[str, Any]:
         detector = str(self.manifest.get("detector") or "")
         return script_data.detail(self.store, detector, scene, len(self.rows), sources, self.own)
+
+
+def failures(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each clip without scores. results: as `Store.load_rows` gives them."""
+    return [
+        f"{row_name(row['label'])}, suite {row['suite']}, case {row['case']}, seed {row['seed']}: {row['status']}"
+        for row in results
+        if row["metric"] in ("failed", "missing")
+    ]
+
+
+def _write(path: Path, data: bytes) -> None:
+    """For what the next report makes again, if it is not whole."""
+    write_atomic(path, lambda handle: handle.write(data), sync=False)
 
 
 def _each(items: Sequence[Any], what: str, stage: Callable[[str, int], Callable[[], None]]) -> Any:
