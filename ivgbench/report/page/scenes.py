@@ -86,7 +86,7 @@ def collect(
     for job in jobs:
         key = tuple(map(job.get, SCENE))
         scene = scenes.setdefault(key, Scene(*key))
-        facts = store.intact(job["job"])
+        facts = store.intact_sidecar(job["job"])
         if facts is not None and not scene.prompt:
             _ask(scene, facts.get("spec", {}).get("case", {}))
         fault = faults.get((job["label"], *key), "")
