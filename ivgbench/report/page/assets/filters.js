@@ -57,10 +57,9 @@ function setUpFilters() {
   const methods = run.rows.filter((row) => !row.reference).map((row) => row.label);
   DEFAULTS.a = state.a = methods[0] ?? run.rows[0]?.label ?? "";
   DEFAULTS.b = state.b = methods.at(-1) ?? DEFAULTS.a;
-  form.addEventListener("input", (event) => {
-    const { name, value } = event.target;
-    if (name in DEFAULTS) { change({ [name]: value }); goToFirst(); }
-  });
+  const chosen = ({ target }) => { if (target.name in DEFAULTS && state[target.name] !== target.value) { change({ [target.name]: target.value }); goToFirst(); } };
+  form.addEventListener("input", chosen); // a text, at each letter
+  form.addEventListener("change", chosen);
   run.rows.forEach((row, number) => {
     const button = make("button", { type: "button", title: [row.name, row.settings, row.about].filter(Boolean).join(": ") }, row.name);
     button.addEventListener("click", () => {
