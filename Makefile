@@ -42,7 +42,7 @@ field: env ## Table 1, Table 2 and Figure 4 with the field's other methods after
 	$(BIN)/ivgbench table 2 --run field --out results/own/tables/field
 	$(BIN)/ivgbench figure 4 --run field --out results/own/figures/field
 
-report: table1 ## one page to send around: the tables, and clips of every method
+report: table1 ## a page that opens from disk: the tables, and all methods playing side by side
 	$(BIN)/ivgbench report
 
 # Each line goes on where it was stopped, and shows how far it is.

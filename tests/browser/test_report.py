@@ -1,4 +1,4 @@
-"""The report in a browser, from disk: sorted, filtered, played, linked to; light, dark, narrow; nobody's markup runs."""
+"""The report in a browser, from disk: sorted, filtered, played, linked to; light, dark, narrow; no markup runs."""
 
 import time
 from urllib.parse import urlencode
@@ -154,7 +154,9 @@ def test_a_slower_clock(page):
         js(browser, "window.shown = 0; play(true)")
         frames[speed] = js(browser, """const start = performance.now(); let at = clock.frame, count = 0;
             for (let now = start; now < start + 2000; now += 10) {
-              tick(now); if (clock.frame !== at) { count += (clock.frame - at + stage.frames) % stage.frames; at = clock.frame; }
+              tick(now);
+              count += (clock.frame - at + stage.frames) % stage.frames;
+              at = clock.frame;
             }
             return count""")  # fmt: skip
     assert 3 <= frames["0.25"] <= 6 and 60 <= frames["4"] <= 80  # of 4 and 64: the page's own clock goes on beside
@@ -168,11 +170,9 @@ def test_scrubbing_and_steps(page):
     for button, frame in (("#on", "6"), ("#on", "7"), ("#on", "0"), ("#back", "7")):
         click(browser, button)
         assert set(drawn(browser)) == {frame}
-    js(
-        browser,
-        """const chart = stage.panels[0].chart, place = chart.getBoundingClientRect();
-        chart.dispatchEvent(new MouseEvent("click", { clientX: place.left + place.width * 2.5 / 8, clientY: place.top + 9 }))""",
-    )
+    js(browser, """const chart = stage.panels[0].chart, place = chart.getBoundingClientRect();
+        const at = { clientX: place.left + place.width * 2.5 / 8, clientY: place.top + 9 };
+        chart.dispatchEvent(new MouseEvent("click", at));""")  # fmt: skip
     assert set(drawn(browser)) == {"2"}
 
 
@@ -248,7 +248,7 @@ def test_best_worst_and_disagreement(page):
 def test_methods_are_chosen(page):
     browser = page({"case": "pocket-static/static/case-04/0"})
     click(browser, "#methods button:nth-child(2)")
-    shown = "return [...document.querySelectorAll('#panels figure')].filter((one) => !one.hidden).map((one) => one.dataset.row)"
+    shown = "return [...document.querySelectorAll('#panels figure:not([hidden])')].map((one) => one.dataset.row)"
     assert js(browser, shown) == ["plain", "ground-truth"]
     assert "method=plain&method=ground-truth" in browser.current_url
     click(browser, "#all")
@@ -371,7 +371,8 @@ def test_one_file_with_a_few_cases(page):
     browser = page({"case": "pocket-static/static/case-02/0"}, file="alone/few.html")
     assert [one.split()[1] for one in listed(browser)] == ["case-01", "case-02"] * 2
     pause(browser, 4)
-    pixels = "const one = stage.panels[0].canvas; return one.getContext('2d').getImageData(0, 0, one.width, one.height).data.join()"
+    pixels = """const one = stage.panels[0].canvas;
+        return one.getContext("2d").getImageData(0, 0, one.width, one.height).data.join()"""
     before = js(browser, pixels)
     press(browser, "d")
     assert js(browser, pixels) != before
