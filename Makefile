@@ -43,6 +43,8 @@ field: env ## Table 1, Table 2 and Figure 4 with the field's other methods after
 	$(BIN)/ivgbench figure 4 --run field --out results/own/figures/field
 
 report: table1 ## a page that opens from disk: the tables, and all methods playing side by side
+	$(BIN)/ivgbench figure 1 --out results/own/report/figures
+	$(BIN)/ivgbench figure 4 --out results/own/report/figures
 	$(BIN)/ivgbench report
 
 # Each line goes on where it was stopped, and shows how far it is.

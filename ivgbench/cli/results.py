@@ -57,7 +57,10 @@ def report(
     ] = None,
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
-    """Write a run as a folder that opens in a browser from disk: its tables, and all methods playing side by side."""
+    """Write a run as a folder that opens in a browser from disk: its tables, and all methods playing side by side.
+
+    Figures that `ivgbench figure --out FOLDER/figures` drew are shown, too.
+    """
     from ivgbench.report.page import writing
     from ivgbench.store.runs import Store
 

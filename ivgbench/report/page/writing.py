@@ -3,6 +3,7 @@
     OUT/index.html         the tables and the browser, with its styles and scripts
     OUT/data/NUMBER.js     a case in full: boxes, detections, IoU of every frame, scores
     OUT/clips/HASH.webp    previews, named after their clips
+    OUT/figures/           the user's: what `ivgbench figure --out OUT/figures` drew is shown between tables and cases
 
 It carries no date: the same results give the same bytes. Everything that comes from a user (prompts, labels, reasons of
 failures) is escaped, by the template in markup and by `script_data.plain` in scripts; the page's policy allows no other
@@ -17,6 +18,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -62,7 +64,7 @@ def write(runs: str | Path, run: str | None, out: Path, allow_partial: bool = Fa
             text = f"reportCase({number}, {script_data.plain(loaded.detail(scene, sources))});\n"
             _write(out / "data" / f"{number}.js", text.encode())
             written["data"].add(f"{number}.js")
-    write_text(out / "index.html", _page(loaded, loaded.scenes, None))
+    write_text(out / "index.html", _page(loaded, loaded.scenes, None, _figures(out)))
     for folder, names in written.items():
         for path in (out / folder).glob("*"):
             if path.name not in names and _OURS[folder].fullmatch(path.name):
@@ -159,7 +161,16 @@ def _chosen(known: Sequence[Scene], chosen: Sequence[str], run: str) -> list[Sce
     return [scene for number, scene in enumerate(known) if number in wanted]
 
 
-def _page(loaded: _Loaded, shown: Sequence[Scene], details: list[str] | None) -> str:
+def _figures(out: Path) -> list[tuple[str, str]]:
+    """(name, address) of the figures that stand in a report's folder."""
+    paths = sorted((out / "figures").rglob("*.png"))
+    return [(path.relative_to(out / "figures").with_suffix("").as_posix(), quote(path.relative_to(out).as_posix()))
+            for path in paths]  # fmt: skip
+
+
+def _page(
+    loaded: _Loaded, shown: Sequence[Scene], details: list[str] | None, figures: Sequence[tuple[str, str]] = ()
+) -> str:
     """index.html. details: of a page that holds its cases itself, each as text of a data block."""
     here = Path(__file__).parents[1]
     style = "".join(_text(here / name) for name in STYLES)
@@ -182,6 +193,7 @@ def _page(loaded: _Loaded, shown: Sequence[Scene], details: list[str] | None) ->
         counts=(len(loaded.rows), len(shown), len(loaded.scenes), sum(len(one.shots) for one in shown)),
         overview=Markup(script_data.plain(script_data.overview(loaded.run, loaded.rows, shown))),
         details=[Markup(text) for text in details or ()],
+        figures=figures,
         failures=loaded.failures,
         facts=_facts(loaded.manifest),
     )

@@ -154,6 +154,17 @@ def test_scripts_make_no_markup_of_texts(path):
     assert "</script" not in text and path.stem in writing.SCRIPTS
 
 
+def test_figures_in_the_folder_are_shown(store, tmp_path):
+    folder = tmp_path / "report" / "figures"
+    (folder / "paper 2").mkdir(parents=True)
+    for name in ("figure4-static.png", "figure4-static.svg", "paper 2/figure2.png"):
+        (folder / name).write_bytes(b"drawn")
+    _, page = write(store, tmp_path)
+    shown = [about["src"] for tag, about in page.tags if tag == "img"]
+    assert shown == ["figures/figure4-static.png", "figures/paper%202/figure2.png"]
+    assert (folder / "figure4-static.svg").exists()
+
+
 def files(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
