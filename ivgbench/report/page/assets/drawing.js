@@ -1,9 +1,14 @@
-// What is drawn on canvases: a frame of a clip with its boxes, and the IoU of its frames. Pixels of a canvas are twice
-// those of its frame or more, so that lines are thin and small frames keep their hard edges.
-const WIDE = 640; // pixels of a canvas across, at least
-const CHART = { width: 640, height: 96 };
+// What is drawn on canvases: a frame of a clip with its boxes, and the IoU of its frames. A canvas has a whole number of
+// pixels for each of its frame, so that lines are thin and small frames keep their hard edges.
+const WIDE = 480; // pixels of a canvas across, at least
+const CHART = { width: 480, height: 96 };
 
-function colour(name) { return getComputedStyle(document.documentElement).getPropertyValue(name).trim(); }
+// The look's colours, read once: asking for them makes the browser lay out the page.
+const colours = new Map();
+function colour(name) {
+  if (!colours.has(name)) colours.set(name, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+  return colours.get(name);
+}
 
 // One subject: what was asked and what was found have a colour each. Several: each subject has its own for both. What
 // was found has a dashed line in either.

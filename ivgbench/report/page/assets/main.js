@@ -10,7 +10,14 @@ function change(part) {
   else { showPanels(); drawPanels(); }
 }
 
-function redraw() { drawList(); if (run.cases.length) showAbout(run.cases[state.case], stage?.detail); drawPanels(); }
+// Everything that is drawn, after the colours changed.
+function redraw() {
+  colours.clear();
+  if (!run.cases.length) return;
+  drawList();
+  showAbout(run.cases[state.case], stage?.detail);
+  drawPanels();
+}
 
 setUpTheme();
 setUpSorting();

@@ -1,4 +1,5 @@
 // The stage: a case with a panel for each row. Pictures are read when their panel comes near the window.
+const AHEAD = 12;
 let stage = null; // { number, detail, panels, frames, nothing }
 
 async function showCase() {
@@ -22,8 +23,16 @@ async function showCase() {
   for (const panel of stage.panels) nearby.observe(panel.canvas);
   showPanels();
   toFrame(0);
-  const place = listed.indexOf(number); // the next one is likely to be asked for
-  if (place >= 0 && listed[place + 1] !== undefined) detailOf(listed[place + 1]).catch(() => {});
+  lookAhead(listed[listed.indexOf(number) + 1]);
+}
+
+// The next case is likely to be asked for: it is read already, with the clips that will be seen first.
+function lookAhead(number) {
+  if (number === undefined || listed.indexOf(state.case) < 0) return;
+  detailOf(number).then((detail) => {
+    const first = shownRows().map((row) => detail.clips[row]).filter((clip) => clip?.frames).slice(0, AHEAD);
+    for (const clip of first) pictureOf(number, clip.source).catch(() => {});
+  }, () => {});
 }
 
 function showAbout(one, detail) {
@@ -62,21 +71,23 @@ function panelOf(row, clip, number) {
   const asked = stage.detail.asked[0]?.length ?? 0;
   if (asked && asked !== clip.frames) figure.append(make("p", { class: "quiet" }, `${clip.frames} frames, and boxes for ${asked}: none are drawn`));
   if (clip.fault) figure.append(make("p", { class: "warning" }, clip.fault));
-  stage.panels.push({ number, figure, canvas, chart, value, clip, picture: null });
+  stage.panels.push({ number, figure, canvas, chart, value, clip, picture: null, seen: false });
   return figure;
 }
 
 const nearby = new IntersectionObserver((seen) => {
   for (const { isIntersecting, target } of seen) {
-    const panel = isIntersecting && stage?.panels.find((one) => one.canvas === target);
+    const panel = stage?.panels.find((one) => one.canvas === target);
     if (!panel) continue;
-    nearby.unobserve(target);
+    panel.seen = isIntersecting;
+    if (!panel.seen) continue;
+    drawPanel(panel);
     const of = stage;
     pictureOf(of.number, panel.clip.source).then(
       (picture) => { panel.picture = picture; if (of === stage) drawPanel(panel); },
       () => panel.canvas.replaceWith(make("p", { class: "warning none" }, "damaged: its preview cannot be read")));
   }
-}, { rootMargin: "400px" });
+}, { rootMargin: "300px" });
 
 // Panels of the rows that are chosen; the others keep what they have.
 function showPanels() {
@@ -86,9 +97,9 @@ function showPanels() {
   }
 }
 
-// A clip that ends before the others stays at its last frame.
+// A clip that ends before the others stays at its last frame. What is far from the window is drawn when it comes near.
 function drawPanel(panel) {
-  if (panel.figure.hidden) return;
+  if (panel.figure.hidden || !panel.seen) return;
   const frame = Math.min(clock.frame, panel.clip.frames - 1);
   if (panel.picture) drawFrame(panel.canvas, panel.picture, panel.clip, stage.detail.asked, frame);
   if (!panel.chart.isConnected) return;

@@ -10,7 +10,7 @@ function setUpTheme() {
     const kept = localStorage.getItem(THEME);
     if (kept === "light" || kept === "dark") root.dataset.theme = kept;
   } catch { /* no storage here */ }
-  dark.addEventListener("change", show);
+  dark.addEventListener("change", () => { show(); redraw(); });
   byId("theme").addEventListener("click", () => {
     root.dataset.theme = now() === "dark" ? "light" : "dark";
     try { localStorage.setItem(THEME, root.dataset.theme); } catch { /* no storage here */ }
