@@ -48,12 +48,16 @@ function listRow(number, place) {
   const failed = shownRows().filter((row) => one.clips[row]?.[1]).length;
   const row = make("div", { role: "option", id: `option-${number}`, "data-case": number, "aria-selected": number === state.case,
     "aria-setsize": listed.length, "aria-posinset": place + 1 },
-    make("span", { class: "top" }, make("b", {}, one.case), make("span", { class: "key" }, told)),
+    make("span", { class: "top" }, make("b", {}, one.case), make("span", { class: "quiet" }, whichOf(one)), make("span", { class: "key" }, told)),
     make("span", { class: "prompt" }, one.prompt || "no prompt is known"),
     make("span", { class: "under" }, bars(one), failed ? make("span", { class: "bad" }, `${failed} failed`) : ""));
   row.style.top = `${place * ROW}px`;
   return row;
 }
+
+// What tells a case from others of its id: its split where there are several, its seed where there are several.
+const splits = new Set(run.cases.map((one) => one.split)).size, seeds = new Set(run.cases.map((one) => one.seed)).size;
+function whichOf(one) { return [splits > 1 && one.split, seeds > 1 && `seed ${one.seed}`].filter(Boolean).join(", "); }
 
 // The mIoU of every row that is shown, as a bar each.
 function bars(one) {
