@@ -54,7 +54,9 @@ claims-dit: env ## the search and the paper's claims on the video DiT (goes on w
 	$(BIN)/ivgbench study search --backbone pocket-dit
 	$(BIN)/ivgbench study claims --backbone pocket-dit --seeds 1
 
-report: table1 ## one page to send around: the tables, and clips of every method
+report: table1 ## a page that opens from disk: the tables, and all methods playing side by side
+	$(BIN)/ivgbench figure 1 --out results/own/report/figures
+	$(BIN)/ivgbench figure 4 --out results/own/report/figures
 	$(BIN)/ivgbench report
 
 leaderboard: env ## a static site of the records in results/records: boards, ranks, methods
