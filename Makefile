@@ -86,7 +86,7 @@ lint: env ## ruff: style and imports
 	$(BIN)/ruff format --check .
 
 docs: env ## the site of docs/ into site/; a link that leads nowhere is an error
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 package: env ## wheel and sdist into dist/
 	$(BIN)/python -m build --outdir dist
