@@ -55,7 +55,7 @@ def call(command_line, monkeypatch, tmp_path):
 
     import ivgbench.generator
 
-    monkeypatch.setattr(ivgbench.generator, "generate", made, raising=False)
+    monkeypatch.setitem(vars(ivgbench.generator), "generate", made)  # setattr would load the real one first
     return command_line
 
 
@@ -100,7 +100,7 @@ def prepare(block: Block, folder: Path) -> None:
 
 
 def shortened(words: list[str]) -> list[str]:
-    """What is added to a command that makes clips: two cases, few reference videos, and the name that it has without."""
+    """What is added to a command that makes clips: two cases, few reference videos, and the name it has without."""
     if words[1] != "run":
         return []
     spec = load_spec(shipped.spec(words[words.index("--spec") + 1])) if "--spec" in words else None
@@ -124,11 +124,10 @@ def test_every_command_is_run(page, call, tmp_path):
             assert call(*words[1:], *shortened(words))[0] == 0
         if block.kind == "python" and page.name == "first-steps.md":
             exec(compile(block.text, page.name, "exec"), {})
-        for words in block.commands() if block.kind == "sh" else ():
+        # A package of the page's own is installed, and its commands run, by tests/test_own_package.py.
+        for words in block.commands() if block.kind == "sh" and "nudge" not in block.text else ():
             if look_at(words):
                 continue
-            if "nudge" in words:
-                continue  # an installed package's: tests/test_own_package.py runs them
             if block.mark == "parsed only":
                 parse(words, call)
                 continue
