@@ -11,7 +11,7 @@ from pathlib import Path
 
 import typer
 
-from ivgbench import shipped, suites
+from ivgbench import shipped
 from ivgbench.errors import UserError
 from ivgbench.registry import DETECTORS, METHODS
 
@@ -37,6 +37,8 @@ def backbones(incomplete: str) -> list[str]:
 
 
 def suite_names(incomplete: str) -> list[str]:
+    from ivgbench import suites
+
     return _offered(lambda: ["static", "dynamic", *suites.names()], incomplete)
 
 
