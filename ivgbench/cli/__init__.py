@@ -20,7 +20,7 @@ from ivgbench.errors import UserError
 from ivgbench.extras import at_work, missing
 from ivgbench.texts import check_arguments
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="""
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="""
 Benchmarks training-free, box-controlled video generation: makes the clips, measures them, prints the tables.
 """)  # fmt: skip
 

@@ -191,7 +191,7 @@ class Store(ClipStore):
         if run is not None or default in known:
             return default if run is None else run
         if not known:
-            raise UserError(f"there is no run in {self.root}; make one: ivgbench run --spec benchmarks/pocket.toml")
+            raise UserError(f"there is no run in {self.root}; make one: ivgbench run --spec pocket")
         if len(known) > 1:
             raise UserError(
                 f"which run? --run NAME with one of: {', '.join(known)} (`ivgbench list runs` tells them apart)"
