@@ -1,0 +1,21 @@
+"""The command line with a lab without models: python child.py run --spec ... [CLOCK in SOAK_CLOCK]."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "doubles")]
+
+from quick_lab import QuickLab
+
+from ivgbench import cli
+from ivgbench.runs import lab
+
+if __name__ == "__main__":
+    if shift := float(os.environ.get("SOAK_CLOCK", 0)):
+        now, now_ns = time.time, time.time_ns
+        time.time = lambda: now() + shift
+        time.time_ns = lambda: now_ns() + int(shift * 1e9)
+    lab.Lab = QuickLab.from_environment
+    cli.main()
