@@ -55,19 +55,13 @@ def swapped_whole(file: Path, rng: Random, others: list[Path]) -> None:
     one.with_name("between").rename(other)
 
 
-def as_a_folder(file: Path, rng: Random, others: list[Path]) -> None:
-    """Another thing of its name."""
-    file.unlink()
-    file.mkdir()
-
-
 def folder_deleted(file: Path, rng: Random, others: list[Path]) -> None:
     """All beside it."""
     if file.name != "index.json":
         shutil.rmtree(file.parent)
 
 
-WAYS = (truncated, turned, noise, deleted, swapped, swapped_whole, as_a_folder, folder_deleted)
+WAYS = (truncated, turned, noise, deleted, swapped, swapped_whole, folder_deleted)
 
 
 def damaged(scene: Scene, rng: Random, times: int) -> None:

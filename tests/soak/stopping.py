@@ -61,6 +61,8 @@ def _stop(scene, rng, times, stop, codes, word) -> None:
         with suppress(subprocess.TimeoutExpired):
             process.wait(rng.uniform(FIRST, LAST))
             return
+        while word and process.poll() is None and not _listens(process.pid):
+            time.sleep(0.01)
         stop(process)
         scene.times += 1
         process.wait(GRACE)
@@ -82,6 +84,15 @@ def _stop(scene, rng, times, stop, codes, word) -> None:
         elif scene.times == before:
             scene.expect(ended.code == 0, f"exit code {ended.code}: {ended.line()}")
             scene.begin_again()
+
+
+def _listens(process: int) -> bool:
+    """Whether a process handles SIGTERM by now: before, Python is still loading it."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{process}/status").read_text().splitlines():
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+    return True
 
 
 def _alive(group: int) -> list[int]:
