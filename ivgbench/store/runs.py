@@ -54,11 +54,11 @@ class Store(ClipStore):
 
     def save_arrays(self, model: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Caches arrays that a model computed. `key`: hash of the pixels or text they came from."""
-        data = io.BytesIO()
+        path, data = self._cache_path(model, key), io.BytesIO()
         np.savez(data, **arrays)
         with zipfile.ZipFile(data, "a") as archive:
-            archive.comment = key.encode()
-        write_atomic(self._cache_path(model, key), lambda handle: handle.write(data.getbuffer()))
+            archive.comment = _whose(path)
+        write_atomic(path, lambda handle: handle.write(data.getbuffer()))
 
     def arrays(self, model: str, key: str) -> dict[str, np.ndarray] | None:
         """Cached arrays, or None when there are none, or none that can be read.
@@ -68,7 +68,7 @@ class Store(ClipStore):
         return self.arrays_of(self._cache_path(model, key))
 
     def arrays_of(self, path: Path) -> dict[str, np.ndarray] | None:
-        """The same by the file, whose name is its key. One that says another key is another's; of before, none says."""
+        """The same by the file. One that says it is another's is none; of before, none says whose it is."""
         try:
             data = io.BytesIO(path.read_bytes())
         except OSError:
@@ -76,7 +76,7 @@ class Store(ClipStore):
         try:
             with zipfile.ZipFile(data) as archive:
                 # An array that is read only in part is not checked by its reader.
-                whole = archive.testzip() is None and archive.comment in (b"", path.stem.encode())
+                whole = archive.testzip() is None and archive.comment in (b"", _whose(path))
             if whole:
                 data.seek(0)
                 with np.load(data, allow_pickle=False) as arrays:
@@ -255,6 +255,11 @@ def _cache_folder(model: str) -> str:
     # Model ids are free text (versions, paths, thresholds): the hash keeps apart what the clean name confuses.
     clean = re.sub(r"[^A-Za-z0-9._-]+", "_", model).strip("._")[:48] or "model"
     return f"{clean}-{digest(model)[:8]}"
+
+
+def _whose(path: Path) -> bytes:
+    """What a cached file says of itself: its model and key, so that it is taken for no other's."""
+    return f"{path.parent.name}/{path.stem}".encode()
 
 
 def _within(manifest: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -36,10 +36,14 @@ class QuickLab(FakeLab):
         from ivgbench.runs import generating
 
         generating.time = SimpleNamespace(perf_counter=lambda: 0.0)
+        return super().start_worker()
+
+    def backbone(self, name: str, dtype: str, lora: str = "") -> str:
+        """Takes nothing; from here on there is little memory."""
         if self.fault == "memory":
             taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_AS, (taken + ROOM, resource.RLIM_INFINITY))
-        return super().start_worker()
+        return super().backbone(name, dtype, lora)
 
     def room(self, workers: int) -> Any:
         return lambda job: 8

@@ -63,8 +63,9 @@ def _stop(scene, rng, times, stop, codes, word) -> None:
             return
         while word and process.poll() is None and not _listens(process.pid):
             time.sleep(0.01)
-        stop(process)
-        scene.times += 1
+        with suppress(ProcessLookupError):
+            stop(process)
+            scene.times += 1
         process.wait(GRACE)
         end = time.monotonic() + GRACE
         while _alive(process.pid):
