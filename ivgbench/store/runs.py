@@ -152,7 +152,7 @@ class Store(ClipStore):
 
     def save_set_rows(self, run: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Stores a run's metrics of whole sets. As in scores, values that are not finite become null."""
-        write_record(self._run_path("sets", run), {"rows": _finite(rows), "set_version": SET_VERSION})
+        self._write_new(self._run_path("sets", run), {"rows": _finite(rows), "set_version": SET_VERSION})
 
     def set_rows(self, run: str) -> list[dict[str, Any]]:
         """A run's metrics of whole sets; empty when there are none yet (or the file is damaged)."""
@@ -166,17 +166,19 @@ class Store(ClipStore):
 
     def save_manifest(self, run: str, manifest: Mapping[str, Any]) -> Path:
         """Writes what a run is made of; where that stands already only the file's time is new: when it went on."""
-        path, record = self.manifest_path(run), {**manifest, "run": run}
-        try:
-            same = read_record(path) == record
-        except (FileNotFoundError, Damaged):
-            same = False
-        if same:
-            with suppress(OSError):  # a finished run may be shown from where nothing can be written
+        path = self.manifest_path(run)
+        if not self._write_new(path, {**manifest, "run": run}):
+            with suppress(OSError):  # a finished run may lie where nothing can be written
                 os.utime(path)
-        else:
-            write_record(path, record)
         return path
+
+    def _write_new(self, path: Path, record: Mapping[str, Any]) -> bool:
+        """Writes a record unless it stands there already; whether it was written."""
+        with suppress(FileNotFoundError, Damaged):
+            if read_record(path) == record:
+                return False
+        write_record(path, record)
+        return True
 
     def manifest_path(self, run: str) -> Path:
         return self._run_path("manifests", run)

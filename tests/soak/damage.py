@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from random import Random
 
-from scene import Scene
+from scene import HERE, Scene
 
 #: Kinds of files, by how they are found below the folder of runs.
 KINDS = {
@@ -98,7 +98,7 @@ def unseen(scene: Scene, rng: Random, times: int) -> None:
         os.utime(file, ns=(about.st_atime_ns, about.st_mtime_ns))
         scene.times += 1
         hurt = before - scene.whole()
-        command = [sys.executable, "-m", "ivgbench", "doctor", "--deep", "--runs", str(scene.root)]
+        command = [sys.executable, str(HERE / "child.py"), "doctor", "--deep", "--runs", str(scene.root)]
         told = subprocess.run(command, capture_output=True, text=True)
         scene.expect(str(file) in told.stdout + told.stderr or file.parent.name in told.stdout + told.stderr,
                      f"doctor --deep does not tell of a damaged {kind}")  # fmt: skip

@@ -16,8 +16,8 @@ from fake_lab import FakeLab
 
 #: What the environment of a command tells its lab.
 LOG, FAULT = "SOAK_LOG", "SOAK_FAULT"
-#: Bytes that a clip needs while it is made, and those that a worker has under the fault "memory": two clips' worth.
-CLIP, ROOM = 100 << 20, 250 << 20
+#: Bytes that a clip needs while it is made, and those that a worker has under the fault "memory": three clips' worth.
+CLIP, ROOM = 128 << 20, 500 << 20
 
 
 @dataclass

@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "doubles")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "doubles"), str(HERE.parents[1])]
 
 import clock
 import damage
