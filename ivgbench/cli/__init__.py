@@ -53,9 +53,12 @@ def in_one_line(task: Callable[[], object]) -> None:
         try:
             check_arguments(sys.argv[1:])
             task()
-        except (typer.Abort, KeyboardInterrupt):
+        except (typer.Abort, KeyboardInterrupt, SystemExit):
+            if not signals and not isinstance(sys.exc_info()[1], typer.Abort):
+                raise
+            # typer makes an exit of its own of what a signal raises.
             print("ivgbench: stopped. All that was finished is kept: the same command goes on there", file=sys.stderr)
-            sys.exit(128 + (signals[0] if signals else signal.SIGINT))
+            sys.exit(128 + (signals or [signal.SIGINT])[0])
         except Exception as fault:
             told = _told(fault)
             if debug or told is None:

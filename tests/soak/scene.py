@@ -103,7 +103,7 @@ class Scene:
             told.seek(0)
             ended = Ended(process.returncode, told.read().decode(errors="replace"))
         if "Traceback" in ended.told:
-            self.faults.append(f"a traceback: {ended.told.strip().splitlines()[-1]}")
+            self.faults.append(f"a traceback: {ended.told[ended.told.index('Traceback') :][:3000]}")
         return ended
 
     # ---- books
