@@ -167,6 +167,11 @@ def printable(name: str) -> str:
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
 
 
+def spreadsheet(text: str) -> str:
+    """A text as a cell of a CSV file: what a spreadsheet would run as a formula gets an apostrophe in front."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
 def short(value: Any, length: int = 60) -> str:
     """A value in a message: its repr, cut where it would hide the message."""
     try:

@@ -43,6 +43,8 @@ class MethodSpec:
 
     def __post_init__(self) -> None:
         where = f"method {self.label or self.method!r}"
+        if not self.label.isprintable():
+            raise UserError(f"the label {self.label!r} holds what cannot be printed on one line; choose another one")
         self.sampling.check(where)
         for name, value in self.options.items():
             if not _is_plain(value):
