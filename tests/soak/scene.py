@@ -102,7 +102,8 @@ class Scene:
                 process.wait()
             told.seek(0)
             ended = Ended(process.returncode, told.read().decode(errors="replace"))
-        if "Traceback" in ended.told:
+        # A signal that comes while Python cleans an object up is told and forgotten by Python itself.
+        if "Traceback" in ended.told and "Exception ignored in" not in ended.told:
             self.faults.append(f"a traceback: {ended.told[ended.told.index('Traceback') :][:3000]}")
         return ended
 

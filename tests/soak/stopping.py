@@ -66,7 +66,11 @@ def _stop(scene, rng, times, stop, codes, word) -> None:
         with suppress(ProcessLookupError):
             stop(process)
             scene.times += 1
-        process.wait(GRACE)
+        try:
+            process.wait(GRACE)
+        except subprocess.TimeoutExpired:  # Python may forget a signal; whoever sent it sends it again
+            stop(process)
+            process.wait(GRACE)
         end = time.monotonic() + GRACE
         while _alive(process.pid):
             if time.monotonic() > end:

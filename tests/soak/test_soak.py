@@ -20,7 +20,7 @@ def expected(tmp_path_factory):
 
 
 #: Faults whose small version is quick, and how often they strike in it. The others' are the tests of runs and engines.
-QUICK = {"killed": 1, "terminated": 1, "read-only": 1, "disk full": 2, "damaged": 3, "two of one name": 1}
+QUICK = {"killed": 2, "terminated": 1, "read-only": 1, "disk full": 2, "damaged": 3, "two of one name": 1}
 
 
 @pytest.mark.parametrize("name", [pytest.param(one, marks=() if one in QUICK else pytest.mark.slow) for one in FAULTS])
