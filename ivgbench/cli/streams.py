@@ -43,8 +43,10 @@ _COMMANDS = re.compile(
 
 
 class Steady:
-    """A text stream whose writes do not fail. What cannot be written is dropped; `fault` is the first reason. What would
-    command a terminal is written as an escape."""
+    """A text stream whose writes do not fail. What cannot be written is dropped; `fault` is the first reason.
+
+    What would command a terminal is written as an escape.
+    """
 
     def __init__(self, stream: Any):
         self._stream = stream

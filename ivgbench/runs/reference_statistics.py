@@ -57,7 +57,7 @@ def load(path: Path) -> Statistics:
             raise ValueError("it is another kind of file, or was cut")
         with zipfile.ZipFile(path) as archive:
             if (size := sum(one.file_size for one in archive.infolist())) > MOST_BYTES:
-                raise ValueError(f"its arrays are {size / 1e9:.1f} GB; a covariance is far below {MOST_BYTES / 1e9:.0f}")
+                raise ValueError(f"its arrays are {size / 1e9:.1f} GB, more than a covariance can need")
         with np.load(path, allow_pickle=False) as data:
             known = {name: data[name] for name in data.files}
         key = file_sha256(path)

@@ -33,4 +33,5 @@ def words(place: Path) -> str:
 
 def program(place: Path) -> str:
     """A module that makes the folder `place` when it is imported, with any class that is asked of it."""
-    return f"import os\nos.makedirs({str(place)!r}, exist_ok=True)\n\ndef __getattr__(name):\n    return type(name, (), {{}})\n"
+    made = f"import os\nos.makedirs({str(place)!r}, exist_ok=True)\n"
+    return f"{made}\ndef __getattr__(name):\n    return type(name, (), {{}})\n"

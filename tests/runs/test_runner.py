@@ -160,7 +160,7 @@ def test_failures_are_rows_and_are_tried_again(tmp_path, finished):
 
 def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path, finished):
     lab, store = FakeLab(tmp_path / "log", {"pocket-dynamic-00": "full"}), Store(tmp_path)
-    with pytest.raises(DiskFull, match="video.mkv: .* MB free"):
+    with pytest.raises(DiskFull, match=r"video\.mkv: .* MB free"):
         runner.run(make_plan(SPEC, lab), store, lab, LocalEngine(1))
     assert not any(store.failure(job.id) for job in make_plan(SPEC, lab).jobs)
     roomy = FakeLab(tmp_path / "log2")

@@ -59,7 +59,8 @@ def test_a_config_of_another_class_is_read_as_ours(folder, part):
 
 
 @pytest.mark.parametrize(
-    "source", ["../../x", "http://example.org/x", "https://example.org/a/b", "file:///etc", "a/../b", "/etc", "owner/../x"]
+    "source",
+    ["../../x", "http://example.org/x", "https://example.org/a/b", "file:///etc", "a/../b", "/etc", "owner/../x"],
 )
 def test_a_source_that_is_neither_folder_nor_name_is_refused(source):
     with pytest.raises(UserError):

@@ -61,7 +61,8 @@ def test_a_case_cannot_be_called_so(place, name, field):
 
 @pytest.mark.parametrize("name", LEAVING)
 def test_an_own_suite_cannot_be_called_so(place, name):
-    case = {"case": "fox", "prompt": "a red fox", "subject": "red fox", "boxes": {"0": [0, 0, 1, 1], "7": [0, 0, 1, 1]}}
+    boxes = {"0": [0, 0, 1, 1], "7": [0, 0, 1, 1]}
+    case = {"case": "fox", "prompt": "a red fox", "subject": "red fox", "boxes": boxes}
     (place / "mine.json").write_text(json.dumps({"name": name, "frames": 8, "cases": [case]}))
     with pytest.raises(UserError):
         own.make(place / "mine.json")
@@ -82,7 +83,7 @@ def test_a_manifest_names_jobs_within_its_folder(place, name, field):
     manifest = finished(place)
     manifest["jobs"][0][field] = name
     write_record(place / "manifests" / "r.json", manifest)
-    with pytest.raises(UserError, match="damaged manifest: .*is no job's name"):
+    with pytest.raises(UserError, match=r"damaged manifest: .*is no job's name"):
         Store(place).load_rows("r")
 
 

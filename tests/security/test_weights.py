@@ -55,9 +55,9 @@ def test_a_detectors_layout_names_layers_only(tmp_path, place, attack):
     folder = shutil.copytree(detectors.POCKET_FOLDER, tmp_path / "detector")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "yaml": evil_layouts(place)[attack]}))
-    with pytest.raises(UserError, match="refused|must be a dict"):
+    with pytest.raises(UserError, match=r"refused|must be a dict"):
         PocketYolo.from_pretrained(folder)
-    with pytest.raises(UserError, match="refused|must be a dict"):
+    with pytest.raises(UserError, match=r"refused|must be a dict"):
         YoloWorld(folder)
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "doubles"), str(HERE.parents[1])]
 
-from quick_lab import QuickLab
+from quick_lab import QuickLab  # noqa: E402
 
-from ivgbench import cli
-from ivgbench.runs import lab
+from ivgbench import cli  # noqa: E402
+from ivgbench.runs import lab  # noqa: E402
 
 if __name__ == "__main__":
     if shift := float(os.environ.get("SOAK_CLOCK", 0)):

@@ -19,13 +19,13 @@ from random import Random
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "doubles"), str(HERE.parents[1])]
 
-import clock
-import damage
-import disk
-import memory
-import stopping
-import together
-from scene import Scene, undisturbed
+import clock  # noqa: E402
+import damage  # noqa: E402
+import disk  # noqa: E402
+import memory  # noqa: E402
+import stopping  # noqa: E402
+import together  # noqa: E402
+from scene import Scene, undisturbed  # noqa: E402
 
 FAULTS = {
     name: fault

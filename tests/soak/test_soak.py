@@ -6,8 +6,7 @@ from random import Random
 
 import pytest
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(Path(__file__).parent))
 
 import disk
 from scene import Scene, undisturbed
@@ -16,16 +15,16 @@ from soak import FAULTS
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
-    return undisturbed(tmp_path_factory.mktemp("undisturbed") / "scene", cases=2)
+    return undisturbed(tmp_path_factory.mktemp("undisturbed") / "scene", small=True)
 
 
-#: Faults whose small version is quick, and how often they strike in it. The others' are the tests of runs and engines.
-QUICK = {"killed": 2, "terminated": 1, "read-only": 1, "disk full": 2, "damaged": 3, "two of one name": 1}
+#: Faults whose small version is quick, and how often they strike in it. The others are slow tests.
+QUICK = {"killed": 2, "terminated": 1, "read-only": 1, "disk full": 1, "damaged": 2}
 
 
 @pytest.mark.parametrize("name", [pytest.param(one, marks=() if one in QUICK else pytest.mark.slow) for one in FAULTS])
 def test_a_fault_changes_nothing_in_the_end(tmp_path, expected, name):
-    scene = Scene(tmp_path / "scene", expected)
+    scene = Scene(tmp_path / "scene", expected, small=True)
     try:
         FAULTS[name][0](scene, Random(name), QUICK.get(name, 1))
     except disk.Impossible as why:
