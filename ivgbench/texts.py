@@ -20,6 +20,8 @@ else:
 
 #: Deeper than any record here has a reason to be, and far from where the interpreter gives up.
 MAX_DEPTH = 64
+#: Control characters, and those that turn a text around.
+CONTROLS = re.compile("[\\0-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # UTF-32's marks begin or end like these, and hold zeros
 

@@ -99,8 +99,9 @@ def test_a_manifest_is_called_as_its_file(place):
     assert Store(place).manifest("r")["run"] == "r"
 
 
-@pytest.mark.parametrize("file", ["../out.mp4", "/out.mp4", "a/../../out.mp4", "..\\out.mp4", "C:\\out.mp4", "c:/out.mp4",
-                                  "\\\\host\\out.mp4", "a\0.mp4", "//host/out.mp4"])  # fmt: skip
+@pytest.mark.parametrize(
+    "file", ["../out.mp4", "/out.mp4", "a/../../out.mp4", "..\\out.mp4", "C:\\out.mp4", "c:/out.mp4",
+             "\\\\host\\out.mp4", "a\0.mp4", "//host/out.mp4"])  # fmt: skip
 def test_a_manifest_of_videos_stays_in_its_folder(place, file):
     suite = load_suite("static")
     (place / "list.jsonl").write_text(json.dumps({"case": suite.cases[0].id, "file": file}) + "\n")

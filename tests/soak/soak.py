@@ -1,4 +1,4 @@
-"""Faults of all kinds, brought upon small runs over and over: at the end every table must be as if nothing had happened.
+"""Faults of all kinds, brought upon small runs over and over: at the end every table is as if nothing had happened.
 
     python tests/soak/soak.py                     # make soak: all of them, in less than half an hour on two cores
     python tests/soak/soak.py --only killed       # one; --only again for more

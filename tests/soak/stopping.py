@@ -34,7 +34,7 @@ def interrupted(scene: Scene, rng: Random, times: int) -> None:
 
 
 def worker_killed(scene: Scene, rng: Random, times: int) -> None:
-    """One worker, as by a system that is out of memory: its item fails with that reason, and is done by the next run."""
+    """One worker, as by a system without memory: its item fails with that reason, and is done by the next run."""
 
     def strike(process: subprocess.Popen) -> None:
         with suppress(subprocess.TimeoutExpired):
