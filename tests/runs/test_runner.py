@@ -168,6 +168,22 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path, finished):
     assert without_times(store.load_rows("r")[0]) == without_times(finished[0])
 
 
+def test_what_another_run_has_made_meanwhile_is_not_made_again(tmp_path):
+    plan, store = make_plan(SPEC, FakeLab(None)), Store(tmp_path)
+
+    class Overtaken(InlineEngine):
+        """Another run makes everything just before this one's first item."""
+
+        def run(self, start, work, items):
+            if not first.made():
+                runner.run(plan, Store(tmp_path), first, InlineEngine())
+            yield from super().run(start, work, items)
+
+    first, second = FakeLab(tmp_path / "first"), FakeLab(tmp_path / "second")
+    assert runner.run(plan, store, second, Overtaken()).failed == 0
+    assert len(first.made()) == 12 and second.made() == []
+
+
 def test_a_damaged_clip_is_made_again(tmp_path, capsys, finished):
     lab, store = FakeLab(tmp_path / "log"), Store(tmp_path)
     plan = make_plan(SPEC, lab)
