@@ -21,15 +21,16 @@ SPECS = Path("benchmarks")
 OWN, OUT = Path("results/own"), Path("results")
 #: Tables and contact sheets: the run that each is of, its number, and the folder below results/tables or figures.
 TABLES = (("table1", 1, ""), ("table2", 2, ""), ("claims", 1, "claims"), ("claims", 2, "claims"),
-          ("field", 1, "field"), ("field", 2, "field"))  # fmt: skip
-SHEETS = (("table1", 1, ""), ("table1", 4, ""), ("field", 4, "field"))
+          ("field", 1, "field"), ("field", 2, "field"), ("table1-dit", 1, "dit"), ("table1-dit", 2, "dit"))  # fmt: skip
+SHEETS = (("table1", 1, ""), ("table1", 4, ""), ("field", 4, "field"), ("table1-dit", 4, "dit"))
 #: Figures 2 and 3: the spec whose cases were recorded (None: those of the figure by default), and their folder.
 RECORDED = ((None, ""), ("claims-run.toml", "claims"))
 #: Runs whose records are committed: what the pocket lab's leaderboard is made of.
 RECORDS = ("table1", "field", "claims")
 BY = "ivgbench"
 #: What scripts made of runs of their own (`make claims`), below results/own.
-MADE = ("tables/search.*", "tables/reach.*", "tables/ablations.*", "figures/search.*")
+MADE = ("tables/search.*", "tables/reach.*", "tables/ablations.*", "figures/search.*", "tables/search-pocket-dit.*",
+        "figures/search-pocket-dit.*", "tables/dit/carried.*", "CLAIMS-dit.md")  # fmt: skip
 
 
 def publish(runs: Path, own: Path, out: Path) -> Iterator[str]:
