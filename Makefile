@@ -92,8 +92,8 @@ test: env ## the tests (a few minutes)
 test-slow: env ## the slow tests as well
 	$(BIN)/python -m pytest -m 'slow or not slow'
 
-soak: env ## a run killed at random, round after round, must end as if nothing had happened (half an hour)
-	$(BIN)/python tests/runs/kills.py
+soak: env ## kills, full disks, damage, two runs at once and more: tables must end as if nothing had happened (half an hour)
+	$(BIN)/python tests/soak/soak.py
 
 snapshot: env ## the regression gate: a small run from nothing, every metric against what it was (minutes)
 	$(BIN)/ivgbench snapshot check
