@@ -34,7 +34,7 @@ def studio(
         Path, typer.Option("--suites", help="The folder of the suites that cases are saved into.", callback=folder)
     ] = FOLDER,
 ) -> None:
-    """Open a page to draw boxes on: methods side by side, scored, kept in a suite or as a command line. Ctrl-C ends it."""
+    """Open a page to draw boxes on: methods side by side, scored; a case is kept in a suite, or as a command line."""
     from ivgbench.extras import at_work
 
     with at_work("studio"):
