@@ -146,22 +146,34 @@ def _keyframes(value: Any, field: str, phrase: str, frames: int) -> Keyframes:
 
 def _sampling(body: Mapping[str, Any]) -> Sampling:
     said: dict[str, Any] = {}
-    for name, kind in (("steps", int), ("guidance_scale", float), ("scheduler", str)):
+    for name, read in (("steps", _whole), ("guidance_scale", _number), ("scheduler", lambda value, field: value)):
         value = body.get(name)
         if value is None or value == "":
             continue
+        if type(value) not in (str, int, float) or len(str(value)) > MAX_TEXT:
+            raise FieldError(name, f"{short(value)} cannot stand here")
+        said[name] = read(value, name)
         try:
-            said[name] = value if kind is str else kind(value)
-            if type(value) not in (str, int, float) or (kind is not str and not math.isfinite(said[name])):
-                raise ValueError
-            if kind is int and said[name] != float(value):
-                raise ValueError
             Sampling(**{name: said[name]}).check("here")
-        except (ValueError, OverflowError):
-            raise FieldError(name, f"{short(value)} is no {'whole ' if kind is int else ''}number") from None
         except UserError as fault:
             raise FieldError(name, str(fault).removeprefix("here: ")) from None
     return Sampling(**said)
+
+
+def _number(value: str | float, field: str) -> float:
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise FieldError(field, f"{short(value)} is no number")
+    return found
+
+
+def _whole(value: str | float, field: str) -> int:
+    if (found := _number(value, field)) != int(found):
+        raise FieldError(field, f"{short(value)} is no whole number")
+    return int(found)
 
 
 def _seeds(value: Any) -> tuple[int, ...]:

@@ -62,7 +62,7 @@ class Shown {
     const toggle = (name) => make("label", {}, make("input", { type: "checkbox", checked: true, class: name,
       onchange: (event) => { this[name] = event.target.checked; this.drawn = null; this.draw(); } }), " ", make("i", { class: `swatch ${name}` }), name);
     this.controls = make("div", { class: "transport", hidden: true }, this.button, this.slider, this.where, toggle("asked"), toggle("detected"));
-    this.panels = make("div", { class: "panels" });
+    this.panels = make("div", { class: `panels${ticket.takes.length < 4 ? " few" : ""}` });
     this.place = make("article", { class: "card ticket", "data-ticket": ticket.id },
       make("div", { class: "heads" }, make("h2", {}, ticket.prompt), make("span", { class: "row" }, this.state, this.cancel)),
       this.controls, this.panels);
@@ -170,7 +170,7 @@ class Panel {
     this.facts.replaceChildren(make("dl", { class: "scores" }, ...result.scores.map((one) =>
       make("div", { title: one.what, "data-score": one.name }, make("dt", {}, one.name), make("dd", {}, one.value)))));
     if (result.unscored) this.facts.append(make("p", { class: "quiet unscored" }, `Not measured: ${result.unscored}`));
-    this.facts.append(make("p", { class: "quiet" }, `Settings: ${result.settings} · `,
+    this.facts.append(make("p", { class: "quiet" }, result.settings === "–" ? "" : `Settings: ${result.settings} · `,
       make("a", { href: `${base}/clip.mp4`, download: "" }, "mp4"), " · ", make("a", { href: `${base}/clip.mkv`, download: "" }, "exact")));
     if (result.iou) {
       this.ious.hidden = false;

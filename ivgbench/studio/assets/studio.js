@@ -14,7 +14,7 @@ function theme() {
   const set = (value) => {
     if (value) root.dataset.theme = value;
     else delete root.dataset.theme;
-    find("theme").textContent = { "": "Theme: as the system", dark: "Theme: dark", light: "Theme: light" }[value];
+    find("theme").textContent = { "": "◐ auto", dark: "● dark", light: "○ light" }[value];
     try { localStorage.setItem("ivgbench-theme", value); } catch { /* not kept */ }
   };
   let kept = "";
@@ -53,7 +53,7 @@ async function begin() {
     find("words").textContent = one.words;
     find("steps").placeholder = one.steps;
     find("guidance_scale").placeholder = one.guidance;
-    find("scheduler").options[0].textContent = `${one.scheduler} (the backbone's)`;
+    find("scheduler").options[0].textContent = `${one.scheduler} (default)`;
     methods.show(one);
     draft.changed();
   }
