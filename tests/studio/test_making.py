@@ -24,7 +24,8 @@ def test_each_clip_is_scored_and_nothing_is_made_twice(maker, asked):
     maker.work(ticket)
     assert [(one.state, one.done, one.steps) for one in ticket.takes] == [("done", 3, 3)] * 4
     told = ticket.takes[0].result
-    assert {one["name"]: one["value"] for one in told["scores"]} >= {"covered": "1 of 2", "NFE": "3"}
+    scores = {one["name"]: one["value"] for one in told["scores"]}
+    assert list(scores) == ["CLIP-SIM", "covered", "mIoU all %", "NFE", "seconds"] and scores["NFE"] == "3"
     assert np.shape(told["asked"]) == np.shape(told["detected"]) == (2, 8, 4) and np.shape(told["iou"]) == (2, 8)
     assert told["iou"][0][0] > 0.8 and told["unscored"] == ""  # the lab draws the first subject's box
     assert maker.store.intact(told["job"]) and len(maker.fake.made()) == 4
@@ -106,7 +107,7 @@ def test_without_judges_there_are_clips_and_the_reason(maker, asked, monkeypatch
     assert ticket.takes[0].state == "done" and told["detected"] is None and "not here" in told["unscored"]
 
 
-@pytest.mark.parametrize(("shape", "kind"), [((8, 48, 80, 3), "image/png"), ((24, 600, 900, 3), "image/webp")])
+@pytest.mark.parametrize(("shape", "kind"), [((8, 48, 80, 3), "image/png"), ((12, 300, 450, 3), "image/webp")])
 def test_all_frames_stand_in_one_picture(shape, kind):
     clip = np.zeros(shape, np.uint8)
     clip[5] = 200

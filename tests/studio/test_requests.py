@@ -8,6 +8,7 @@ from ivgbench.errors import UserError
 from ivgbench.studio import requests
 from ivgbench.studio.requests import FieldError
 
+INNER = {"base.frozen_steps": "3"}
 BOX = [0.1, 0.2, 0.4, 0.6]
 
 
@@ -37,7 +38,7 @@ def test_seeds_are_written_as_one_writes_them(asked, written, seeds):
 
 def test_options_and_sampling_are_what_the_command_line_would_make_of_them(asked):
     read = asked(
-        methods=[*method(gamma="0.2", window="[0, 5]"), *method("freeinit", base="peekaboo", **{"base.frozen_steps": "3"})],
+        methods=[*method(gamma="0.2", window="[0, 5]"), *method("freeinit", base="peekaboo", **INNER)],
         steps="12", guidance_scale="3.5", scheduler="dpm",
     )  # fmt: skip
     tid, freeinit = read.methods
@@ -83,7 +84,7 @@ def test_options_and_sampling_are_what_the_command_line_would_make_of_them(asked
         ({"methods": method(gamma="1\nkappa = 2")}, "methods.mask-norm-tid.gamma", ""),
         ({"methods": method(**{"__class__.x": "1"})}, "methods.mask-norm-tid", "no option"),
         ({"methods": method("freeinit", base="freeinit")}, "methods.freeinit.base", "cannot be freeinit"),
-        ({"methods": method("freeinit", base="peekaboo", **{"base.scope": "x"})}, "methods.freeinit.base.scope", "scope"),
+        ({"methods": method("freeinit", base="lvd", **{"base.words": "x"})}, "methods.freeinit.base.words", "words"),
         ({"seeds": ""}, "seeds", "whole numbers"),
         ({"seeds": "-1"}, "seeds", "whole numbers"),
         ({"seeds": "1.5"}, "seeds", "whole numbers"),

@@ -5,12 +5,13 @@ import shlex
 import numpy as np
 import pytest
 
-from ivgbench.cases import load_suite_file
+from ivgbench.cases import Suite, load_suite_file
 from ivgbench.errors import UserError
 from ivgbench.runs import one_case
 from ivgbench.studio import commands
 from ivgbench.studio.requests import FieldError
 from ivgbench.studio.saving import Suites
+from ivgbench.suites import spread
 
 
 @pytest.fixture
@@ -29,7 +30,8 @@ def test_cases_are_added_to_a_suite_that_reads_like_any_other(suites, asked):
 
 @pytest.mark.parametrize(
     "name",
-    ["", None, "..", "../out", "a/b", "/etc/passwd", "a\\b", "a b", ".hidden", "a..b", "a\0b", "a\n", "ä", "x" * 121, 3, []],
+    ["", None, "..", "../out", "a/b", "/etc/passwd", "a\\b", "a b", ".hidden", "a..b", "a\0b", "a\n", "ä", "x" * 121, 3,
+     []],
 )  # fmt: skip
 @pytest.mark.parametrize("field", ["suite", "case"])
 def test_no_name_leads_out_of_the_folder(suites, asked, tmp_path, field, name):
@@ -63,9 +65,6 @@ def test_what_is_there_is_never_replaced(suites, asked, tmp_path):
 
 def test_a_case_of_another_length_needs_another_suite(suites, asked):
     path, suite = suites.save(asked(), "mine", "one")
-    from ivgbench.cases import Suite
-    from ivgbench.suites import spread
-
     spread(Suite("mine", 8, suite.cases), 16).save(path)
     with pytest.raises(FieldError, match="16 frames, this case 8"):
         suites.save(asked(), "mine", "two")
