@@ -1,9 +1,7 @@
 """A studio over the lab without models, and a page's request."""
 
 import pytest
-from fake_lab import FakeLab
-
-from ivgbench.store.runs import Store
+import stepping_lab
 
 PROMPT = "a red star and a blue square on a grey background"
 
@@ -42,24 +40,7 @@ def asked(body, choices):
     return lambda **changes: requests.read({**body, **changes}, choices)
 
 
-class SteppingLab(FakeLab):
-    """Tells its steps as the real one does; `gate` is called in each."""
-
-    gate = staticmethod(lambda step: None)
-
-    def generate(self, backbone, job, callback=None):
-        for step in range(1, 1 + job.sampling.steps):
-            self.gate(step)
-            callback(step, job.sampling.steps)
-        return super().generate(backbone, job)
-
-
 @pytest.fixture
 def maker(tmp_path):
-    """What makes clips, of the lab without models. Its `lab.gate` may be set."""
-    from ivgbench.studio.making import Maker
-
-    made = SteppingLab(tmp_path / "log")
-    maker = Maker(made, Store(tmp_path / "runs"))
-    maker.fake = made
-    return maker
+    """What makes clips, of the lab without models. Its `fake.gate` may be set."""
+    return stepping_lab.maker(tmp_path)
