@@ -18,6 +18,7 @@ from ivgbench.runs import one_case
 from ivgbench.runs.progress import log
 from ivgbench.runs.spec import RunSpec
 from ivgbench.store.runs import Store
+from ivgbench.studio.requests import without_case
 from ivgbench.studio.tickets import Take, Ticket
 
 
@@ -118,7 +119,7 @@ def shown(result: one_case.Result, asked: np.ndarray) -> dict[str, Any]:
     told = {
         "job": result.job, "name": print_name(result.label), "settings": result.settings, "frames": frames,
         "height": height, "width": width, "asked": _rounded(asked), "detected": None, "iou": None,
-        "scores": _scores(result.values, len(asked)), "unscored": result.unscored,
+        "scores": _scores(result.values, len(asked)), "unscored": without_case(result.unscored),
     }  # fmt: skip
     if result.detected is not None:
         told["detected"] = _rounded(result.detected)

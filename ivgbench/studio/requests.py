@@ -77,6 +77,11 @@ def read(body: Any, known: Mapping[str, Choice]) -> Asked:
     return Asked(choice.source, case, keyframes, methods, options, seeds, sampling)
 
 
+def without_case(reason: str) -> str:
+    """A reason without the name of the case, which nobody gave it."""
+    return reason.removeprefix("case clip: ").removesuffix("; or leave the case out")
+
+
 def _text(value: Any, field: str, what: str) -> str:
     """A text on one line that a command line can hold."""
     if not isinstance(value, str):
@@ -222,7 +227,7 @@ def _methods(
         try:
             foresight.check(config, case, decided)
         except UserError as fault:
-            raise FieldError(field, str(fault)) from None
+            raise FieldError(field, without_case(str(fault))) from None
         found[name] = MethodSpec(name, options=options)
         texts += [f"{name}.{option}={text}" for option, text in written.items()]
     return tuple(found.values()), tuple(texts)

@@ -161,6 +161,7 @@ def _ticket(queue: Queue, ticket: Ticket) -> dict[str, Any]:
     asked = ticket.asked
     return {
         "id": ticket.id, "state": ticket.state, "failed": ticket.failed, "ahead": queue.ahead(ticket),
+        "loading": queue.loading,
         "backbone": asked.backbone, "prompt": asked.case.prompt, "phrases": [phrase for phrase, _ in asked.keyframes],
         "takes": [_take(one) for one in ticket.takes],
     }  # fmt: skip

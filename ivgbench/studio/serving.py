@@ -33,6 +33,7 @@ def open_studio(
     backbones: list[str], runs: Path, suites: Path, device: str, offload: bool, told_runs: Path | None
 ) -> Studio:
     """A studio that is not served yet. UserError for a backbone that is not on this machine."""
+    log("opening the studio: reading the methods and the backbone's files")
     choices = catalogue.choices(backbones)
     maker = Maker(Lab(device, offload), Store(runs))
     first = next(iter(choices.values()))

@@ -67,6 +67,7 @@ class Queue:
     def __init__(self, work: Callable[[Ticket], None], ready: Callable[[], None] | None = None):
         """ready: what the thread does first of all, such as loading models."""
         self._work, self._ready = work, ready
+        self.loading = ready is not None
         self._waiting: deque[Ticket] = deque()
         self._known: dict[str, Ticket] = {}
         self._running: Ticket | None = None
@@ -135,6 +136,7 @@ class Queue:
     def _serve(self) -> None:
         if self._ready is not None:
             self._ready()
+            self.loading = False
         while True:
             with self._change:
                 self._change.wait_for(lambda: self._waiting or self._closed)

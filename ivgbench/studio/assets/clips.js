@@ -83,7 +83,7 @@ class Shown {
     this.cancel.hidden = !open;
     this.controls.hidden = !done;
     const count = `${done} of ${ticket.takes.length} clips`;
-    if (ticket.state === "queued") this.tellState(ticket.ahead ? `waiting: ${ticket.ahead} before this one` : "about to begin");
+    if (ticket.state === "queued") this.tellState(ticket.ahead ? `waiting: ${ticket.ahead} before this one` : ticket.loading ? "loading the models" : "about to begin");
     else this.tellState(ticket.state === "running" ? count : ticket.state === "cancelled" ? `cancelled, ${count}` : count);
     this.slider.max = Math.max(0, this.frames - 1);
     this.draw();

@@ -34,9 +34,9 @@ export class Methods {
       onchange: (event) => { this.picked[event.target.checked ? "add" : "delete"](one.name); this.changed(); } });
     const made = make("div", { class: `method${refused ? " refused" : ""}`, "data-field": `methods.${one.name}` },
       make("label", { class: "pick", title: one.source ?? "" }, pick, make("span", {}, one.print), make("code", { class: "quiet" }, one.name)));
-    made.append(make("p", { class: "error", role: "alert" }));
     if (refused) made.append(make("p", { class: "quiet reason" }, refused));
     else if (one.options.length) made.append(this.options(one));
+    made.append(make("p", { class: "error", role: "alert" }));
     return made;
   }
 
