@@ -29,7 +29,7 @@ ASSETS = Path(__file__).parent / "assets"
 LOOK = Path(report.__file__).parent / "look" / "look.css"
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 #: Seconds in which a step ends that is under way while the studio closes.
-PATIENCE = 3.0
+PATIENCE = 2.0
 
 
 class Studio(NamedTuple):

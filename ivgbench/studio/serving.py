@@ -48,14 +48,14 @@ def serve(studio: Studio, host: str, port: int, open_page: bool) -> None:
     token = "" if is_loopback(host) else secrets.token_urlsafe(24)
     app = application(studio, rules(host, port, [socket.gethostname(), socket.getfqdn()], token))
     address = _address(host, port, token)
-    print(f"ivgbench studio: {address} (Ctrl-C ends it)", flush=True)
-    if open_page:
-        threading.Thread(target=_open, args=(address,), daemon=True).start()
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=1,
         limit_concurrency=MOST_CONNECTIONS, h11_max_incomplete_event_size=16384, http="h11", ws="none", lifespan="on",
     )  # fmt: skip
-    with suppress(KeyboardInterrupt):  # raised again once all is closed
+    with suppress(KeyboardInterrupt):  # also raised again once all is closed
+        print(f"ivgbench studio: {address} (Ctrl-C ends it)", flush=True)
+        if open_page:
+            threading.Thread(target=_open, args=(address,), daemon=True).start()
         uvicorn.Server(config).run(sockets=[listening])
     log("the studio is closed; what was made is kept")
     if not studio.queue.close(0):  # within a long step: nothing that is half made is kept in any case

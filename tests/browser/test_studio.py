@@ -329,7 +329,9 @@ def test_from_the_command_to_a_scored_clip_of_the_pocket_lab_and_its_end(browser
         assert page.run("return document.querySelectorAll('.ious:not([hidden])').length") == 2
         page.write("#steps", "1000")
         page.click("#generate")
-        page.until("return document.querySelector('.ticket:first-child .state').textContent.includes('step ')", 60)
+        page.until(
+            "return document.querySelector('.ticket:first-child .panel .state').textContent.includes('step ')", 60
+        )
         page.click(".ticket:first-child .cancel")
         page.until("return document.querySelector('.ticket:first-child .state').textContent.startsWith('cancelled')")
         page.click("#generate")  # it is at work when it is ended
