@@ -327,7 +327,7 @@ def test_from_the_command_to_a_scored_clip_of_the_pocket_lab_and_its_end(browser
         page.click("#generate")
         page.until("return document.querySelectorAll('.panel[data-state=done]').length === 2", 120)
         assert page.run("return document.querySelectorAll('.ious:not([hidden])').length") == 2
-        page.write("#steps", "1000")
+        page.write("#steps", "500")
         page.click("#generate")
         page.until(
             "return document.querySelector('.ticket:first-child .panel .state').textContent.includes('step ')", 60
