@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ivgbench.generator.backbones.base import Site
-from ivgbench.generator.edits import efdm, masked, rules
+from ivgbench.generator.edits import efdm, grouped, masked, rules
 from ivgbench.generator.edits.masked import Mask
 
 CPU = torch.device("cpu")
@@ -122,3 +122,16 @@ def test_the_quick_order_is_torchs_stable_one(shape):
     values[0, 0] = -torch.inf
     assert torch.equal(efdm._order(values), values.argsort(dim=1, stable=True))
     assert torch.equal(efdm._sorted(values), values.sort(dim=1, stable=True).values)
+
+
+def test_large_groups_and_many_rows_are_done_in_parts(monkeypatch):
+    at, mask = site("clip", "self"), Mask([rules.self_rule(cells(2, n)) for n in (0, 1)])
+    parts = torch.randn(3, 4, 2, FRAMES * 35, 4, dtype=torch.float64)
+    values = torch.randn(2, 11, 40, 3)
+    whole, matched = mask.groups(at, CPU).attend(*parts), efdm.match_exactly(*values)
+    monkeypatch.setattr(grouped, "QUERIES", 7)
+    monkeypatch.setattr(efdm, "PARTED_FROM", 1)
+    seen, real = [], efdm._order
+    monkeypatch.setattr(efdm, "_order", lambda one: seen.append(len(one)) or real(one))
+    torch.testing.assert_close(mask.groups(at, CPU).attend(*parts), whole, rtol=0, atol=1e-13)
+    assert torch.equal(efdm.match_exactly(*values), matched) and sum(seen) == 11 and max(seen) == 2

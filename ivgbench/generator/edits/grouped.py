@@ -13,6 +13,9 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+#: Of a row, as many of a group's queries are gathered at a time, to bound their memory.
+QUERIES = 4096
+
 
 @dataclass(frozen=True, eq=False)
 class Bucket:
@@ -56,11 +59,16 @@ class Groups:
         result = torch.empty_like(flat_query, memory_format=torch.contiguous_format)
         for half in range(halves):
             for bucket in self.buckets:
-                own = bucket.queries + half * self.rows * self.length
+                own = (bucket.queries + half * self.rows * self.length).unflatten(0, (bucket.count, -1))
                 seen = bucket.keys + half * self.rows * self.others
-                q, k, v = (
-                    one.index_select(0, at).unflatten(0, (bucket.count, -1)).transpose(1, 2)
-                    for one, at in ((flat_query, own), (flat_key, seen), (flat_value, seen))
-                )
-                result.index_copy_(0, own, F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(0, 1))
+                k, v = (_gathered(one, seen, bucket.count) for one in (flat_key, flat_value))
+                for some in own.split(QUERIES, dim=1):
+                    q = _gathered(flat_query, some.flatten(), bucket.count)
+                    made = F.scaled_dot_product_attention(q, k, v)
+                    result.index_copy_(0, some.flatten(), made.transpose(1, 2).flatten(0, 1))
         return result.unflatten(0, (len(query), -1)).transpose(1, 2)
+
+
+def _gathered(flat: torch.Tensor, at: torch.Tensor, count: int) -> torch.Tensor:
+    """Tokens [T,heads,d] at some indices, of `count` rows one after the other: [count,heads,n,d]."""
+    return flat.index_select(0, at).unflatten(0, (count, -1)).transpose(1, 2)

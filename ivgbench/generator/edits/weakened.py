@@ -61,7 +61,8 @@ class Weakened:
             for bucket in self.buckets:
                 own, rows = bucket.queries + half * self.count * self.length, bucket.rows + half * self.count
                 q = flat.index_select(0, own).unflatten(0, (len(rows), -1)).transpose(1, 2)
-                result.index_copy_(0, own, self._attend(q, key[rows], value[rows], bucket).transpose(1, 2).flatten(0, 1))
+                made = self._attend(q, key[rows], value[rows], bucket)
+                result.index_copy_(0, own, made.transpose(1, 2).flatten(0, 1))
         return result.unflatten(0, (len(query), -1)).transpose(1, 2)
 
     def _attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bucket: Bucket) -> torch.Tensor:
