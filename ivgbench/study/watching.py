@@ -10,8 +10,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from ivgbench.generator.backbones.base import Backbone, Site
+from ivgbench.generator.backbones.base import Backbone
 from ivgbench.generator.backbones.processors import heads_apart
+from ivgbench.generator.backbones.sites import Site
 from ivgbench.generator.levels import of as noise_levels
 
 

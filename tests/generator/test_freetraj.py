@@ -12,13 +12,13 @@ from diffusers import EulerDiscreteScheduler
 from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
 from ivgbench.generator import generate_batch
-from ivgbench.generator.backbones.base import Site
+from ivgbench.generator.backbones.sites import Site
 from ivgbench.generator.edits.masked import Mask
 from ivgbench.generator.edits.trajectory import KEPT_LOGIT, TextInside, injected, inside, isolated, places, raised
 from ivgbench.generator.inputs import clip_of
 from ivgbench.generator.keyframes import trajectory
 from ivgbench.generator.methods import freetraj
-from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.methods.options import resolve
 
 #: Three frames: one size, moving right and down.
 PATH = np.array([[0.1, 0.2, 0.4, 0.6], [0.3, 0.2, 0.6, 0.6], [0.5, 0.4, 0.8, 0.8]])

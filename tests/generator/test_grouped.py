@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ivgbench.generator.backbones.base import Site
+from ivgbench.generator.backbones.sites import Site
 from ivgbench.generator.edits import efdm, grouped, masked, rules
 from ivgbench.generator.edits.masked import Mask
 

@@ -48,7 +48,7 @@ def mutated(mutation: Mutation) -> Iterator[None]:
 ONE, TWO, PAPER = "peekaboo, one subject", "peekaboo, two subjects", "peekaboo, paper scope"
 ABSENT, DPM = "peekaboo, phrase not in the prompt", "peekaboo, dpm"
 RULES, MASKED = "generator.edits.rules", "generator.edits.masked"
-PICK, PROCESSOR = "generator.backbones.base:Site.pick", "generator.backbones.unet3d_attention:MaskedAttention.__call__"
+PICK, PROCESSOR = "generator.backbones.sites:Site.pick", "generator.backbones.unet3d_attention:MaskedAttention.__call__"
 RUN = "generator.methods.peekaboo:MaskedRun"
 
 PEEKABOO = (
@@ -221,7 +221,7 @@ TRAILBLAZER = (
              "step / self._config", "(step + 1) / self._config", SUBJECTS),
     Mutation("compose", "one step too few", f"{METHOD}:CompositionRun.after_step",
              "if step >=", "if step + 1 >=", SUBJECTS),
-    Mutation("compose", "saved after the blend", "generator.sampler:_loop",
+    Mutation("compose", "saved after the blend", "generator.loop:_loop",
              "trajectory.append(latents)\n        latents = run.after_step(step, latents)",
              "latents = run.after_step(step, latents)\n        trajectory.append(latents)", SUBJECTS),
     Mutation("keyframes", "linear from key to key", "generator.keyframes:at_every_frame",

@@ -9,7 +9,7 @@ import pytest
 from ivgbench.errors import UserError
 from ivgbench.files import canonical_json
 from ivgbench.generator import settings
-from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.methods.options import resolve
 from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
 from ivgbench.study import ablations, reach, search, search_spaces, search_text, variants
 from ivgbench.study.claims import Claim

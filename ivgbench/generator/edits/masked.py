@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from ivgbench.generator.backbones.base import Site
+from ivgbench.generator.backbones.sites import Site
 from ivgbench.generator.edits.grouped import Groups
 from ivgbench.generator.edits.weakened import Weakened
 

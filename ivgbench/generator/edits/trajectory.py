@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ivgbench.generator.backbones.base import Site
+from ivgbench.generator.backbones.sites import Site
 from ivgbench.generator.edits.masked import GROUPED_FROM, Mask, Rule
 from ivgbench.generator.edits.reweighted import window
 
