@@ -7,7 +7,7 @@ SPEC ?= benchmarks/pocket.toml
 # Threads that wait do not spin, whatever is started; your own setting stands.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help env table1 table2 figures field report calibrate claims claims-quick publish test test-slow soak snapshot lint clean
+.PHONY: help env table1 table2 figures field report leaderboard calibrate claims claims-quick publish test test-slow soak snapshot lint clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 18
@@ -44,6 +44,9 @@ field: env ## Table 1, Table 2 and Figure 4 with the field's other methods after
 
 report: table1 ## one page to send around: the tables, and clips of every method
 	$(BIN)/ivgbench report
+
+leaderboard: env ## a static site of the records in results/records: boards, ranks, methods
+	$(BIN)/ivgbench leaderboard results/records
 
 # Each line goes on where it was stopped, and shows how far it is.
 claims: env ## the search, the paper's claims put to the test, the ablations (two to three hours; goes on where it was stopped)

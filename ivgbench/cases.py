@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,11 @@ class Case:
     def content(self) -> dict[str, Any]:
         """What of the case changes pixels, as plain data: its part of a job's identity."""
         return self._told(lambda text: unicodedata.normalize("NFC", text))
+
+    @cached_property
+    def canonical(self) -> str:
+        """The content as canonical JSON: spelled once, hashed in the id of every job of the case."""
+        return canonical_json(self.content())
 
     def to_json(self) -> dict[str, Any]:
         """The case as a suite file has it: every text as it was given."""
@@ -176,7 +182,7 @@ class Suite:
     cases: tuple[Case, ...]
     description: str = ""
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Checksum over the cases in order: the suite's identity."""
         return digest([case.to_json() for case in self.cases])

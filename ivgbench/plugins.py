@@ -15,7 +15,6 @@ from collections.abc import Collection
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
-from ivgbench.cases import ID_PATTERN
 from ivgbench.errors import UserError
 from ivgbench.extras import MissingPackage
 
@@ -37,6 +36,8 @@ def find(kind: str, taken: Collection[str]) -> Found:
     Args:
         kind: singular, such as "frame encoder". taken: names that no plug-in can have.
     """
+    from ivgbench.cases import ID_PATTERN  # not for the command line's help: numpy comes with it
+
     offered: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=f"ivgbench.{kind.replace(' ', '_')}s"):
         offered.setdefault(point.name, []).append(point)

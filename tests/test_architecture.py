@@ -165,6 +165,17 @@ def test_no_light_module_names_a_heavy_one_at_its_top(module):
     assert not {name.split(".")[0] for name in imports(tree, top=True)} & HEAVY
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["table", "--help"], ["run", "--help"]])
+def test_the_command_line_loads_nothing_heavy_before_it_works(arguments):
+    code = (
+        "import sys; from ivgbench import cli\ntry: cli.main()\nexcept SystemExit: pass\n"
+        "print(*sorted({'numpy', 'pandas', 'urllib.request'} & set(sys.modules)), file=sys.stderr)"
+    )
+    asked = [sys.executable, "-c", code, *arguments]
+    answer = subprocess.run(asked, capture_output=True, text=True, check=True)
+    assert answer.stderr.strip() == ""
+
+
 def test_reading_results_loads_nothing_heavy():
     code = f"import {', '.join(LIGHT)}, sys; print(*sorted({HEAVY!r} & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import sys
 import textwrap
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ivgbench import suites as suite_files
-from ivgbench.cases import Suite
 from ivgbench.cli.options import DEFAULT_RUNS, Runs, print_json, print_table
 from ivgbench.errors import UserError
 from ivgbench.extras import missing
 from ivgbench.plugins import PluginFault
 from ivgbench.registry import DETECTORS, METHODS
+
+if TYPE_CHECKING:
+    from ivgbench.cases import Suite
 
 #: Any backbone that has no settings of its own.
 OTHERS = "other backbones"
@@ -28,6 +29,8 @@ suites_app = typer.Typer(no_args_is_help=True, help="Suites: lists of prompts wi
 @suites_app.command("list")
 def suites_list() -> None:
     """The suites that ship with the package."""
+    from ivgbench import suites as suite_files
+
     rows = []
     for name in suite_files.names():
         suite = suite_files.load_suite(name)
@@ -41,6 +44,8 @@ def suites_show(
     cases: Annotated[int | None, typer.Option(help="Only the first N.", min=1)] = None,
 ) -> None:
     """A suite as JSON, one case per line."""
+    from ivgbench import suites as suite_files
+
     for case in suite_files.load_suite(suite).cases[:cases]:
         print_json(case.to_json())
 
@@ -73,6 +78,8 @@ def suites_make(
     JSON and YAML: a list of {case, prompt, subject, keyframes: {FRAME: BOX, ...}}, a BOX is a list of x0, y0, x1, y1;
     of several subjects {case, prompt, subjects: a list of {subject, keyframes}}. JSONL: one case per line.
     """
+    from ivgbench import suites as suite_files
+
     if source is not None:
         if every or name is not None:
             raise UserError("--from makes one suite; its name is given with --name, and --all is for shipped ones")
@@ -111,6 +118,8 @@ def suites_import(
     Tracks of another length are resampled linearly. What was changed and what was rejected is counted here, and listed
     by record in a CSV file beside the suite.
     """
+    from ivgbench import suites as suite_files
+
     if kind not in suite_files.IMPORTERS and not files and Path(kind).is_file():
         kind, files = "imc", [Path(kind)]  # as it was when there was but one importer
     if kind not in suite_files.IMPORTERS or not files:
@@ -139,6 +148,8 @@ def suites_import(
 @suites_app.command("validate")
 def suites_validate(suite: Annotated[list[str], typer.Argument(help="Names or .jsonl files.")]) -> None:
     """Check suite files: ids, phrases, boxes, frames, checksum."""
+    from ivgbench import suites as suite_files
+
     for one in suite:
         print(f"{one}: ok, {spell(suite_files.load_suite(one))}")
 
@@ -276,11 +287,18 @@ def _is_here(backbone: str) -> str:
     return "yes"
 
 
-def doctor(runs: Runs = DEFAULT_RUNS) -> None:
+def doctor(
+    runs: Runs = DEFAULT_RUNS,
+    deep: Annotated[bool, typer.Option("--deep", help="Read all that is stored, and hash every clip.")] = False,
+) -> None:
     """Check this installation: packages, weights, suites, video codec, disk. Exit code 1 when something is missing."""
     from ivgbench.runs import doctor as checks
+    from ivgbench.runs.progress import late_progress
 
     findings = checks.examine(runs)
+    if deep:
+        with late_progress() as stage:
+            findings += checks.stored(runs, stage)
     print_table(["check", "result", "what to do"], [[one.what, one.result, one.remedy] for one in findings])
     if any(one.remedy for one in findings):
         sys.exit(1)

@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from ivgbench import hub
-from ivgbench import suites as suite_files
 from ivgbench.cli.catalogue import spell
 from ivgbench.extras import at_work
 
@@ -21,6 +19,9 @@ def fetch(
     ],
 ) -> None:
     """Download what a run needs, at a fixed commit, and check its hashes. A run fetches none of it."""
+    from ivgbench import hub
+    from ivgbench import suites as suite_files
+
     if what == "imc":
         for path in suite_files.import_imc(suite_files.imc.fetch()):
             print(f"{path}: {spell(suite_files.load_suite(path))}")

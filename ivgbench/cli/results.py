@@ -61,12 +61,15 @@ def record(
     out: Annotated[
         Path | None, typer.Option("-o", "--output", help="(default: results/own/RUN.record.json)", callback=file)
     ] = None,
+    by: Annotated[
+        str, typer.Option("--by", help="Who sends it: a name that a leaderboard shows beside the rows.")
+    ] = "",
     schema: Annotated[bool, typer.Option("--schema", help="The layout as JSON Schema instead.")] = False,
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """Write a run as one file to send around: every number and what it was judged by, no video.
 
-    `ivgbench table 1 --run FILE` shows it, alone or beside other runs.
+    `ivgbench table 1 --run FILE` shows it, alone or beside other runs; `ivgbench leaderboard` ranks it.
     """
     from ivgbench.cli.options import print_json
     from ivgbench.report import record as records
@@ -76,7 +79,7 @@ def record(
         print_json(records.schema())
         return
     store = Store(runs)
-    made = records.of(store, store.choose(run, "table1"))
+    made = records.of(store, store.choose(run, "table1"), by)
     path = out or OWN / f"{made.run}{records.SUFFIX}"
     made.save(path)
     _say("the record", made.run, runs)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ivgbench import suites as suite_files
 from ivgbench.cli.options import (
     DEFAULT_RUNS,
     Device,
@@ -148,6 +147,7 @@ def score(
     A file is matched by a case's id or its whole prompt, with or without a sample's number (.mp4, .mkv, .webm, .mov,
     .avi, .gif and others). Every file that is not used is named.
     """
+    from ivgbench import suites as suite_files
     from ivgbench.runs.external import import_videos
     from ivgbench.runs.judging import check_encoders
     from ivgbench.runs.lab import Lab

@@ -42,6 +42,34 @@ def shuffled(frames: np.ndarray, prompt: str, prompts: Sequence[str], captions: 
     return 100 * float(_cosines(frames, np.asarray(captions)[others]).mean())
 
 
+def others(prompts: Sequence[str], captions: np.ndarray) -> dict[str, np.ndarray]:
+    """For each prompt of a suite the mean of the captions [D] of all cases with another text; NaN where there is none.
+
+    By it the floor of a clip costs the same however many captions there are: `floor` of it is `shuffled`.
+
+    Args:
+        prompts, captions: as in `shuffled`.
+    """
+    if len(prompts) != len(captions):
+        raise UserError(f"{len(prompts)} prompts but {len(captions)} caption features")
+    captions = _unit(floats(captions, "caption features"), "caption")
+    texts, of = np.unique(np.asarray(prompts, dtype=object), return_inverse=True)
+    own = np.zeros((len(texts), captions.shape[1]))
+    np.add.at(own, of, captions)
+    apart = len(prompts) - np.bincount(of)
+    left = own.sum(0) - own
+    means = np.divide(left, apart[:, None], out=np.full_like(left, np.nan), where=apart[:, None] > 0)
+    return dict(zip(texts, means, strict=True))
+
+
+def floor(frames: np.ndarray, others: np.ndarray) -> float:
+    """`shuffled` for frames [F,D], normalised, and the mean [D] of the `others` of their prompt."""
+    frames = _unit(floats(frames, "frame features"), "frame")
+    if not len(frames) or frames.shape[1:] != others.shape:
+        raise UserError(f"need frame features [F,D] and a mean of captions [D], got {frames.shape} and {others.shape}")
+    return 100 * float((frames @ others).mean())
+
+
 def attained(value: float, floor: float, ceiling: float) -> float:
     """Share of the attainable: 0 at the shuffled-caption floor, 1 at the ground truth. NaN unless ceiling > floor."""
     return (value - floor) / (ceiling - floor) if ceiling > floor else float("nan")
@@ -54,8 +82,11 @@ def _cosines(frames: np.ndarray, captions: np.ndarray) -> np.ndarray:
         raise UserError(
             f"need frame features [F,D] and caption features [D], got {frames.shape} and {captions.shape[1:]}"
         )
-    for name, vectors in (("frame", frames), ("caption", captions)):
-        # Written so that NaN is caught too.
-        if not (np.abs(np.linalg.norm(vectors, axis=1) - 1) < 1e-3).all():
-            raise UserError(f"the {name} features are not of unit length; normalise them")
-    return frames @ captions.T
+    return _unit(frames, "frame") @ _unit(captions, "caption").T
+
+
+def _unit(vectors: np.ndarray, name: str) -> np.ndarray:
+    """The vectors [N,D], after checking that they are of unit length. Written so that NaN is caught too."""
+    if vectors.ndim != 2 or not (np.abs(np.linalg.norm(vectors, axis=1) - 1) < 1e-3).all():
+        raise UserError(f"the {name} features are not of unit length; normalise them")
+    return vectors

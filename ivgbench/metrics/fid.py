@@ -41,12 +41,16 @@ class Gaussian(NamedTuple):
 def fid(x: np.ndarray, y: np.ndarray) -> float:
     """FID of features x [N,D] and y [M,D]; covariances are unbiased (N - 1). Falls with N and M: compare equal ones."""
     x, y = features(x, y)
-    return against(x, gaussian(y))
+    return _against(x, _gaussian(y))
 
 
 def gaussian(x: np.ndarray) -> Gaussian:
     """Mean and root of the covariance of features [N,D]."""
     (x,) = features(x)
+    return _gaussian(x)
+
+
+def _gaussian(x: np.ndarray) -> Gaussian:
     mean, centred = _centred(x)
     if len(x) < x.shape[1]:
         return Gaussian(mean, centred)
@@ -84,6 +88,10 @@ def against(x: np.ndarray, reference: Gaussian) -> float:
     (x,) = features(x)
     if x.shape[1] != len(reference.mean):
         raise UserError(f"FID needs features of one dimension, got {x.shape[1]} and {len(reference.mean)}")
+    return _against(x, reference)
+
+
+def _against(x: np.ndarray, reference: Gaussian) -> float:
     mean, centred = _centred(x)
     means, factors = mean - reference.mean, (centred, reference.root)
     apart = means @ means + sum(np.vdot(one, one) for one in factors)

@@ -77,7 +77,7 @@ def _scenes(
             found[key] = {**dict(zip(SCENE, key, strict=True)), "prompt": "", "clips": []}
         label = settings_notes.beside(tables.print_label(job["method"], job["label"]), told[job["label"]])
         clip: dict[str, Any] = {"label": label, "video": None, "scores": ""}
-        if (facts := store.intact(job["job"])) is not None:
+        if (facts := store.intact_sidecar(job["job"])) is not None:
             asked = facts["spec"]["case"]
             found[key]["prompt"] = asked["prompt"]
             tracks = [np.array(subject["boxes"]) for subject in asked["subjects"]]

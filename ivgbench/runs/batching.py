@@ -36,8 +36,7 @@ def check(size: Any, what: str) -> int | str:
 
 def kind_of(job: Job) -> str:
     """What jobs have in common that can be made together: all but their cases (of equal length) and seeds."""
-    identity = {name: value for name, value in job.identity().items() if name not in ("case", "seed")}
-    return digest([identity, job.source, job.case.frames, len(job.case.subjects)])
+    return digest([job.manner(), job.source, job.case.frames, len(job.case.subjects)])
 
 
 def batches(jobs: Iterable[Job], size: int | Callable[[Job, int], int]) -> list[list[Job]]:

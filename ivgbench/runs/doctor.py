@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,8 @@ from ivgbench.generator.backbones import hashing, presets, sources
 from ivgbench.metrics import own
 from ivgbench.registry import DETECTORS, FRAME_ENCODERS, METHODS, VIDEO_ENCODERS
 from ivgbench.runs.environment import environment
-from ivgbench.store import video
+from ivgbench.store import deep, video
+from ivgbench.store.runs import Store
 
 
 class Finding(NamedTuple):
@@ -51,6 +53,15 @@ def examine(runs: Path) -> list[Finding]:
         remedy = "" if found else f'pip install "ivgbench[{extra_of(module)}]"'
         findings.append(Finding(module, str(version) if found else "not installed", remedy))
     return [*findings, _device(), _backbones(), _judges(), _suites(), _codec(), _disk(runs), *_plugins()]
+
+
+def stored(runs: Path, stage: Callable[[str, int], Callable[[], None]]) -> list[Finding]:
+    """What is in a folder of runs, read to the last byte; `stage` as in `ivgbench.store.deep.look`."""
+    found = []
+    for kind, count, damaged in deep.look(Store(runs), stage):
+        result = f"{count} whole" if not damaged else f"{len(damaged)} of {count} damaged; first: {damaged[0]}"
+        found.append(Finding(f"stored {kind}", result, "run it again: it is made anew" if damaged else ""))
+    return found
 
 
 def _device() -> Finding:

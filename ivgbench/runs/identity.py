@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from ivgbench.cases import Case
-from ivgbench.files import digest
+from ivgbench.files import canonical_json
 from ivgbench.generator.sampling import CHECKPOINT, Sampling
 
 #: Raised whenever the layout of `Job.identity` changes. Old jobs then simply have other ids; a test pins literal ids.
@@ -67,11 +68,14 @@ class Job:
 
     def identity(self) -> dict[str, Any]:
         """Plain data of everything that changes pixels. Device, engine, workers and batch size are not in it."""
+        return {**self.manner(), "case": self.case.content(), "seed": self.seed}
+
+    def manner(self) -> dict[str, Any]:
+        """The identity without case and seed: what jobs have in common that are made in the same way."""
         # Named only where there is one: a job without an adapter is what it was before there were any.
         adapter, sampling = {"lora": self.lora} if self.lora else {}, self.sampling
         return adapter | {
             "identity_version": IDENTITY_VERSION,
-            "case": self.case.content(),
             "method": self.method,
             # Without those at their default: an option that is new tomorrow renews no id of today.
             "options": self.changed,
@@ -85,13 +89,16 @@ class Job:
             "negative_prompt": sampling.negative_prompt,
             "prompt_suffix": sampling.prompt_suffix,
             "dtype": sampling.dtype,
-            "seed": self.seed,
         }
 
     @cached_property
     def id(self) -> str:
         """Hash of the identity: the name of the job's folder."""
-        return digest(self.identity())[:ID_DIGITS]
+        # The canonical JSON of the identity. The case is by far its longest part, and the same in many jobs: it is
+        # written once and put in its place. Only the backbone, a text, stands before it.
+        text = canonical_json({**self.manner(), "case": None, "seed": self.seed})
+        text = text.replace('"case":null', f'"case":{self.case.canonical}', 1)
+        return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
 
     def describe(self) -> str:
         """For messages: what a person calls this job."""

@@ -65,6 +65,14 @@ class Measurer:
         return own.Seen(case.prompt, phrases, **given)
 
 
+def are_kept(judges: Judges, job: Job, facts: Mapping[str, Any], there: Mapping[str, set[str]]) -> bool:
+    """Whether each metric has its value of a clip, by the names of what is kept (`there`: place -> keys)."""
+    return all(
+        scoring.own_key(metric, judges, facts["pixel_sha256"], job.case) in there[scoring.own_model(metric)]
+        for metric in judges.own
+    )
+
+
 def measure(
     judges: Judges, store: Store, lab: Any, engine: Any, jobs: Iterable[Job], done: Mapping[str, dict[str, Any]]
 ) -> tuple[int, dict[str, dict[str, str]]]:

@@ -17,6 +17,7 @@ from ivgbench.files import file_sha256
 from ivgbench.runs.environment import installed
 from ivgbench.runs.progress import progress
 from ivgbench.store import video as videos
+from ivgbench.store.index import stamps
 from ivgbench.store.runs import Store
 from ivgbench.texts import printable
 
@@ -99,7 +100,7 @@ class Reader:
             content = file_sha256(path)
         except OSError as fault:
             raise UserError(f"cannot be opened: {fault.strerror}") from None
-        kind = f"{DECODED}-av-{installed('av')}"
+        kind = _kind()
         known = self.store.arrays(kind, content)
         if known is None:
             known = {"pixels": np.array(videos.pixel_sha256(videos.decode(path)))}
@@ -128,10 +129,21 @@ def find(folder: Path, order: Callable[[int], Sequence[int]], count: int, store:
 
 
 def _read(paths: Sequence[Path], store: Store, lab: Any, engine: Any) -> Iterator[tuple[Path, Any]]:
-    """(path, hash of the pixels or `Failure`) in the order of the paths."""
-    outcomes = {}
-    with progress("read references", len(paths)) as advance:
-        for index, outcome in engine.run(partial(Reader, store, lab), Reader.read, paths):
-            outcomes[index] = outcome
+    """(path, hash of the pixels or `Failure`) in the order of the paths. What was read before is not read again."""
+    kind = _kind()
+    found = {path: stamps(path) for path in paths}
+    outcomes = {path: store.index.get(f"{kind} {os.path.abspath(path)}", found[path]) for path in paths}
+    new = [path for path, known in outcomes.items() if known is None]
+    with progress("read references", len(new)) as advance:
+        for index, outcome in engine.run(partial(Reader, store, lab), Reader.read, new):
+            path = new[index]
+            outcomes[path] = outcome
+            if not isinstance(outcome, Failure):
+                store.index.put(f"{kind} {os.path.abspath(path)}", found[path], outcome)
             advance()
-    yield from ((path, outcomes[index]) for index, path in enumerate(paths))
+    yield from ((path, outcomes[path]) for path in paths)
+
+
+def _kind() -> str:
+    """What tells the pixels of a file that is decoded here: the rules, and the decoder's version."""
+    return f"{DECODED}-av-{installed('av')}"

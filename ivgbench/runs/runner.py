@@ -10,7 +10,7 @@ from ivgbench.metrics import own
 from ivgbench.metrics.catalogue import Metric
 from ivgbench.runs import generating, measuring, scoring, sets
 from ivgbench.runs.environment import environment
-from ivgbench.runs.identity import EXTERNAL, Entry, Job
+from ivgbench.runs.identity import EXTERNAL, Job
 from ivgbench.runs.naming import measured, taken
 from ivgbench.runs.planning import Plan
 from ivgbench.runs.progress import log
@@ -62,17 +62,19 @@ def run(
         lab.clip(plan.spec.clip)
     if why := taken(plan, store):
         log(f"run {plan.spec.name} takes the place of the one that had this name ({why}); its clips stay")
-    write_manifest(plan, judges, store)
-    made = generating.generate(store, lab, engine, open_jobs, len(mine), environment(), batch_size)
-    done = each_done(store, ids, log)
-    looked = measuring.measure(plan, judges, store, lab, engine, entries, done)
+    about = environment()
+    write_manifest(plan, judges, store, about)
+    made = generating.generate(store, lab, engine, open_jobs, len(mine), about, batch_size)
+    done |= each_done(store, [job.id for job in open_jobs], log)
+    looked, unscored = measuring.measure(plan, judges, store, lab, engine, entries, done)
     fault = None
     if plan.spec.references:
         try:
             looked += sets.measure(plan, store, lab, engine)
         except UserError as raised:
             fault = raised
-    failed = {entry.job.id for entry in entries if _failed(store, judges, plan, entry, done.get(entry.job.id))}
+    store.index.save()
+    failed = unscored | {job for job in ids if job not in done and store.failure(job) is not None}
     missing = set(ids) - done.keys() - failed
     if not (made or looked or failed or missing or fault):
         log(f"nothing to do: all {len(mine)} jobs are done")
@@ -90,14 +92,7 @@ def _own_metrics() -> tuple[Metric, ...]:
     return found.rows
 
 
-def _failed(store: Store, judges: Judges, plan: Plan, entry: Entry, facts: dict[str, Any] | None) -> bool:
-    if facts is None:
-        return store.failure(entry.job.id) is not None
-    score = scoring.score_id(entry.job.id, judges, plan.suites[entry.suite])
-    return store.score_failure(score, facts["pixel_sha256"]) is not None
-
-
-def write_manifest(plan: Plan, judges: Judges, store: Store) -> None:
+def write_manifest(plan: Plan, judges: Judges, store: Store, about: dict[str, Any]) -> None:
     """What the run is made of, before any work: an unfinished run is then known to be unfinished."""
     entries = [
         {**entry.record(), "score": scoring.score_id(entry.job.id, judges, plan.suites[entry.suite])}
@@ -115,7 +110,7 @@ def write_manifest(plan: Plan, judges: Judges, store: Store) -> None:
         "metrics": metrics_version(),
         "measured": measured(plan.spec),
         "suites": {suite.name: suite.sha256 for suite in plan.suites.values()},
-        "environment": environment(),
+        "environment": about,
     }
     if judges.own:  # with all that a table says of them: whoever reads it need not have the package
         manifest["own_metrics"] = [metric.record() for metric in judges.own]

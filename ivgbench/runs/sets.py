@@ -47,9 +47,10 @@ def measure(plan: Plan, store: Store, lab: Any, engine: Any) -> int:
             comparisons += _comparisons(chosen[name], clips, encoders, store)
         except UserError as fault:
             faults.append(str(fault))
-    looked, failed = _embed_all(plan, clips, chosen.values(), comparisons, store, lab, engine)
     known = {row["content"]: row for row in store.set_rows(plan.spec.name)}
-    todo = [one for one in comparisons if one.content() not in known and not failed.keys() & {*one.clips, *one.against}]
+    todo = [one for one in comparisons if one.content() not in known]
+    looked, failed = _embed_all(plan, clips, chosen.values(), comparisons, todo, store, lab, engine)
+    todo = [one for one in todo if not failed.keys() & {*one.clips, *one.against}]
     start = partial(Comparer, store, lab)
     sums = list({(one.against, encoder): None for one in todo if one.frames is None for encoder in one.encoders})
     failed |= {
@@ -158,11 +159,13 @@ def _embed_all(
     clips: dict[tuple[str, str], list[tuple[str, str]]],
     chosen: Iterable[ReferenceSet],
     comparisons: Sequence[Comparison],
+    todo: Sequence[Comparison],
     store: Store,
     lab: Any,
     engine: Any,
 ) -> tuple[int, dict[Any, str]]:
-    """Embeds what is not cached, with the encoders that are compared by.
+    """Embeds what is not cached, with the encoders that are compared by. What is to be read now, for the comparisons
+    `todo`, must also be readable.
 
     Returns how much that was, and the keys of what could not be embedded, with the reasons.
     """
@@ -170,7 +173,13 @@ def _embed_all(
     sources |= {video.key: video for one in chosen for video in (*one.videos, *one.floor)}
     looked, failed = 0, {}
     for encoder in dict.fromkeys(encoder for one in comparisons for encoder in one.encoders):
-        items = [(key, source) for key, source in sources.items() if store.arrays(encoder.id, key) is None]
+        there = store.cached(encoder.id)
+        read = {key for one in todo if encoder in one.encoders for key in (*one.clips, *one.against)}
+        items = [
+            (key, source)
+            for key, source in sources.items()
+            if key not in there or (key in read and store.arrays(encoder.id, key) is None)
+        ]
         start = partial(Embedder, store, lab, encoder, plan.spec.clip)
         for (key, _), outcome in _each(engine, f"embed: {encoder.name}", start, Embedder.embed, items):
             looked += 1

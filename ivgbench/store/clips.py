@@ -10,7 +10,11 @@ import numpy as np
 
 from ivgbench.files import file_sha256, write_atomic
 from ivgbench.store import video as videos
+from ivgbench.store.index import Index, stamps
 from ivgbench.store.records import Damaged, read_record, write_record
+
+#: What of a sidecar the later stages of a run read. The rest, what was asked and with what, is for people.
+FACTS = ("pixel_sha256", "shape", "nfe", "backward", "seconds")
 
 
 class ClipStore:
@@ -18,6 +22,7 @@ class ClipStore:
 
     def __init__(self, root: str | Path):
         self.root = Path(root)
+        self.index = Index(self.root / "index.json")
 
     def video_path(self, job: str) -> Path:
         return self.root / "jobs" / job / "video.mkv"
@@ -68,8 +73,34 @@ class ClipStore:
         except (FileNotFoundError, Damaged):
             return None
 
+    def facts(self, job: str) -> dict[str, Any] | None:
+        """The `FACTS` of a job that is done, as far as its sidecar has them; None when there is no clip.
+
+        The clip is hashed unless it has the size and time that it had when it was hashed before.
+
+        Raises:
+            Damaged: as `sidecar`.
+        """
+        folder = f"{self.root}/jobs/{job}"  # a Path takes longer to make than its file to be looked at
+        found = stamps(f"{folder}/sidecar.json", f"{folder}/video.mkv")
+        if found is not None and (known := self.index.get(f"clip {job}", found)) is not None:
+            return known
+        sidecar = self.sidecar(job)
+        if sidecar is None:
+            return None
+        facts = {name: sidecar[name] for name in FACTS if name in sidecar}
+        self.index.put(f"clip {job}", found, facts)
+        return facts
+
     def intact(self, job: str) -> dict[str, Any] | None:
-        """The sidecar of a job whose clip is there as it was written; None when it is damaged or there is none."""
+        """The `facts` of a job whose clip is there as it was written; None when it is damaged or there is none."""
+        try:
+            return self.facts(job)
+        except Damaged:
+            return None
+
+    def intact_sidecar(self, job: str) -> dict[str, Any] | None:
+        """The whole sidecar of such a job, what was asked for among it; None where `intact` is None."""
         try:
             return self.sidecar(job)
         except Damaged:
@@ -109,11 +140,11 @@ class ClipStore:
 
 
 def each_done(store: ClipStore, jobs: list[str], say: Callable[[str], None]) -> dict[str, dict[str, Any]]:
-    """Sidecars of the jobs that are done. Damaged clips are removed, with a message, so that they are made again."""
+    """The facts of the jobs that are done. Damaged clips are removed, with a message, so that they are made again."""
     done = {}
     for job in jobs:
         try:
-            facts = store.sidecar(job)
+            facts = store.facts(job)
         except Damaged as fault:
             say(f"damaged clip: {fault}; making it again")
             store.discard(job)

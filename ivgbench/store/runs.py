@@ -7,16 +7,21 @@
     ROOT/scores/<score>.json         metrics of a job's pixels in a suite under a set of judges, or why it has none
     ROOT/sets/<run>.json             metrics of whole sets: a row per method and reference
     ROOT/manifests/<run>.json        which jobs a run is made of
+    ROOT/index.json                  what was read of these files, see `ivgbench.store.index`
 
 A job is done if and only if its files exist and their hashes agree. Every JSON file holds the hash of its own content.
 """
 
 from __future__ import annotations
 
+import io
 import math
+import os
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +32,13 @@ from ivgbench.errors import UserError
 from ivgbench.files import digest, write_atomic
 from ivgbench.metrics import catalogue
 from ivgbench.store.clips import ClipStore
+from ivgbench.store.index import stamps
 from ivgbench.store.records import Damaged, read_record, write_record
 
 #: Raised when the layout of a score file changes. A metric that changes raises its own version (`metrics.catalogue`).
 SCORE_VERSION = 2
+#: What of a score is a clip's cost, and not measured in its pixels.
+COSTS = ("nfe", "backward", "seconds")
 #: Raised when the layout of a row of set metrics changes.
 SET_VERSION = 2
 
@@ -41,26 +49,45 @@ class Store(ClipStore):
     # ---- caches of model outputs
 
     def _cache_path(self, model: str, key: str) -> Path:
-        # Model ids are free text (versions, paths, thresholds): the hash keeps apart what the clean name confuses.
-        clean = re.sub(r"[^A-Za-z0-9._-]+", "_", model).strip("._")[:48] or "model"
-        return self.root / "cache" / f"{clean}-{digest(model)[:8]}" / f"{key}.npz"
+        return self.root / "cache" / _cache_folder(model) / f"{key}.npz"
 
     def save_arrays(self, model: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Caches arrays that a model computed. `key`: hash of the pixels or text they came from."""
         write_atomic(self._cache_path(model, key), lambda handle: np.savez(handle, **arrays))
 
     def arrays(self, model: str, key: str) -> dict[str, np.ndarray] | None:
-        """Cached arrays, or None when there are none, or none that can be read (they are then computed again)."""
+        """Cached arrays, or None when there are none, or none that can be read.
+
+        A file that cannot be read is removed: it is computed again by the next run.
+        """
+        return self.arrays_of(self._cache_path(model, key))
+
+    def arrays_of(self, path: Path) -> dict[str, np.ndarray] | None:
+        """The same by the file."""
         try:
-            with zipfile.ZipFile(self._cache_path(model, key)) as archive:
-                if archive.testzip() is not None:  # an array that is read only in part is not checked by its reader
-                    return None
-            with np.load(self._cache_path(model, key), allow_pickle=False) as data:
-                return {name: data[name] for name in data.files}
-        except FileNotFoundError:
+            data = io.BytesIO(path.read_bytes())
+        except OSError:
             return None
+        try:
+            with zipfile.ZipFile(data) as archive:
+                whole = archive.testzip() is None  # an array that is read only in part is not checked by its reader
+            if whole:
+                data.seek(0)
+                with np.load(data, allow_pickle=False) as arrays:
+                    return {name: arrays[name] for name in arrays.files}
         except Exception:  # a damaged archive fails in as many ways as it has fields
-            return None
+            pass
+        with suppress(OSError):
+            path.unlink()
+        return None
+
+    def cached(self, model: str) -> set[str]:
+        """The keys under which a model has cached arrays, in one look at its folder; they are not read."""
+        try:
+            names = os.listdir(self._cache_path(model, "").parent)
+        except OSError:
+            return set()
+        return {name.removesuffix(".npz") for name in names if name.endswith(".npz")}
 
     # ---- scores
 
@@ -78,6 +105,27 @@ class Store(ClipStore):
     def score(self, score: str, pixels: str) -> dict[str, float | None] | None:
         """Metrics of a clip by their names, or None when these pixels are not scored (or the file is damaged)."""
         return self._score_record(score, pixels).get("metrics")
+
+    def is_scored(self, score: str, facts: Mapping[str, Any], metrics: Iterable[str]) -> bool:
+        """Whether a clip with these `facts` has a score of these metrics, none of it failed, and none is out of date.
+
+        What the clip cost stands in both: a clip that was made again took another time. The file is not read if it has
+        the size and time that it had before.
+        """
+        found = stamps(f"{self.root}/scores/{score}.json")
+        if found is None:
+            return False
+        made = _scored_of(facts, metrics)
+        if self.index.get(f"score {score}", found) == made:
+            return True
+        record = self._score_record(score, facts["pixel_sha256"])
+        values = record.get("metrics")
+        if values is None or record.get("faults") or not values.keys() >= set(metrics):
+            return False
+        if any(values[name] != facts.get(name) for name in COSTS):
+            return False
+        self.index.put(f"score {score}", found, made)
+        return True
 
     def score_failure(self, score: str, pixels: str) -> str | None:
         """Why the last attempt at scoring these pixels failed, on one line; None when there was no failure."""
@@ -109,8 +157,16 @@ class Store(ClipStore):
     # ---- runs
 
     def save_manifest(self, run: str, manifest: Mapping[str, Any]) -> Path:
-        path = self.manifest_path(run)
-        write_record(path, {**manifest, "run": run})
+        """Writes what a run is made of; where that stands already only the file's time is new: when it went on."""
+        path, record = self.manifest_path(run), {**manifest, "run": run}
+        try:
+            same = read_record(path) == record
+        except (FileNotFoundError, Damaged):
+            same = False
+        if same:
+            os.utime(path)
+        else:
+            write_record(path, record)
         return path
 
     def manifest_path(self, run: str) -> Path:
@@ -184,6 +240,13 @@ class Store(ClipStore):
         return [(name, value, "undefined" if value is None else "ok") for name, value in values.items()]
 
 
+@lru_cache(maxsize=64)
+def _cache_folder(model: str) -> str:
+    # Model ids are free text (versions, paths, thresholds): the hash keeps apart what the clean name confuses.
+    clean = re.sub(r"[^A-Za-z0-9._-]+", "_", model).strip("._")[:48] or "model"
+    return f"{clean}-{digest(model)[:8]}"
+
+
 def _is_name(run: str) -> bool:
     """Whether a run can be called so. Other systems put files of their own beside ours ("._score.json")."""
     return ID_PATTERN.fullmatch(run) is not None and ".." not in run
@@ -199,6 +262,11 @@ def metrics_version() -> int | list[Any]:
     """What runs must have in common for their scores to be compared, as a manifest keeps it."""
     versions = catalogue.raised()
     return [SCORE_VERSION, versions] if versions else SCORE_VERSION
+
+
+def _scored_of(facts: Mapping[str, Any], metrics: Iterable[str]) -> list[Any]:
+    """What a score is of, for the index."""
+    return [facts["pixel_sha256"], metrics_version(), len(set(metrics)), *(facts.get(name) for name in COSTS)]
 
 
 def _finite(value: Any) -> Any:

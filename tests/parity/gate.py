@@ -103,14 +103,14 @@ PERTURBATIONS = (
     Perturbation(
         "CLIP's features not normalised", "", "clip_sim",
         (("judges.clip:ClipModel._normalised", "normalize=True", "normalize=False"),
-         ("metrics.clip_sim:_cosines", "< 1e-3", "< 1e9")), looks=True,
+         ("metrics.clip_sim:_unit", "< 1e-3", "< 1e9")), looks=True,
     ),
     # Not "cropped": the pocket lab's frames have its CLIP's shape, so that cropping and squashing are the same there.
     one("the first of the whole frames only", "", "clip_sim_squash", "runs.scoring:score_job",
         'cached(store, judges.squash, pixels)["frames"]', 'cached(store, judges.squash, pixels)["frames"][:1]'),
-    one("the own caption is among the others", "", "clip_sim_shuffled", "metrics.clip_sim:shuffled",
-        "other != prompt", "True"),
-    one("no distance of means", "", "fid", "metrics.fid:against", "means @ means +", "0 * (means @ means) +"),
+    one("the own caption is among the others", "", "clip_sim_shuffled", "metrics.clip_sim:others",
+        "own.sum(0) - own", "own.sum(0) + 0 * own"),
+    one("no distance of means", "", "fid", "metrics.fid:_against", "means @ means +", "0 * (means @ means) +"),
     one("covariances of N", "", "fid", "metrics.fid:_centred", "len(x) - 1", "len(x)"),
     one("no constant in the kernel", "", "kid", "metrics.kid:cubic", "1.0)", "0.0)"),
     one("pairs of a frame with itself", "", "kid", "metrics.kid:kid",

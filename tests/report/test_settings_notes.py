@@ -70,8 +70,8 @@ def test_clips_side_by_side_say_it_too(recorded, tmp_path, monkeypatch):
 def recorded_specs(store, monkeypatch):
     """Sidecars that say what was asked, as a real run's do."""
     asked = {"case": {"prompt": "a red star", "subjects": [{"boxes": [[0, 0, 1, 1]] * 2}]}}
-    intact = type(store).intact
-    monkeypatch.setattr(type(store), "intact", lambda self, job: {**intact(self, job), "spec": asked})
+    intact = type(store).intact_sidecar
+    monkeypatch.setattr(type(store), "intact_sidecar", lambda self, job: {**intact(self, job), "spec": asked})
 
 
 def test_claims_say_what_their_rows_were_set_to(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from ivgbench.cases import Case, Subject, Suite
 from ivgbench.metrics import control
 from ivgbench.metrics.catalogue import OF_CLIPS
-from ivgbench.runs.scoring import Judges, detection_key, score_job, text_key
+from ivgbench.runs.scoring import Captions, Judges, detection_key, score_job, text_key
 from ivgbench.store.runs import Store
 
 FRAMES, SIZE = 4, (48, 80)
@@ -32,7 +32,8 @@ def scored(tmp_path):
         for phrase, boxes in found.items():
             store.save_arrays(JUDGES.detector, detection_key("pixels", phrase), {"boxes": boxes})
         sidecar = {"shape": [FRAMES, *SIZE, 3], "pixel_sha256": "pixels", "nfe": 20, "backward": 0, "seconds": 1.0}
-        return score_job(store, JUDGES, case, Suite("s", FRAMES, (case,)), sidecar)
+        captions = Captions.of(Suite("s", FRAMES, (case,)), {prompt: store.arrays(JUDGES.clip, text_key(prompt))})
+        return score_job(store, JUDGES, case, captions, sidecar)
 
     return score
 
