@@ -30,7 +30,7 @@ def connect() -> Any:
         import ray
     except ImportError:
         raise UserError(
-            '--engine ray needs Ray: pip install "ivgbench[ray]" (or use --engine local). Ray has wheels for 64-bit '
+            "--engine ray needs Ray: pip install 'ivgbench[ray]' (or use --engine local). Ray has wheels for 64-bit "
             "Linux with glibc, macOS and Windows, for Python 3.10 to 3.13; this is Python "
             f"{platform.python_version()} on {platform.system()} {platform.machine()}"
         ) from None

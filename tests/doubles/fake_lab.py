@@ -91,6 +91,8 @@ class FakeLab:
     weights: str = "w1"
     knows_rings: bool = False
 
+    requested = "cpu"
+
     def device(self) -> str:
         return "cpu"
 
