@@ -120,7 +120,7 @@ def test_batches_are_made_together(shell, tmp_path):
     assert noted.count("batch:2") == 3 and "batch:1" not in noted
 
 
-def test_precision_and_adapters_are_part_of_a_job(shell, tmp_path):
+def test_precision_and_adapters_are_part_of_a_job(shell, tmp_path, monkeypatch):
     (tmp_path / "a.pt").write_bytes(b"an adapter")
     once = ("run", "--method", "plain", "--suite", "static", "--cases", 1)
     for extra in ((), ("--dtype", "float16"), ("--lora", "a.pt"), ("--offload",)):
@@ -128,6 +128,7 @@ def test_precision_and_adapters_are_part_of_a_job(shell, tmp_path):
     assert len((tmp_path / "log").read_text().split()) == 3  # --offload changes no pixel: nothing to do
     assert "no file none.pt" in refused(shell(*once, "--lora", "none.pt"))
     assert "unknown dtype 'half'" in refused(shell(*once, "--dtype", "half"))
+    monkeypatch.setitem(sys.modules, "ray", None)  # not installed
     assert "pip install 'ivgbench[ray]'" in refused(shell(*once, "--engine", "ray"))
 
 

@@ -57,7 +57,7 @@ def _sheets(
         mine = [job for job in mine if [*map(job.get, SCENE)] == first]
         clips, prompt = [], ""
         for job in mine:
-            facts = store.intact(job["job"])
+            facts = store.intact_sidecar(job["job"])
             if facts is None:
                 failed = store.failure(job["job"])
                 what = (

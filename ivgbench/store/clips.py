@@ -99,6 +99,13 @@ class ClipStore:
         except Damaged:
             return None
 
+    def intact_sidecar(self, job: str) -> dict[str, Any] | None:
+        """The whole sidecar of such a job, what was asked for among it; None where `intact` is None."""
+        try:
+            return self.sidecar(job)
+        except Damaged:
+            return None
+
     def clip(self, job: str) -> np.ndarray:
         """The pixels of a job that is done, uint8 [F,H,W,3]; Damaged when they are not what was stored."""
         facts = self.sidecar(job)
