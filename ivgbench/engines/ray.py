@@ -60,7 +60,7 @@ class RayEngine:
         tries: Callable[[Any], int] = lambda item: TRIES,
         hear: Callable[[int, int, int], None] | None = None,
     ) -> Iterator[tuple[int, Any]]:
-        """See `Engine.run`. A worker that dies while it loads is replaced, too, `TRIES` times without one that lives."""
+        """See `Engine.run`. A worker that dies while it loads is replaced as well; `TRIES` in a row, and it is told."""
         queue, crew = Queue(items, tries), _Crew(self, start, work, hear is not None)
         died_loading = 0
         try:

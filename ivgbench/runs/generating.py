@@ -108,7 +108,13 @@ def _raise_if_disk_is_full(fault: Exception) -> None:
 
 
 def generate(
-    store: Store, lab: Any, engine: Engine, jobs: list[Job], total: int, about: dict[str, Any], batch_size: int | str = 1
+    store: Store,
+    lab: Any,
+    engine: Engine,
+    jobs: list[Job],
+    total: int,
+    about: dict[str, Any],
+    batch_size: int | str = 1,
 ) -> int:
     """Makes the clips of jobs; failures are recorded with their reason. Returns how many were made.
 

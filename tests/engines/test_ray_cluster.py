@@ -131,7 +131,7 @@ def test_items_are_spread_over_both_nodes_and_models_are_loaded_once(engine, mon
 
 @pytest.mark.parametrize(
     ("begin", "kind", "words"),
-    [(bad_start, UserError, "no weights"), (broken_start, StartFailed, "bug"), (dead_start, StartFailed, "died while load")],
+    [(bad_start, UserError, "no weights"), (broken_start, StartFailed, "bug"), (dead_start, StartFailed, "died while")],
 )
 def test_workers_that_cannot_start_say_why(engine, begin, kind, words):
     with pytest.raises(kind, match=words):
