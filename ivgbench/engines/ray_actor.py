@@ -1,4 +1,4 @@
-"""What lives in a Ray actor: it holds the models, and does what the driver asks. Ray itself is not imported at the top."""
+"""What lives in a Ray actor: it holds the models, and does what the driver asks. Ray is not imported at the top."""
 
 from __future__ import annotations
 
