@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "ivgbench"
 #: What each part may import, of the other parts. The parts of the ground floor may import each other.
 GROUND = {
     "arrays", "boxes", "calibration", "cases", "errors", "extras", "files", "hub", "phrases", "plugins", "reading",
-    "registry", "texts",
+    "registry", "shipped", "texts",
 }  # fmt: skip
 ALLOWED = {
     "ground": set(),

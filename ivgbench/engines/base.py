@@ -6,7 +6,6 @@ An engine turns items into outcomes, in any order. It knows nothing of videos.
 
 from __future__ import annotations
 
-import errno
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +16,7 @@ from typing import Any, Protocol
 
 from ivgbench.errors import UserError
 from ivgbench.extras import missing
+from ivgbench.files import is_full, room_at
 
 #: How often an item is given out, in all, while it costs each of its workers its life. Memory may be short only for
 #: a while; what always crashes is to stop.
@@ -78,8 +78,8 @@ class Engine(Protocol):
 
 def failure_of(fault: Exception) -> Failure:
     """An exception as an outcome that can leave its process."""
-    if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Failure(f"disk full: {fault.filename or fault.strerror}", traceback.format_exc(), "disk")
+    if is_full(fault):
+        return Failure(room_at(fault), traceback.format_exc(), "disk")
     if isinstance(fault, ImportError):
         fault = missing(fault) or fault
     if isinstance(fault, UserError):

@@ -5,13 +5,17 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
 from ivgbench.engines.base import TRIES, DiskFull, Failure, StartFailed, failure_of, start_error, telling
 from ivgbench.engines.queue import Queue
 from ivgbench.errors import UserError
+
+#: What stops a command: Ctrl-C, and what a scheduler of jobs sends.
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Told(NamedTuple):
@@ -27,19 +31,40 @@ class _Worker:
     def __init__(self, context: Any, start: Callable[[], Any], work: Callable[[Any, Any], Any]):
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, start, work), daemon=True)
-        self.process.start()
+        with _undisturbed():
+            self.process.start()
         theirs.close()
         self.index: int | None = None
 
     def stop(self) -> None:
-        self.process.terminate()
+        self.process.kill()
         self.process.join()
         self.pipe.close()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Signals that stop this process wait meanwhile: a process that is half started would tell of it in a traceback.
+
+    What is started inherits this, so that Ctrl-C, which all processes of a terminal get, is the parent's alone.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # or its start, within the first process's, would let them through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(pipe: Connection, start: Callable[[], Any], work: Callable[[Any, Any], Any]) -> None:
     """A worker's life: load, say ready, then an item in and an outcome out until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle: it stops its workers
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     # The parent may be killed at any moment.
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:

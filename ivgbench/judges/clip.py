@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import open_clip
@@ -192,8 +193,11 @@ def _from_open_clip(
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)  # without the network, some forty lines of attempts
     try:
+        if Path(pretrained).is_file() and Path(pretrained).suffix != ".safetensors":
+            # open_clip tries again without care where a careful reading fails; what passes here is tensors.
+            torch.load(pretrained, map_location="cpu", weights_only=True)
         model, _, _ = open_clip.create_model_and_transforms(name, pretrained=pretrained, device=device)
-    except (OSError, ValueError, RuntimeError) as fault:
+    except (OSError, ValueError, RuntimeError, UnpicklingError, TypeError, EOFError) as fault:
         raise UserError(
             f"cannot load the CLIP weights {name}/{pretrained}, which are downloaded on first use: be online once, or "
             f"name another CLIP ({_line(fault)})"

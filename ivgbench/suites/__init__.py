@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ivgbench import hub
+from ivgbench import hub, shipped
 from ivgbench.boxes import resample
 from ivgbench.cases import Subject, Suite, load_suite_file
 from ivgbench.errors import UserError
@@ -33,12 +33,8 @@ def make_suite(name: str) -> Suite:
 
 
 def folder() -> Path:
-    """Where the shipped suite files are: package data of an installed wheel, or data/suites of a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    for place in (package / "_data" / "suites", package.parent / "data" / "suites"):
-        if place.is_dir():
-            return place
-    raise UserError(f"the shipped suites are missing: there is neither {place} nor the package's copy of it")
+    """Where the shipped suite files are."""
+    return shipped.folder(shipped.SUITES)
 
 
 def user_folder() -> Path:
