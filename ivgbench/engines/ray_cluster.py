@@ -6,6 +6,7 @@ import logging
 import os
 import platform
 import re
+import signal
 from typing import Any
 
 from ivgbench.errors import UserError
@@ -35,6 +36,7 @@ def connect() -> Any:
             f"{platform.python_version()} on {platform.system()} {platform.machine()}"
         ) from None
     if not ray.is_initialized():
+        at_sigterm = signal.getsignal(signal.SIGTERM)
         try:
             # What workers print for the user comes with their answers. Logs of others are read with `ray logs`.
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
@@ -42,6 +44,8 @@ def connect() -> Any:
             address = os.environ.get("RAY_ADDRESS")
             where = f"the cluster at RAY_ADDRESS={address} cannot be used" if address else "Ray cannot be started"
             raise UserError(f"--engine ray: {where}: {_short(str(fault))}") from None
+        if callable(at_sigterm):  # Ray has put its own in this place
+            signal.signal(signal.SIGTERM, at_sigterm)
     return ray
 
 
