@@ -14,7 +14,20 @@ from typing import Annotated
 import typer
 
 from ivgbench import __version__
-from ivgbench.cli import catalogue, claims, clip, compare, fetch, leaderboard, results, runs, snapshot, study, verify
+from ivgbench.cli import (
+    catalogue,
+    claims,
+    clip,
+    compare,
+    fetch,
+    leaderboard,
+    results,
+    runs,
+    snapshot,
+    studio,
+    study,
+    verify,
+)
 from ivgbench.cli.placing import Placing
 from ivgbench.cli.streams import steady
 from ivgbench.errors import UserError
@@ -151,6 +164,7 @@ app.command("leaderboard")(leaderboard.leaderboard)
 app.command("claims")(claims.claims)
 app.command("generate", cls=Placing)(clip.generate)
 app.command("compare", cls=Placing)(compare.compare)
+app.command("studio")(studio.studio)
 app.add_typer(catalogue.suites_app, name="suites")
 app.add_typer(snapshot.snapshot_app, name="snapshot")
 app.add_typer(study.study_app, name="study")

@@ -62,6 +62,11 @@ def import_imc(file: Path, target: Path | None = None) -> list[Path]:
     return written
 
 
+def is_taken(name: str) -> bool:
+    """Whether a name is a shipped suite's, or means one of several."""
+    return name in RECIPES or name in (*imc.NAMES, "static", "dynamic")
+
+
 def keep(suite: Suite, out: Path | None = None) -> Path:
     """Writes a suite where `load_suite` finds it by name, or into another folder or .jsonl file; returns the file.
 
@@ -71,7 +76,7 @@ def keep(suite: Suite, out: Path | None = None) -> Path:
     if out is not None and out.suffix == ".jsonl":
         path = out
     else:
-        if out is None and (suite.name in RECIPES or suite.name in (*imc.NAMES, "static", "dynamic")):
+        if out is None and is_taken(suite.name):
             raise UserError(f"the name {suite.name!r} is taken; give the suite another one: --name")
         path = (user_folder() if out is None else out) / f"{suite.name}.jsonl"
     suite.save(path)
