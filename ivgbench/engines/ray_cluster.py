@@ -44,7 +44,8 @@ def connect() -> Any:
             address = os.environ.get("RAY_ADDRESS")
             where = f"the cluster at RAY_ADDRESS={address} cannot be used" if address else "Ray cannot be started"
             raise UserError(f"--engine ray: {where}: {_short(str(fault))}") from None
-        if callable(at_sigterm):  # Ray has put its own in this place
+        # Ray has put its own in this place. Not in another thread than the main one, where nobody hears of signals.
+        if callable(at_sigterm) and signal.getsignal(signal.SIGTERM) is not at_sigterm:
             signal.signal(signal.SIGTERM, at_sigterm)
     return ray
 
