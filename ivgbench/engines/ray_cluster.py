@@ -7,12 +7,15 @@ import os
 import platform
 import re
 import signal
+import socket
 from typing import Any
 
 from ivgbench.errors import UserError
 
 #: Ray puts sockets below its folder for temporary files, and their paths may have 107 bytes.
 SHORT = 40
+#: Seconds in which a cluster's address answers.
+ANSWERS_IN = 10.0
 #: Of a reason, as it stands in a table.
 MOST = 240
 
@@ -36,6 +39,7 @@ def connect() -> Any:
             f"{platform.python_version()} on {platform.system()} {platform.machine()}"
         ) from None
     if not ray.is_initialized():
+        _check_address(os.environ.get("RAY_ADDRESS", ""))
         at_sigterm = signal.getsignal(signal.SIGTERM)
         try:
             # What workers print for the user comes with their answers. Logs of others are read with `ray logs`.
@@ -48,6 +52,20 @@ def connect() -> Any:
         if callable(at_sigterm) and signal.getsignal(signal.SIGTERM) is not at_sigterm:
             signal.signal(signal.SIGTERM, at_sigterm)
     return ray
+
+
+def _check_address(address: str) -> None:
+    """Refuses a HOST:PORT where nobody answers: Ray itself tries for minutes."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdigit()) or "/" in host:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWERS_IN).close()
+    except (OSError, OverflowError) as fault:
+        raise UserError(
+            f"--engine ray: nobody answers at RAY_ADDRESS={address} ({fault}): start a cluster there with "
+            f"`ray start --head --port={port}`, or unset RAY_ADDRESS for one on this machine alone"
+        ) from None
 
 
 def is_lost(ray: Any, node: str, fault: Exception) -> bool:

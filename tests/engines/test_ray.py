@@ -1,5 +1,6 @@
 """Ray's engine against a stand-in for Ray, in an instant; `test_ray_cluster` has the real one."""
 
+import socket
 import sys
 
 import fake_ray
@@ -115,6 +116,16 @@ def test_what_is_wrong_is_one_line(ray, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install 'ivgbench\[ray\]' .* this is Python 3"):
         RayEngine(None, "cpu")
+
+
+def test_an_address_where_nobody_answers_is_told_at_once(ray, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        RayEngine(1, "cpu")
+    ray.inits = 0
+    with pytest.raises(UserError, match=f"nobody answers at RAY_ADDRESS={address}"):
+        RayEngine(1, "cpu")
 
 
 def test_a_run_is_the_same_on_ray(ray, tmp_path):
