@@ -6,12 +6,13 @@ import hashlib
 import os
 import signal
 from dataclasses import dataclass, field
+from operator import length_hint
 from pathlib import Path
 
 import numpy as np
 
 from ivgbench import boxes
-from ivgbench.engines.local import failure_of
+from ivgbench.engines.base import failure_of, telling
 from ivgbench.errors import UserError
 from ivgbench.generator.sampling import PLAIN, Sampling
 from ivgbench.registry import METHODS
@@ -90,6 +91,8 @@ class FakeLab:
     weights: str = "w1"
     knows_rings: bool = False
 
+    requested = "cpu"
+
     def device(self) -> str:
         return "cpu"
 
@@ -120,6 +123,8 @@ class FakeLab:
 
     def generate(self, backbone: str, job: object, callback: object = None) -> Made:
         self.note(job.case.id)
+        if callback is not None:
+            callback(1, job.sampling.steps)
         how = self.broken.get(job.case.id)
         if how == "raise":
             raise FloatingPointError("latents are not\nfinite")
@@ -129,9 +134,9 @@ class FakeLab:
             raise OSError(28, "No space left on device", "video.mkv")
         return self.draw(job.case, job.options["shift"], job.sampling.steps)
 
-    def generate_batch(self, backbone: str, jobs: list) -> list[Made]:
+    def generate_batch(self, backbone: str, jobs: list, callback: object = None) -> list[Made]:
         self.note(f"batch:{len(jobs)}")
-        return [self.generate(backbone, job) for job in jobs]
+        return [self.generate(backbone, job, callback) for job in jobs]
 
     def room(self, workers: int) -> object:
         return lambda job: 3 if job.method == "plain" else 1
@@ -186,17 +191,21 @@ class FakeLab:
 class InlineEngine:
     """Items one after another in this process; stops for good after `limit` items, as if killed."""
 
+    workers = 1
+
     def __init__(self, limit: int | None = None):
         self.limit = limit
 
-    def run(self, start, work, items):
-        state = start() if items else None
+    def run(self, start, work, items, tries=None, hear=None):
+        state = start() if length_hint(items) else None
         for index, item in enumerate(items):
             if self.limit is not None:
                 if self.limit == 0:
                     raise KeyboardInterrupt
                 self.limit -= 1
             try:
-                yield index, work(state, item)
+                with telling((lambda *far, at=index: hear(at, *far)) if hear else lambda *far: None):
+                    outcome = work(state, item)
+                yield index, outcome
             except Exception as fault:
                 yield index, failure_of(fault)
