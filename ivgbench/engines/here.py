@@ -22,7 +22,7 @@ class HereEngine:
         tries: Callable[[Any], int] = lambda item: TRIES,
         hear: Callable[[int, int, int], None] | None = None,
     ) -> Iterator[tuple[int, Any]]:
-        """Yields (index, outcome) for every item in order; see `base.Engine`. Nobody dies here, so `tries` is unused."""
+        """Yields (index, outcome) for every item in order, see `base.Engine`. Nobody dies here: `tries` is unused."""
         state, loaded = None, False
         for index, item in enumerate(items):
             try:
