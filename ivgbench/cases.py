@@ -213,6 +213,8 @@ def load_suite_file(path: Path) -> Suite:
     """
     lines = numbered_lines(read_text(path, "the suite"))
     records = [(f"{path}:{number}", from_json(line, f"{path}:{number}: damaged suite file")) for number, line in lines]
+    where: str
+    header: Any  # `_check_header` refuses what it must not be
     where, header = records[0] if records else (f"{path}:1", None)
     _check_header(header, where)
     cases = [check_case(case_from_json(record, at), at, header["frames"]) for at, record in records[1:]]

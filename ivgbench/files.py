@@ -43,7 +43,7 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
-def file_sha256(path: Path) -> str:
+def file_sha256(path: str | Path) -> str:
     """Hex digest of a file's bytes."""
     digest = hashlib.sha256()
     with Path(path).open("rb") as handle:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +109,8 @@ class ClipModel:
                 raise UserError(f"the CLIP folder {source} has its own weights; leave out pretrained={pretrained!r}")
             folder = POCKET_FOLDER if source == "pocket" else Path(source)
             model, tokenizer, config, weights = _from_folder(folder)
-            name, files = "pocket" if source == "pocket" else folder.name, ()
+            name = "pocket" if source == "pocket" else folder.name
+            files: tuple[Path, ...] = ()
         else:
             name, slash, tag = str(source).partition("/")
             pretrained = tag if slash and pretrained is None else pretrained
@@ -144,7 +146,7 @@ class ClipModel:
         # With room for one token more, the last one that was read is no longer the end of the text.
         return not torch.equal(more[: len(read)], read)
 
-    def _normalised(self, encode: object, inputs: torch.Tensor) -> np.ndarray:
+    def _normalised(self, encode: Callable[..., torch.Tensor], inputs: torch.Tensor) -> np.ndarray:
         parts = [encode(part.to(self.device), normalize=True).float().cpu() for part in inputs.split(BATCH)]
         return torch.cat(parts).numpy()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,7 +71,7 @@ def pocket(folder: str | Path = POCKET_FOLDER, device: str = "cpu") -> VideoMode
         if not file.is_file():
             raise UserError(f"the video encoder is incomplete: {file} is missing; reinstall ivgbench, or train it")
     try:
-        config = {
+        config: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in json.loads(files[0].read_text(encoding="utf-8")).items()
         }

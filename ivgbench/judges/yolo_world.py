@@ -89,7 +89,8 @@ class YoloWorld:
 def input_size(height: int, width: int) -> tuple[int, int]:
     """The nearest sizes that are multiples of 32, with the longer side LONGER_SIDE."""
     scale = LONGER_SIDE / max(height, width)
-    return tuple(max(32, round(side * scale / 32) * 32) for side in (height, width))
+    rows, columns = (max(32, round(side * scale / 32) * 32) for side in (height, width))
+    return rows, columns
 
 
 def _from_folder(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

@@ -77,7 +77,7 @@ def make(file: Path, name: str | None = None, frames: int | None = None) -> Suit
     frames = _frames(frames, about, tracks, f"{file}")
     cases: dict[str, Case] = {}
     for where, case, subjects in tracks:
-        made = [Subject(phrase, _track(keys, frames, f"{where}: {phrase!r}")) for phrase, keys in subjects]
+        made = tuple(Subject(phrase, _track(keys, frames, f"{where}: {phrase!r}")) for phrase, keys in subjects)
         case = check_case(Case(case.id, case.prompt, made, case.metadata), where, frames)
         if case.id in cases:
             raise UserError(f"{where}: the case {case.id!r} stands twice; give one of them another name")
