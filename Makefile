@@ -7,7 +7,7 @@ SPEC ?= benchmarks/pocket.toml
 # Threads that wait do not spin, whatever is started; your own setting stands.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help env table1 table2 figures field report calibrate claims claims-quick publish test test-slow soak snapshot lint clean
+.PHONY: help env table1 table2 figures field table1-dit claims-dit report leaderboard calibrate claims claims-quick publish test test-slow soak snapshot lint clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 18
@@ -42,8 +42,25 @@ field: env ## Table 1, Table 2 and Figure 4 with the field's other methods after
 	$(BIN)/ivgbench table 2 --run field --out results/own/tables/field
 	$(BIN)/ivgbench figure 4 --run field --out results/own/figures/field
 
-report: table1 ## one page to send around: the tables, and clips of every method
+table1-dit: env ## Table 1 and 2 of the pocket lab's video DiT, and what of the UNet's carries over to it
+	$(BIN)/ivgbench run --spec benchmarks/pocket-table2.toml
+	$(BIN)/ivgbench run --spec benchmarks/dit.toml
+	$(BIN)/ivgbench table 1 --run table1-dit --out results/own/tables/dit
+	$(BIN)/ivgbench table 2 --run table1-dit --out results/own/tables/dit
+	$(BIN)/ivgbench figure 4 --run table1-dit --out results/own/figures/dit
+	$(BIN)/ivgbench study carried --out results/own/tables/dit
+
+claims-dit: env ## the search and the paper's claims on the video DiT (goes on where it was stopped)
+	$(BIN)/ivgbench study search --backbone pocket-dit
+	$(BIN)/ivgbench study claims --backbone pocket-dit --seeds 1
+
+report: table1 ## a page that opens from disk: the tables, and all methods playing side by side
+	$(BIN)/ivgbench figure 1 --out results/own/report/figures
+	$(BIN)/ivgbench figure 4 --out results/own/report/figures
 	$(BIN)/ivgbench report
+
+leaderboard: env ## a static site of the records in results/records: boards, ranks, methods
+	$(BIN)/ivgbench leaderboard results/records
 
 # Each line goes on where it was stopped, and shows how far it is.
 claims: env ## the search, the paper's claims put to the test, the ablations (two to three hours; goes on where it was stopped)

@@ -1,9 +1,10 @@
-"""The committed tables, figures and claims, written anew from the runs that are stored.
+"""The committed tables, figures, records and claims, written anew from the runs that are stored.
 
     make publish
 
-Everything else writes into results/own, which git ignores; this writes results/tables, results/figures and
-results/CLAIMS.md. Nothing is generated: what a run lacks stays as it was committed, and is told with its reason.
+Everything else writes into results/own, which git ignores; this writes results/tables, results/figures,
+results/records and results/CLAIMS.md. Nothing is generated: what a run lacks stays as it was committed, and is told
+with its reason.
 """
 
 from __future__ import annotations
@@ -20,12 +21,16 @@ SPECS = Path("benchmarks")
 OWN, OUT = Path("results/own"), Path("results")
 #: Tables and contact sheets: the run that each is of, its number, and the folder below results/tables or figures.
 TABLES = (("table1", 1, ""), ("table2", 2, ""), ("claims", 1, "claims"), ("claims", 2, "claims"),
-          ("field", 1, "field"), ("field", 2, "field"))  # fmt: skip
-SHEETS = (("table1", 1, ""), ("table1", 4, ""), ("field", 4, "field"))
+          ("field", 1, "field"), ("field", 2, "field"), ("table1-dit", 1, "dit"), ("table1-dit", 2, "dit"))  # fmt: skip
+SHEETS = (("table1", 1, ""), ("table1", 4, ""), ("field", 4, "field"), ("table1-dit", 4, "dit"))
 #: Figures 2 and 3: the spec whose cases were recorded (None: those of the figure by default), and their folder.
 RECORDED = ((None, ""), ("claims-run.toml", "claims"))
+#: Runs whose records are committed: what the pocket lab's leaderboard is made of.
+RECORDS = ("table1", "field", "claims")
+BY = "ivgbench"
 #: What scripts made of runs of their own (`make claims`), below results/own.
-MADE = ("tables/search.*", "tables/reach.*", "tables/ablations.*", "figures/search.*")
+MADE = ("tables/search.*", "tables/reach.*", "tables/ablations.*", "figures/search.*", "tables/search-pocket-dit.*",
+        "figures/search-pocket-dit.*", "tables/dit/carried.*", "CLAIMS-dit.md")  # fmt: skip
 
 
 def publish(runs: Path, own: Path, out: Path) -> Iterator[str]:
@@ -38,6 +43,7 @@ def publish(runs: Path, own: Path, out: Path) -> Iterator[str]:
     for spec, folder in RECORDED:
         name = f"figures 2 and 3 of {spec or 'the first cases'}"
         parts.append((name, partial(_recorded, runs, spec, out / "figures" / folder)))
+    parts += [(f"record of {run}", partial(_record, runs, run, out / "records")) for run in RECORDS]
     parts.append(("CLAIMS.md", partial(_claims, runs, out / "CLAIMS.md")))
     parts += [(f"{own / pattern}", partial(_copied, own, pattern, out)) for pattern in MADE]
     for what, write in parts:
@@ -51,6 +57,18 @@ def _table(runs: Path, run: str, number: int, folder: Path) -> list[Path]:
     from ivgbench.report import render, tables
 
     return render.write(tables.build(number, runs, run), folder)
+
+
+def _record(runs: Path, run: str, folder: Path) -> list[Path]:
+    from ivgbench.report import record
+    from ivgbench.store.runs import Store
+
+    made = record.of(Store(runs), run, BY)
+    if lost := sum(clip.status != "ok" for clip in made.clips):
+        raise UserError(f"run {run!r} is partial: {lost} of {len(made.clips)} clips failed or are missing")
+    path = folder / f"{run}{record.SUFFIX}"
+    made.save(path)
+    return [path]
 
 
 def _sheet(runs: Path, run: str, number: int, folder: Path) -> list[Path]:

@@ -1,15 +1,16 @@
 """How long a step takes: every method against plain generation, in turn, in one process.
 
-    python benchmarks/speed.py [--grid pocket|40x72|wan-480p|zeroscope|modelscope|wan-1.3b ...] [--rounds N]
+    python benchmarks/speed.py [--grid pocket|pocket-dit|40x72|wan-480p|zeroscope|modelscope|wan-1.3b ...] [--rounds N]
                                [--device cuda --dtype bfloat16] [--batch N] [--compile]
                                                             -> results/tables/speed.csv, speed.md
 
-"pocket" is the pocket lab at its own size. HEIGHTxWIDTH is a UNet of the published one's levels at that latent size,
-and "wan-480p" a Wan on the published one's 32,760 tokens, both narrow and with random weights: what masks cost there,
-without the hours. Published names are the architectures at true size, random weights, for a GPU. Methods have their own
-defaults, nothing tuned. Per method: seconds (on a GPU between its own events) and CPU seconds of one sampler step with
-its edits on, guided network evaluations in it, most bytes beside the weights, and the ratios of time and memory to
-plain's in the same turn; medians. At true size also the share of the GPU's published bf16 rate.
+"pocket" and "pocket-dit" are the pocket lab's at their own size. HEIGHTxWIDTH is a UNet of the published one's levels
+at that latent size, and "wan-480p" a Wan on the published one's 32,760 tokens, both narrow and with random weights:
+what masks cost there, without the hours. Published names are the architectures at true size, random weights, for a
+GPU. Methods have their own defaults, nothing tuned. Per method: seconds (on a GPU between its own events) and CPU
+seconds of one sampler step with its edits on, guided network evaluations in it, most bytes beside the weights, and
+the ratios of time and memory to plain's in the same turn; medians. At true size also the share of the GPU's published
+bf16 rate.
 """
 
 from __future__ import annotations

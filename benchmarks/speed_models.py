@@ -40,14 +40,14 @@ def model(name: str, device: str, dtype: torch.dtype, frames: int = 8) -> Model:
     """A backbone by what the command line calls it.
 
     Args:
-        name: "pocket"; HEIGHTxWIDTH of latents: the narrow UNet; "wan-480p": the narrow Wan on 480 x 832 pixels and 81
-            frames; or a preset of the hub: its architecture at true size.
-        frames: of the pocket lab and the narrow UNet.
+        name: "pocket" or "pocket-dit"; HEIGHTxWIDTH of latents: the narrow UNet; "wan-480p": the narrow Wan on
+            480 x 832 pixels and 81 frames; or a preset of the hub: its architecture at true size.
+        frames: of the pocket lab's and the narrow UNet.
     Raises:
         UserError: none of these.
     """
-    if name == "pocket":
-        bb = Backbone.from_pretrained("pocket", device, dtype)
+    if name in presets.POCKETS:
+        bb = Backbone.from_pretrained(name, device, dtype)
         return Model(name, bb, (frames, bb.latent_height, bb.latent_width))
     if name == "wan-480p":
         parts = presets.published_architecture(presets.PRESETS["wan-1.3b"])
@@ -60,8 +60,8 @@ def model(name: str, device: str, dtype: torch.dtype, frames: int = 8) -> Model:
         return Model(name, bb, (bb.latent_frames(known.frames), bb.latent_height, bb.latent_width), parts, known)
     sides = [int(side) if side.isdigit() else 0 for side in name.split("x")]
     if len(sides) != 2 or min(sides) < 1:
-        raise UserError(f"--grid {name!r}: write pocket, HEIGHTxWIDTH of latents such as 40x72, wan-480p, zeroscope, "
-                        f"modelscope or wan-1.3b")  # fmt: skip
+        raise UserError(f"--grid {name!r}: write pocket, pocket-dit, HEIGHTxWIDTH of latents such as 40x72, wan-480p, "
+                        f"zeroscope, modelscope or wan-1.3b")  # fmt: skip
     parts = presets.published_architecture(presets.PRESETS["zeroscope"])
     parts = {**parts, "unet": parts["unet"] | NARROW_UNET}
     preset = replace(presets.PRESETS["zeroscope"], frames=frames, height=8 * sides[0], width=8 * sides[1])

@@ -15,6 +15,8 @@ from ivgbench.errors import UserError
 from ivgbench.files import write_json
 
 HOLDS, FAILS, OPEN, NOT_USED = "holds", "fails", "open", "not used"
+#: The verdict on what has no meaning on a backbone.
+NOT_APPLICABLE = "not applicable"
 #: Raised when the fields of the file change.
 CALIBRATION_VERSION = 1
 
@@ -23,8 +25,9 @@ CALIBRATION_VERSION = 1
 class Finding:
     """One comparison that a fact comes down to; several may share a number.
 
-    verdict: one of the four above. measured: in print. cases, p: how many cases, and Holm's corrected p-value; None
-    where nothing was compared. comparisons: the numbers behind `measured`, one mapping for each rival and split.
+    verdict: one of those above. measured: in print; of what is not applicable, why. cases, p: how many cases, and
+    Holm's corrected p-value; None where nothing was compared. comparisons: the numbers behind `measured`, one mapping
+    for each rival and split.
     bar: whether a pocket model must reach it to ship; met: whether it does, None without a bar or where that is not
     measured.
     """
@@ -65,8 +68,7 @@ class Calibration:
         mine = [one.verdict for one in self.findings if key in (one.number, one.id)]
         if not mine:
             raise UserError(f"the calibration has no fact {key!r}; it has {', '.join(map(str, self.numbers()))}")
-        used = [one for one in mine if one != NOT_USED]
-        return next((word for word in (FAILS, OPEN, HOLDS) if word in used), NOT_USED)
+        return next(word for word in (FAILS, OPEN, HOLDS, NOT_APPLICABLE, NOT_USED) if word in mine)
 
     def text(self, key: int | str) -> str:
         """A fact in words: of its parts the first that has its verdict."""
@@ -77,7 +79,8 @@ class Calibration:
         return list(dict.fromkeys(one.number for one in self.findings))
 
     def bars(self) -> tuple[Finding, ...]:
-        return tuple(one for one in self.findings if one.bar)
+        """Those that can be met or missed here."""
+        return tuple(one for one in self.findings if one.bar and one.verdict != NOT_APPLICABLE)
 
 
 def save(path: Path, calibration: Calibration) -> None:
@@ -123,4 +126,6 @@ def bar(one: Finding) -> str:
     """What came of a finding's bar, in a word."""
     if not one.bar:
         return "–"
+    if one.verdict == NOT_APPLICABLE:
+        return NOT_APPLICABLE
     return {True: "met", False: "**missed**", None: "not measured"}[one.met]

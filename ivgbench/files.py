@@ -11,16 +11,20 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 
-def write_atomic(path: Path, fill: Callable[[BinaryIO], Any]) -> None:
-    """Writes through a temporary file in the same folder, fsync, rename. `fill` gets the open binary file."""
+def write_atomic(path: Path, fill: Callable[[BinaryIO], Any], sync: bool = True) -> None:
+    """Writes through a temporary file in the same folder, fsync, rename. `fill` gets the open binary file.
+
+    sync: off for what is checked when it is read, or made again: fsync may take longer than everything else.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(descriptor, "wb") as handle:
             fill(handle)
-            handle.flush()
-            os.fsync(handle.fileno())
+            if sync:
+                handle.flush()
+                os.fsync(handle.fileno())
         # mkstemp makes private files; results are meant to be shared like any other file.
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)

@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import ivgbench  # noqa: F401
 
 sys.path.insert(0, str(Path(__file__).parent / "doubles"))
-pytest_plugins = ["made_runs"]
+pytest_plugins = ["made_runs", "dit_weights"]
 
 
 @pytest.fixture(autouse=True)

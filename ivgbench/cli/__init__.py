@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from ivgbench import __version__
-from ivgbench.cli import catalogue, claims, clip, compare, fetch, results, runs, snapshot, study, verify
+from ivgbench.cli import catalogue, claims, clip, compare, fetch, leaderboard, results, runs, snapshot, study, verify
 from ivgbench.cli.placing import Placing
 from ivgbench.cli.streams import steady
 from ivgbench.errors import UserError
@@ -114,6 +114,7 @@ app.command("table")(results.table)
 app.command("record")(results.record)
 app.command("figure")(results.figure)
 app.command("report")(results.report)
+app.command("leaderboard")(leaderboard.leaderboard)
 app.command("claims")(claims.claims)
 app.command("generate", cls=Placing)(clip.generate)
 app.command("compare", cls=Placing)(compare.compare)

@@ -12,7 +12,8 @@ import typer
 
 from ivgbench.cli.options import DEFAULT_RUNS, OWN, Device, Runs, Workers, engine_of, file
 
-#: Which facts known of real models hold on the backbone; where there is no such file, claims rest on nothing.
+#: Which facts known of real models hold on the backbone (of another one in a file beside it); where there is no such
+#: file, claims rest on nothing.
 CALIBRATION = Path("results/calibration.json")
 #: Cases a split, and resamples of FID and KID, with --quick: enough to see that all of it works, too few for a verdict.
 QUICK_CASES, QUICK_RESAMPLES = 1, 200
@@ -25,9 +26,18 @@ def claims(
     quick: Annotated[
         bool, typer.Option("--quick", help=f"{QUICK_CASES} case a split: a rehearsal, every claim stays open.")
     ] = False,
+    backbone: Annotated[
+        str | None, typer.Option(help="Another one than the run's: claims about what it cannot make are not tested.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Only the first N of the run's seeds: fewer clips, the same cases.", min=1)
+    ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="(default: results/own/CLAIMS.md; with --quick in results/quick)", callback=file),
+        typer.Option(
+            help="(default: results/own/CLAIMS.md, of pocket-dit CLAIMS-dit.md; with --quick in results/quick)",
+            callback=file,
+        ),
     ] = None,
     workers: Workers = None,
     device: Device = "auto",
@@ -44,12 +54,14 @@ def claims(
     from ivgbench.runs.progress import log
     from ivgbench.runs.spec import load_spec
     from ivgbench.store.runs import Store
-    from ivgbench.study import agreement, claims_text, evidence, recording, resting, variants
+    from ivgbench.study import agreement, claims_text, elsewhere, evidence, recording, resting, variants
     from ivgbench.study.claims import judge_variants
     from ivgbench.study.claims_file import load_claims
 
     asked = load_claims(spec)
     run = load_spec(asked.run)
+    moved = elsewhere.on_backbone(run, backbone or run.backbone)
+    run = moved.spec if seeds is None else replace(moved.spec, seeds=moved.spec.seeds[:seeds])
     if quick:
         run = replace(run, name=f"{run.name}-quick", cases=QUICK_CASES)
     lab, store = Lab(device), Store(runs)
@@ -72,18 +84,23 @@ def claims(
             if one.has(recorded):
                 mine |= evidence.activation_samples(activations)
     judged = judge_variants(asked, samples)
-    calibration, why = resting.of_weights(CALIBRATION, plan.facts.weights)
+    suffix = elsewhere.suffix(run.backbone, plan.facts.weights)
+    beside = CALIBRATION.with_name(f"{CALIBRATION.stem}{suffix}{CALIBRATION.suffix}")
+    calibration, why = resting.of_weights(beside, plan.facts.weights)
     if why:
         log(why)
     if calibration is not None:
         judged = {one: resting.rested(mine, calibration, one) for one, mine in judged.items()}
+    lacking = {variants.split(label)[0] for label in moved.lacking}
+    judged = {one: resting.without(mine, lacking) for one, mine in judged.items()}
     asked_of = {(entry.split, entry.suite, entry.case.id) for entry in plan.entries}
     cases = min(Counter(split for split, _, _ in asked_of).values())
     study = claims_text.Study(
         asked, judged, agreement.orders(samples), outcome.run, plan.facts.backbone, cases, len(run.seeds),
         settings_notes.by_label([entry.record() for entry in plan.entries]),
+        elsewhere.remarks(moved) if backbone else (),
     )  # fmt: skip
-    out = out or (Path("results/quick") if quick else OWN) / "CLAIMS.md"
+    out = out or (Path("results/quick") if quick else OWN) / f"CLAIMS{suffix}.md"
     claims_text.write(out, study)
     for place, claim in enumerate(asked.claims):
         of = study.of(place)

@@ -43,16 +43,39 @@ def table(
 def report(
     run: Annotated[str | None, typer.Option("--run", help="(default: table1, or the only one)")] = None,
     allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Even with failed or missing jobs.")] = False,
-    out: Annotated[Path, typer.Option(help="The page.", callback=file)] = OWN / "report.html",
+    embed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--embed",
+            metavar="CASE|COUNT",
+            help="One file to send around, with this case alone; repeat for several. A count: so many of each split.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The folder; with --embed the file. (default: results/own/report, or report.html)"),
+    ] = None,
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
-    """Write a run as one HTML page to send around: its tables, and clips of every method side by side."""
-    from ivgbench.report import html
+    """Write a run as a folder that opens in a browser from disk: its tables, and all methods playing side by side.
+
+    Figures that `ivgbench figure --out FOLDER/figures` drew are shown, too.
+    """
+    from ivgbench.report.page import writing
     from ivgbench.store.runs import Store
 
+    if embed:
+        out = file(out or OWN / "report.html")
+    else:
+        out = folder(out or OWN / "report")
+        if out.suffix.lower() in (".html", ".htm") and not out.is_dir():
+            raise UserError(f"--out {out}: a report is a folder; name one, or add --embed CASE for one file")
     chosen = Store(runs).choose(run, "table1")
-    written = html.report(runs, chosen, out, allow_partial)
-    _say("the page", chosen, runs)
+    if embed:
+        written = writing.embed(runs, chosen, out, embed, allow_partial)
+    else:
+        written = writing.write(runs, chosen, out, allow_partial)
+    _say("the report", chosen, runs)
     print(written)
 
 
@@ -61,12 +84,15 @@ def record(
     out: Annotated[
         Path | None, typer.Option("-o", "--output", help="(default: results/own/RUN.record.json)", callback=file)
     ] = None,
+    by: Annotated[
+        str, typer.Option("--by", help="Who sends it: a name that a leaderboard shows beside the rows.")
+    ] = "",
     schema: Annotated[bool, typer.Option("--schema", help="The layout as JSON Schema instead.")] = False,
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """Write a run as one file to send around: every number and what it was judged by, no video.
 
-    `ivgbench table 1 --run FILE` shows it, alone or beside other runs.
+    `ivgbench table 1 --run FILE` shows it, alone or beside other runs; `ivgbench leaderboard` ranks it.
     """
     from ivgbench.cli.options import print_json
     from ivgbench.report import record as records
@@ -76,7 +102,7 @@ def record(
         print_json(records.schema())
         return
     store = Store(runs)
-    made = records.of(store, store.choose(run, "table1"))
+    made = records.of(store, store.choose(run, "table1"), by)
     path = out or OWN / f"{made.run}{records.SUFFIX}"
     made.save(path)
     _say("the record", made.run, runs)

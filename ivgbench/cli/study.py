@@ -27,10 +27,15 @@ def calibrate(
         "benchmarks/calibration.toml"
     ),
     cases: Annotated[int | None, typer.Option(help="Only the first N cases of each suite: a rehearsal.")] = None,
-    backbone: Annotated[str, typer.Option(help="pocket, or a folder of its kind that does not ship.")] = "pocket",
+    backbone: Annotated[
+        str, typer.Option(help="A pocket backbone, or a folder of its kind that does not ship.")
+    ] = "pocket",
     out: Annotated[
         Path | None,
-        typer.Option(help="(default: results/CALIBRATION.md; for a folder with its weights' hash in the name)"),
+        typer.Option(
+            help="(default: results/CALIBRATION.md, of pocket-dit CALIBRATION-dit.md; for a folder with its weights' "
+            "hash in the name)"
+        ),
     ] = None,
     workers: Workers = None,
     device: Device = "auto",
@@ -38,6 +43,7 @@ def calibrate(
 ) -> None:
     """Measure on a pocket model what is known of real ones, and say which facts hold. Can be stopped and started again.
 
+    A fact about a method that the backbone's network has nothing for is not applicable, and neither met nor missed.
     Writes CALIBRATION.md, and calibration.json beside it for claims and the model card.
     """
     from ivgbench import calibration
@@ -46,22 +52,27 @@ def calibrate(
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.spec import load_spec
     from ivgbench.store.runs import Store
-    from ivgbench.study import calibrating, calibration_text
+    from ivgbench.study import calibrating, calibration_text, elsewhere
     from ivgbench.study.facts import load_facts
 
     facts = load_facts(spec)
-    if sources.preset(backbone)[0] != "pocket":
-        raise UserError(f"--backbone {backbone}: only pocket models are calibrated: pocket, or a folder of its kind")
+    if not sources.is_pocket(backbone):
+        known = " or ".join(sources.POCKETS)
+        raise UserError(f"--backbone {backbone}: only pocket models are calibrated: {known}, or a folder of their kind")
     lab, store = Lab(device), Store(runs)
-    asked = replace(load_spec(facts.run), backbone=backbone)
-    weights = lab.facts(asked).weights
-    run = calibrating.run_of(asked, weights, cases)
+    asked = load_spec(facts.run)
+    moved = elsewhere.on_backbone(asked, backbone)
+    weights = lab.facts(moved.spec).weights
+    run = calibrating.run_of(replace(moved.spec, name=asked.name), weights, cases)
     tokens = calibrating.token_counter(backbone)
     plan = calibrating.plan_of(run, lab, tokens)
     engine = engine_of(lab, workers)
-    made, samples = calibrating.calibrate(facts, plan, store, lab, engine, tokens, _command(cases, backbone))
+    made, samples = calibrating.calibrate(
+        facts, plan, store, lab, engine, tokens, _command(cases, backbone), moved.lacking
+    )
     out = out or _place(cases, backbone, weights)
-    write_text(out, calibration_text.markdown(facts, plan, made, samples))
+    remarks = elsewhere.remarks(moved)
+    write_text(out, calibration_text.markdown(facts, plan, made, samples, remarks))
     calibration.save(out.with_name(f"{out.stem.lower()}.json"), made)
     for one in made.findings:
         print(calibration_text.line(one))
@@ -78,8 +89,10 @@ def _command(cases: int | None, backbone: str) -> str:
 
 def _place(cases: int | None, backbone: str, weights: str) -> Path:
     """A rehearsal, and weights that do not ship, leave the shipped weights' calibration alone."""
+    from ivgbench.study import elsewhere
+
     folder = Path("results") if cases is None else Path("results/quick")
-    return folder / ("CALIBRATION.md" if backbone == "pocket" else f"CALIBRATION-{weights[:8]}.md")
+    return folder / f"CALIBRATION{elsewhere.suffix(backbone, weights)}.md"
 
 
 @study_app.command("search")
@@ -151,6 +164,49 @@ def reach(
     rows = reaching.as_searched(reaching.spelled_out(load_spec(asked.run)))
     found = reaching.reach(pd.read_csv(searched), asked.claims, rows)
     _write(found, reaching.markdown(found), out / "tables", "reach")
+
+
+@study_app.command("carried")
+def carried(
+    run: Annotated[
+        list[str] | None, typer.Option("--run", help="Two runs of one set of cases. (default: table2 and table1-dit)")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where carried.csv and .md go.", callback=folder)] = OWN / "tables",
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """Which effects carry over from one backbone to another: two runs' differences side by side.
+
+    FID and KID as well, where both runs have references and the same frame encoders.
+    """
+    from ivgbench.store.runs import Store
+    from ivgbench.study import carried as carrying
+    from ivgbench.study import evidence
+
+    names = run or ["table2", "table1-dit"]
+    if len(names) != 2:
+        raise UserError(f"--run: two runs are compared, got {len(names)}")
+    store = Store(runs)
+    manifests = [store.manifest(name) for name in names]
+    encoders = _common_encoders(manifests)
+    sides = []
+    for name, manifest in zip(names, manifests, strict=True):
+        backbone = (manifest.get("backbone") or {}).get("name", name)
+        sides.append(carrying.Side(backbone, manifest, evidence.samples(runs, name, encoders)))
+    carrying.check(sides)
+    found = carrying.table(sides)
+    _write(found, carrying.markdown(found, sides), out, "carried")
+
+
+def _common_encoders(manifests: list[dict]) -> dict[str, str]:
+    """Name -> id of the frame encoders that looked at the clips of all runs."""
+    from ivgbench.runs.lab import Lab
+
+    told = [one.get("measured") or {} for one in manifests]
+    if not all(one.get("references") for one in told):
+        return {}
+    first, second = ([(name, one.get("clip")) for name in one.get("frame encoders") or ()] for one in told)
+    lab = Lab("cpu")
+    return {name: lab.frame_encoder_id(name, clip) for name, clip in first if (name, clip) in second}
 
 
 @study_app.command("ablations")

@@ -76,6 +76,15 @@ def of(scheduler: SchedulerMixin, device: torch.device, dtype: torch.dtype) -> l
     return [_level(scheduler, alphas[int(timestep)].to(device, wide)) for timestep in scheduler.timesteps]
 
 
+def at(scheduler: SchedulerMixin, timestep: torch.Tensor, device: torch.device, dtype: torch.dtype) -> Level:
+    """The level of one timestep that such a scheduler shows its network; of a flow's, which is sigma in thousandths."""
+    if not schedulers.is_flow(scheduler):
+        scheduler.timesteps = timestep.reshape(1)
+        return of(scheduler, device, dtype)[0]
+    sigma = timestep.to(device, torch.promote_types(dtype, torch.float32)) / scheduler.config.num_train_timesteps
+    return Level(1 - sigma, sigma, sigma**2, "flow_prediction")
+
+
 def last(scheduler: SchedulerMixin, device: torch.device, dtype: torch.dtype) -> Level | None:
     """The level of the last training timestep, at or beyond that of any step; None as in `of`, and where the path ends
     in noise alone: flow matching's, and those without a signal at their end (zero terminal SNR)."""

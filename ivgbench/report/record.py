@@ -7,23 +7,30 @@ sets. It is sealed (`store.records`): a number that was changed afterwards makes
 from __future__ import annotations
 
 import dataclasses
+import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from ivgbench import __version__
 from ivgbench.errors import UserError
+from ivgbench.files import canonical_json, write_text
 from ivgbench.reading import is_required, table
+from ivgbench.runs.identity import EXTERNAL, GROUND_TRUTH
 from ivgbench.runs.sets import clips_digest
-from ivgbench.store.records import Damaged, read_record, write_record
+from ivgbench.store.records import SEAL, Damaged, read_record, seal
 from ivgbench.store.runs import Store
+from ivgbench.texts import short
 
-#: Raised when the meaning of a field changes.
-RECORD_VERSION = 1
+#: Raised when the meaning of a field changes, or there is one that others rely on. Older ones are read: what they lack
+#: is at its default.
+RECORD_VERSION = 2
+READ = (1, RECORD_VERSION)
 SUFFIX = ".record.json"
+AGAIN = "make it again: ivgbench record"
 _TEXT = "text"
 
 
@@ -69,6 +76,9 @@ class Record:
     environment: dict[str, Any] = told("packages and machine of the last run", default_factory=dict)
     sets: tuple[dict, ...] = told("FID, KID and JEDi: one entry per row and reference", default=())
     sets_missing: str = told("why there are no metrics of whole sets", default="")
+    by: str = told("who sends it, in their own words", default="")
+    sampling: tuple[dict, ...] = told("how the clips were sampled, each way once; none: not by ivgbench", default=())
+    table: tuple[dict, ...] = told("Table 1 of the run, a row per split and label: what the clips come to", default=())
 
     def rows(self) -> list[dict[str, Any]]:
         """Every number in long form, as `Store.load_rows` gives them."""
@@ -93,20 +103,53 @@ class Record:
         return {**kept, "jobs": jobs}
 
     def save(self, path: Path) -> None:
-        write_record(path, asdict(self))
+        """A line for each clip, so that two records can be compared as texts."""
+        data = asdict(self)
+        data[SEAL] = seal(data)
+        parts = [f'"{name}": {_lines(value)}' for name, value in sorted(data.items())]
+        write_text(path, "{\n" + ",\n".join(parts) + "\n}\n")
+
+
+def _lines(value: Any) -> str:
+    """A value as JSON; a list of tables with a line for each."""
+
+    def one(value: Any) -> str:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    if isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
+        return "[\n" + ",\n".join(map(one, value)) + "\n]"
+    return one(value)
 
 
 _MANIFEST = ("run", "backbone", "detector", "clip", "metrics", "own_metrics", "measured", "suites", "environment")
 _ENTRY = ("job", "method", "label", "options", "settings", "about", "suite", "split", "case", "seed", "score")
 
 
-def of(store: Store, run: str) -> Record:
-    """The record of a stored run, whole or not: what is missing says so."""
+#: What a job says of how its clip was sampled; an adapter only where there was one.
+SAMPLED = ("steps", "guidance_scale", "scheduler", "negative_prompt", "prompt_suffix", "dtype", "size", "lora")
+
+
+def of(store: Store, run: str, by: str = "") -> Record:
+    """The record of a stored run, whole or not: what is missing says so. by: who sends it."""
+    from ivgbench.report.estimates import stated  # here, because it reads clips of records, too
+
     manifest = store.manifest(run)
     clips = tuple(_clip(entry, store.outcome(entry)) for entry in manifest["jobs"])
     sets, missing = sets_of(store, manifest)
     kept = {name: _frozen(manifest[name]) for name in _MANIFEST if name in manifest}
-    return Record(RECORD_VERSION, __version__, clips=clips, sets=sets, sets_missing=missing, **kept)
+    made = Record(RECORD_VERSION, __version__, clips=clips, sets=sets, sets_missing=missing, **kept)
+    ways = _ways(store, manifest["jobs"])
+    return dataclasses.replace(made, by=by, sampling=ways, table=tuple(stated(made.rows(), made.manifest())))
+
+
+def _ways(store: Store, jobs: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Each way in which clips were sampled, once. What was drawn, or made elsewhere, was not sampled here."""
+    found: dict[str, dict[str, Any]] = {}
+    for job in dict.fromkeys(job["job"] for job in jobs if job["method"] not in (GROUND_TRUTH, EXTERNAL)):
+        asked = (store.intact_sidecar(job) or {}).get("spec", {})
+        if way := {name: asked[name] for name in SAMPLED if name in asked}:
+            found.setdefault(canonical_json(way), way)
+    return tuple(found.values())
 
 
 def _frozen(value: Any) -> Any:
@@ -141,21 +184,30 @@ def load(path: Path) -> Record:
     Raises:
         UserError: there is none, it was changed or cut, or it is of another version.
     """
-    again = "make it again: ivgbench record"
     try:
         data = read_record(path)
     except FileNotFoundError:
         raise UserError(f"there is no record {path}") from None
     except Damaged:
-        raise UserError(f"{path}: not a record of a run as it was written; {again}") from None
+        raise UserError(f"{path}: not a record of a run as it was written; {AGAIN}") from None
+    return from_data(data, str(path))
+
+
+def from_data(data: Mapping[str, Any], where: str) -> Record:
+    """A record from its fields, without the seal.
+
+    Raises:
+        UserError: they are none, or of another version; `where` begins the message.
+    """
     version = data.get("record_version")
-    if version != RECORD_VERSION:
-        raise UserError(f"{path}: a record of version {version!r}, and this reads {RECORD_VERSION}; {again}")
+    if version not in READ or isinstance(version, bool):
+        known = " and ".join(map(str, READ))
+        raise UserError(f"{where}: a record of version {short(version)}, and this reads {known}; {AGAIN}")
     listed = data.get("clips")
     if not isinstance(listed, list):
-        raise UserError(f"{path}: clips must be a list, got {type(listed).__name__}; {again}")
-    clips = tuple(table(Clip, one, f"{path}, clip {at}") for at, one in enumerate(listed, 1))
-    return table(Record, {**data, "clips": clips}, str(path))
+        raise UserError(f"{where}: clips must be a list, got {type(listed).__name__}; {AGAIN}")
+    clips = tuple(table(Clip, one, f"{where}, clip {at}") for at, one in enumerate(listed, 1))
+    return table(Record, {**data, "clips": clips}, where)
 
 
 def is_record(run: str | None) -> bool:

@@ -11,20 +11,16 @@ import numpy as np
 import pandas as pd
 
 from ivgbench.errors import UserError
-from ivgbench.metrics import stats
-from ivgbench.metrics.catalogue import MEASURED, OF_CLIPS, Metric, from_record
+from ivgbench.metrics.catalogue import MEASURED, Metric, from_record
 from ivgbench.metrics.clip_sim import attained
 from ivgbench.registry import AROUND
 from ivgbench.report import paper, settings_notes
 from ivgbench.report.clips import load, scored
+from ivgbench.report.estimates import MEANS, NEEDED, interval, mean
 from ivgbench.report.notes import is_pocket, notes, ordered
 from ivgbench.report.ranking import REFERENCES
 from ivgbench.report.together import join
 
-#: Row metrics without which a clip is not scored.
-NEEDED = frozenset(name for metric in MEASURED for name in (metric.name, *metric.weight))
-#: Mean per clip, without an interval. Seconds are a measurement: two runs of the same jobs agree on everything else.
-MEANS = tuple(metric for metric in OF_CLIPS if metric.column and not metric.interval)
 _SPLITS = ["static", "dynamic"]
 
 
@@ -156,25 +152,14 @@ def _measures(clips: pd.DataFrame, own: Sequence[Metric]) -> dict[str, float]:
     """Estimates with intervals over cases, and mean costs, of one method on one split. own: of other packages."""
     line: dict[str, float] = {}
     for metric in (*MEASURED, *own):
-        *numbers, n, _ = _interval(clips, metric)
+        *numbers, n, _ = interval(clips, metric)
         line |= {column: number * metric.scale for column, number in zip(metric.columns(), numbers, strict=True)}
         line[f"{metric.column}_n"] = n
     line["covered_clips"] = float(clips["covered"].sum())
     for metric in MEANS:
-        line[metric.column] = float(clips[metric.name].mean()) if metric.name in clips else np.nan
+        line[metric.column] = mean(clips, metric)
     line["captions_cut"] = float(clips["caption_cut"].sum()) if "caption_cut" in clips else 0.0
     return line
-
-
-def _interval(clips: pd.DataFrame, metric: Metric) -> stats.Interval:
-    """A metric's estimate. The unit is the case: its seeds are averaged first, numerator and denominator alike."""
-    case = [clips["suite"], clips["case"]]
-    if not metric.weight:
-        return stats.mean(clips[metric.name].groupby(case).mean().to_numpy())
-    weight = clips[list(metric.weight)].prod(axis=1)
-    # A clip without weight may have no value (a distance without a detection): it adds nothing to either sum.
-    product = (clips[metric.name] * weight).where(weight > 0, 0.0)
-    return stats.ratio(product.groupby(case).mean().to_numpy(), weight.groupby(case).mean().to_numpy())
 
 
 def _paper_columns(split: str, method: str) -> dict[str, float]:

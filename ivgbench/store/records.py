@@ -23,7 +23,7 @@ class Damaged(Exception):
 
 def write_record(path: Path, record: Mapping[str, Any]) -> None:
     """Writes a record of plain data under its seal; ValueError for numbers that are not finite."""
-    write_json(path, {**record, SEAL: _seal(record)})
+    write_json(path, {**record, SEAL: seal(record)})
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -35,13 +35,14 @@ def read_record(path: Path) -> dict[str, Any]:
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        seal = record.pop(SEAL)
-        if seal == _seal(record):
+        told = record.pop(SEAL)
+        if told == seal(record):
             return record
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):  # whatever a JSON file can be instead
         pass
     raise Damaged(f"{path} is not as it was written")
 
 
-def _seal(record: Mapping[str, Any]) -> str:
+def seal(record: Mapping[str, Any]) -> str:
+    """The hash of a record, hex; ValueError for numbers that are not finite."""
     return hashlib.sha256(json.dumps(record, sort_keys=True, allow_nan=False).encode()).hexdigest()

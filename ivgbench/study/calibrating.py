@@ -28,12 +28,14 @@ Tokens = Callable[[str], int]
 
 
 def token_counter(source: str) -> Tokens:
-    """prompt -> its number of tokens without BOS and end token, by the tokenizer of a backbone. Loads no weights."""
-    from ivgbench.generator.backbones import sources
-    from ivgbench.generator.words import Reader
+    """prompt -> its number of tokens without those around the words, by the tokenizer of a backbone. Loads no
+    weights."""
+    from ivgbench.generator.backbones import layout, sources
+    from ivgbench.generator.backbones.base import family
 
-    reader = Reader(sources.locate(source))
-    return lambda prompt: len(reader.phrase_ids(prompt)) - 2
+    folder = sources.locate(source)
+    reader = family(layout.family(folder)).reader_of(folder)
+    return lambda prompt: len(reader.phrase_ids(prompt)) - reader.start - 1
 
 
 def plan_of(spec: RunSpec, lab: Any, tokens: Tokens | None) -> Plan:
@@ -58,12 +60,19 @@ def run_of(asked: RunSpec, weights: str, cases: int | None) -> RunSpec:
 
 
 def calibrate(
-    spec: FactsSpec, plan: Plan, store: Store, lab: Any, engine: Any, tokens: Tokens | None, command: str
+    spec: FactsSpec,
+    plan: Plan,
+    store: Store,
+    lab: Any,
+    engine: Any,
+    tokens: Tokens | None,
+    command: str,
+    lacking: Mapping[str, str] | None = None,
 ) -> tuple[Calibration, dict[tuple[str, str], Sample]]:
     """Makes what is missing of the run and the probes, and judges every fact; also returns the samples behind it.
 
     Args:
-        command: what to type to make it again.
+        command: what to type to make it again. lacking: rows that the backbone cannot make -> why.
     Raises:
         UserError: a clip or a probe could not be made.
     """
@@ -85,7 +94,7 @@ def calibrate(
         samples |= measures.of_probes(probes.measure(store, lab, engine, items))
     made = Calibration(
         plan.facts.backbone, plan.facts.weights, outcome.run, spec.cases, plan.spec.seeds, command,
-        environment(), tuple(findings(spec, samples)),
+        environment(), tuple(findings(spec, samples, lacking)),
     )  # fmt: skip
     return made, samples
 

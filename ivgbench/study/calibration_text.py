@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from ivgbench.calibration import FAILS, HOLDS, NOT_USED, OPEN, Calibration, Finding, bar, table
+from ivgbench.calibration import FAILS, HOLDS, NOT_APPLICABLE, NOT_USED, OPEN, Calibration, Finding, bar, table
 from ivgbench.metrics.catalogue import COLUMN
 from ivgbench.runs.planning import Plan
 from ivgbench.study.calibrating import rows
@@ -15,8 +15,14 @@ from ivgbench.study.facts import FactsSpec, name
 SHOWN = ("miou_all", "coverage", "clip_sim")
 
 
-def markdown(spec: FactsSpec, plan: Plan, made: Calibration, samples: Mapping[tuple[str, str], Sample]) -> str:
-    """The whole file. samples: what `calibrate` judged the plan's run on."""
+def markdown(
+    spec: FactsSpec,
+    plan: Plan,
+    made: Calibration,
+    samples: Mapping[tuple[str, str], Sample],
+    remarks: Sequence[str] = (),
+) -> str:
+    """The whole file. samples: what `calibrate` judged the plan's run on. remarks: what else a reader must know."""
     where = made.environment
     told = {entry.label: (entry.settings, entry.about) for entry in plan.entries}
     lines = [f"| {name(label)} | {split} | {' | '.join(f'{x:.1f}' for x in values)} | {told[label][0]} |"
@@ -27,6 +33,7 @@ def markdown(spec: FactsSpec, plan: Plan, made: Calibration, samples: Mapping[tu
         "# Is the pocket lab a fair stand-in?",
         f"Facts known of real models, measured on the weights `{made.weights[:12]}` (backbone {made.backbone}). "
         "Source, direction and margin of each stood in `benchmarks/calibration.toml` before any run.",
+        *remarks,
         bars(made),
         summary(made),
         table(made.findings),
@@ -59,6 +66,9 @@ def bars(made: Calibration) -> str:
     met = sum(one.met is True for one in asked)
     lines = [f"* {bar(one).strip('*')}: {one.text}; asked: {one.asked}; measured: {one.measured}" for one in asked]
     head = f"**{met} of {len(asked)} bars are met.** A pocket model ships only with all of them."
+    others = [one.text for one in made.findings if one.bar and one not in asked]
+    if others:
+        head += f" Not applicable to this one, and neither met nor missed: {'; '.join(others)}."
     return "\n".join([head, "", *lines])
 
 
@@ -66,6 +76,8 @@ def summary(made: Calibration) -> str:
     """How many facts hold; one that takes several comparisons counts once."""
     verdicts = {number: made.verdict(number) for number in made.numbers()}
     words = {HOLDS: "hold", FAILS: "fail", OPEN: "are open", NOT_USED: "are not used"}
+    if NOT_APPLICABLE in verdicts.values():
+        words[NOT_APPLICABLE] = "are not applicable"
     told = []
     for verdict, word in words.items():
         mine = [str(number) for number, one in verdicts.items() if one == verdict]
@@ -76,4 +88,4 @@ def summary(made: Calibration) -> str:
 def line(one: Finding) -> str:
     """A fact in one line, for a terminal."""
     met = f" [bar {bar(one).strip('*')}]" if one.bar else ""
-    return f"{one.verdict:8}  {one.number:2} {one.text}: {one.measured}{met}"
+    return f"{one.verdict:14}  {one.number:2} {one.text}: {one.measured}{met}"

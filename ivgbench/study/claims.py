@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ivgbench.calibration import FAILS
+from ivgbench.calibration import FAILS, NOT_APPLICABLE
 from ivgbench.metrics import stats
 from ivgbench.metrics.catalogue import COLUMN
 from ivgbench.reading import ruled
@@ -155,7 +155,8 @@ class Rest(NamedTuple):
 class Judged(NamedTuple):
     """A claim with its verdict "holds", "fails" or "open", its Holm-adjusted p-value, and what it was compared with.
 
-    rests: the calibrated facts that it rests on; with one that fails the verdict is `resting.NOT_TESTABLE`.
+    rests: the calibrated facts that it rests on. lacks: what it is about and the backbone cannot make. With a fact that
+    fails or is not applicable, or with a lack, the verdict is `resting.NOT_TESTABLE`.
     """
 
     claim: Claim
@@ -163,13 +164,16 @@ class Judged(NamedTuple):
     p: float
     comparisons: tuple[Comparison, ...]
     rests: tuple[Rest, ...] = ()
+    lacks: str = ""
 
     @property
     def why(self) -> str:
         """Why a claim could not be tested; empty where it was."""
-        failed = next((one for one in self.rests if one.verdict == FAILS), None)
-        if failed is not None:
-            return f"fact {failed.key} fails here: {failed.text}"
+        if self.lacks:
+            return f"{self.lacks} cannot be made on this backbone"
+        gone = next((one for one in self.rests if one.verdict in (FAILS, NOT_APPLICABLE)), None)
+        if gone is not None:
+            return f"fact {gone.key} {'fails' if gone.verdict == FAILS else 'is not applicable'} here: {gone.text}"
         return next((one.missing for one in self.comparisons if one.missing), "")
 
     @property

@@ -29,7 +29,7 @@ class Study(NamedTuple):
 
     judged: variant of the run -> verdicts on the claims, in the file's order. orders: variant -> pairs of the paper's
     Table 1 (`agreement.orders`). run, backbone: their names; cases, seeds: how many a split, and of each case.
-    told: the settings of the run's rows, as `settings_notes.by_label`.
+    told: the settings of the run's rows, as `settings_notes.by_label`. remarks: what else a reader must know.
     """
 
     spec: ClaimsSpec
@@ -40,6 +40,7 @@ class Study(NamedTuple):
     cases: int
     seeds: int
     told: Mapping[str, tuple[str, str]] = MappingProxyType({})
+    remarks: Sequence[str] = ()
 
     def of(self, place: int) -> list[Judged]:
         """A claim's verdicts, one for each variant."""
@@ -54,6 +55,7 @@ def markdown(study: Study) -> str:
         f"Run `{study.run}`, backbone {study.backbone}; what its rows are set to stands below, and other "
         "settings can give other verdicts. Nothing here says anything of ZeroScope: there every claim is untested.",
         "\n".join([QUOTE[0], quotation(study), QUOTE[1]]),
+        *study.remarks,
         "## The verdicts",
         *_legend(study),
         _table(study),
@@ -68,8 +70,9 @@ def markdown(study: Study) -> str:
     if any(one.rests for mine in study.judged.values() for one in mine):
         parts.append(
             "A claim rests on facts that are known of real models (`CALIBRATION.md`). Where one of them fails on this "
-            f"model, the verdict is *{NOT_TESTABLE}*: what comes out would be the model's doing, and not the method's. "
-            "The numbers and the correction of p-values are the same with and without."
+            f"model or has no meaning on it, the verdict is *{NOT_TESTABLE}*: what comes out would be the "
+            "model's doing, and not the method's. The numbers and the correction of p-values are the same with and "
+            "without."
         )
     if spec.contradictions:
         parts += ["## Where the paper contradicts itself", "\n".join(f"- {line}" for line in spec.contradictions)]

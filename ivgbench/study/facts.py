@@ -6,11 +6,11 @@ measured by probes, whose values are samples like any other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ivgbench.calibration import NOT_USED, Finding
+from ivgbench.calibration import NOT_APPLICABLE, NOT_USED, Finding
 from ivgbench.errors import UserError
 from ivgbench.reading import table, tables
 from ivgbench.report import paper
@@ -73,6 +73,10 @@ class Fact:
             self.id, self.text, self.source, self.metric, self.row, self.than, self.direction, self.splits, self.margin
         )
 
+    def about(self, rows: Collection[str]) -> str:
+        """The first of these rows that it is about; "" if it is about none."""
+        return next((str(one) for one in (self.row, *self.than) if one in rows), "")
+
     def asked(self) -> str:
         """What must be so, in print."""
         if self.unused:
@@ -95,8 +99,10 @@ class FactsSpec:
     cases: int = 48
     level: float = 0.05
 
-    def claims(self) -> ClaimsSpec:
-        return ClaimsSpec(self.run, tuple(one.claim() for one in self.used()), self.cases, self.level)
+    def claims(self, lacking: Collection[str] = ()) -> ClaimsSpec:
+        """What is judged, all of it one family: without facts about rows that a backbone lacks."""
+        judged = tuple(one.claim() for one in self.used() if not one.about(lacking))
+        return ClaimsSpec(self.run, judged, self.cases, self.level)
 
     def used(self) -> list[Fact]:
         return [one for one in self.facts if not one.unused]
@@ -128,16 +134,26 @@ def _check(fact: Fact, where: str) -> None:
         raise UserError(f'{where}: give direction "higher" or "lower", row, than and splits')
 
 
-def findings(spec: FactsSpec, samples: Mapping[tuple[str, str], Sample]) -> list[Finding]:
-    """Every fact with its verdict, in the file's order. samples: (metric, split) -> Sample."""
-    judged = {one.claim.id: one for one in judge(spec.claims(), samples)}
-    return [_found(fact, judged.get(fact.id)) for fact in spec.facts]
+def findings(
+    spec: FactsSpec, samples: Mapping[tuple[str, str], Sample], lacking: Mapping[str, str] | None = None
+) -> list[Finding]:
+    """Every fact with its verdict, in the file's order.
+
+    Args:
+        samples: (metric, split) -> Sample. lacking: rows that the backbone cannot make -> why; facts about one of them
+            have no meaning there.
+    """
+    lacking = lacking or {}
+    judged = {one.claim.id: one for one in judge(spec.claims(lacking), samples)}
+    return [_found(fact, judged.get(fact.id), lacking.get(fact.about(lacking), "")) for fact in spec.facts]
 
 
-def _found(fact: Fact, judged: Judged | None) -> Finding:
+def _found(fact: Fact, judged: Judged | None, lacks: str) -> Finding:
     about = (fact.number, fact.id, fact.text, fact.source, fact.asked())
     if judged is None:
-        return Finding(*about, fact.unused, NOT_USED)
+        if fact.unused:
+            return Finding(*about, fact.unused, NOT_USED)
+        return Finding(*about, lacks, NOT_APPLICABLE, bar=fact.bar)
     compared = judged.comparisons
     measured = "; ".join(_measured(fact, one) for one in compared)
     return Finding(

@@ -76,10 +76,16 @@ def of_probes(probes: Sequence[Mapping[str, np.ndarray]]) -> dict[tuple[str, str
             words=[float(one["map_ap"]) for one in probes], constant=[float(one["map_chance"]) for one in probes]
         ),
         ("sink_mass", BOTH): sample(
-            **{"bos": [one["sink"][0] for one in probes], "content-free": [one["sink"][1] for one in probes]}
+            **_bos(probes), **{"content-free": [one["sink"][1] for one in probes]}
         ),
         ("layout_iou", BOTH): sample(plain=[float(one["early"]) for one in probes]),
     }  # fmt: skip
+
+
+def _bos(probes: Sequence[Mapping[str, np.ndarray]]) -> dict[str, list[float]]:
+    """BOS's share, of a text encoder that has one."""
+    found = [float(one["sink"][0]) for one in probes]
+    return {} if np.isnan(found).all() else {"bos": found}
 
 
 def joined(a: Mapping[tuple[str, str], Sample], b: Mapping[tuple[str, str], Sample]) -> dict[tuple[str, str], Sample]:

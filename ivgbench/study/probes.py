@@ -86,10 +86,10 @@ def probe(backbone: Backbone, job: Job, other: str) -> dict[str, np.ndarray]:
     """What is found on one plain job.
 
     map_ap, map_chance: average precision of the subject's words' maps against the drawn sprite, and the sprite's share
-    of the picture: mean over frames; NaN where no sprite is drawn. sink: shares of text attention on BOS and on all
-    tokens without content [2]. early: IoU of the box in the clean estimate after a fifth of the steps with the final
-    box, mean over frames that have one. right: share of frames with the caption's background, colour and shape, of the
-    clip and of the one with lent padding [2,3].
+    of the picture: mean over frames; NaN where no sprite is drawn. sink: shares of text attention on BOS (NaN where
+    there is none) and on all tokens without content [2]. early: IoU of the box in the clean estimate after a fifth of
+    the steps with the final box, mean over frames that have one. right: share of frames with the caption's background,
+    colour and shape, of the clip and of the one with lent padding [2,3].
     """
     case, caption, sampling = job.case, drawn.words(job.case.prompt), job.sampling
     made = partial(generate, backbone, case, "plain", seed=job.seed, **sampling.arguments())
@@ -111,7 +111,7 @@ def probe(backbone: Backbone, job: Job, other: str) -> dict[str, np.ndarray]:
     return {
         "map_ap": _mean(np.array([drawn.average_precision(*pair) for pair in zip(maps, masks, strict=True)])[there]),
         "map_chance": _mean(masks.mean((1, 2))[there]),
-        "sink": np.array([mass[0], mass[free].sum()]),
+        "sink": np.array([mass[0] if backbone.start else np.nan, mass[free].sum()]),
         "early": _mean(np.nan_to_num(boxes.iou(early, found))[there]),
         "right": np.stack([drawn.share_right(one, caption) for one in (video, swapped)]),
     }

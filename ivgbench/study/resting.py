@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ivgbench import calibration
-from ivgbench.calibration import FAILS, Calibration
+from ivgbench.calibration import FAILS, NOT_APPLICABLE, Calibration
 from ivgbench.errors import UserError
+from ivgbench.report import paper
 from ivgbench.study import variants
 from ivgbench.study.claims import Claim, Judged, Rest
 from ivgbench.study.variants import Variant
 
-#: The verdict on a claim that rests on a fact that fails.
+#: The verdict on a claim that rests on a fact that fails or does not apply, or is about a row that cannot be made.
 NOT_TESTABLE = "not testable here"
 
 
@@ -24,6 +25,16 @@ def of_weights(path: Path, weights: str) -> tuple[Calibration | None, str]:
     if found.weights == weights:
         return found, ""
     return None, f"{path} is of other weights ({found.weights[:12]}, not {weights[:12]}): no claim rests on it"
+
+
+def without(judged: Sequence[Judged], lacking: Collection[str]) -> list[Judged]:
+    """Claims on a backbone that cannot make these rows. Numbers stay, of what there is."""
+    found = []
+    for one in judged:
+        gone = next((str(row) for row in (one.claim.row, *one.claim.than) if row in lacking), None)
+        lost = {} if gone is None else {"lacks": paper.print_name(gone), "verdict": NOT_TESTABLE}
+        found.append(one._replace(**lost))
+    return found
 
 
 def rested(judged: Sequence[Judged], found: Calibration, variant: Variant = variants.ALL) -> list[Judged]:
@@ -46,5 +57,5 @@ def _rested(one: Judged, found: Calibration, variant: Variant) -> Judged:
         rests = tuple(Rest(key, found.text(key), found.verdict(key)) for key in rests_on(one.claim, variant))
     except UserError as fault:
         raise UserError(f"claim {one.claim.id!r}, rests_on: {fault}") from None
-    failed = any(rest.verdict == FAILS for rest in rests)
-    return one._replace(rests=rests, verdict=NOT_TESTABLE if failed else one.verdict)
+    gone = any(rest.verdict in (FAILS, NOT_APPLICABLE) for rest in rests)
+    return one._replace(rests=rests, verdict=NOT_TESTABLE if gone else one.verdict)

@@ -8,6 +8,8 @@ they are named for. Masks are read as Peekaboo's release does. The reporting sui
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +19,10 @@ from ivgbench.generator import settings as named_settings
 from ivgbench.generator.backbones import layout, sources
 from ivgbench.generator.backbones.base import family
 from ivgbench.generator.methods.base import Method, resolve
+from ivgbench.generator.methods.freetraj import FreeTraj
 from ivgbench.generator.methods.intrinsic import MaskNormTID
 from ivgbench.generator.methods.mask_norm import MaskNorm
+from ivgbench.generator.methods.peekaboo import Masking
 from ivgbench.runs.spec import MethodSpec, RunSpec
 
 SUITES = ("pocket-tuning-static", "pocket-tuning-dynamic")
@@ -97,17 +101,34 @@ def settings(
     """
     rng = np.random.default_rng([seed, list(SPACES).index(method)])
     base = base or {}
-    found = {resolve(method, base): base}
+    found = {_what(resolve(method, base), offers): base}
     for _ in range(100 * trials):
         drawn = {name: values[rng.integers(len(values))] for name, values in SPACES[method].items()}
         options = {**base, **{name: value for name, value in drawn.items() if value is not None}}
         try:
             config = resolve(method, options)
+            if offers is not None and not config.needs() <= offers:
+                # What stands for the method on a backbone that lacks a part of it stays, and the rest is searched.
+                options |= base
+                config = resolve(method, options)
         except UserError:
             continue
         if len(found) < trials and is_itself(config) and (offers is None or config.needs() <= offers):
-            found.setdefault(config, options)
+            found.setdefault(_what(config, offers), options)
     return list(found.values())
+
+
+def _what(config: Method, offers: frozenset[str] | None) -> Hashable:
+    """What tells a setting from others on a backbone: without attention of frames by themselves, as on a video DiT,
+    some options say nothing, and settings that differ by nothing else make the same clips."""
+    if offers is None or "frames" in offers:
+        return config
+    if isinstance(config, Masking):
+        parts = config.parts() - {"temporal", "bos"}
+        return frozenset(parts), replace(config, scope="official", without=None)
+    if isinstance(config, FreeTraj) and config.ddim_edit == 0:
+        return replace(config, inside="official", logits="official")
+    return config
 
 
 def is_itself(config: Method) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -10,9 +10,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from ivgbench.generator import levels
 from ivgbench.generator.backbones.base import Backbone, Site
-from ivgbench.generator.backbones.processors import heads_apart
-from ivgbench.generator.levels import of as noise_levels
 
 
 class Watcher:
@@ -26,7 +25,6 @@ class Watcher:
 
     def __init__(self, backbone: Backbone, tokens: Sequence[int], guidance: float, step: int, shape: tuple[int, int]):
         self._backbone, self._tokens, self._guidance, self._step = backbone, list(tokens), guidance, step
-        self._scheduler = backbone.scheduler("ddim")
         self._mass, self._maps, self._seen, self._steps = 0.0, 0.0, 0, 0
         self.clean: torch.Tensor | None = None
 
@@ -40,25 +38,28 @@ class Watcher:
 
     @torch.no_grad()
     def _attention(self, site: Site, module: Any, args: tuple, kwargs: dict[str, Any], output: torch.Tensor) -> None:
-        hidden, text = (one.chunk(2)[1] for one in (args[0], kwargs["encoder_hidden_states"]))
-        query, key = heads_apart(module, module.to_q(hidden)), heads_apart(module, module.to_k(text))
-        probs = torch.softmax(query @ key.transpose(-1, -2) * module.scale, dim=-1).float()
+        probs = self._backbone.text_maps(site, args, kwargs)
+        if probs is None:
+            return
         cells = probs[..., self._tokens].sum(-1).mean(1).unflatten(1, site.grid)
         size = (self._backbone.height, self._backbone.width)
         self._maps = self._maps + F.interpolate(cells[:, None], size, mode="bilinear")[:, 0].cpu()
         self._mass = self._mass + probs.mean((0, 1, 2)).cpu()
         self._seen += 1
 
-    @torch.no_grad()
-    def _network(self, module: Any, args: tuple, output: tuple[torch.Tensor, ...]) -> None:
-        self._steps += 1
-        if self._steps != self._step:
-            return
-        sample, timestep = args[0].chunk(2)[0], args[1]
-        unconditional, conditional = output[0].chunk(2)
-        guided = unconditional + self._guidance * (conditional - unconditional)
-        self._scheduler.timesteps = timestep.reshape(1)
-        self.clean = noise_levels(self._scheduler, sample.device, sample.dtype)[0].clean(sample, guided)
+    def _watched(self, evaluate: Callable[..., tuple[torch.Tensor, torch.Tensor]]) -> Callable[..., Any]:
+        """The backbone's evaluation, which also keeps the clean estimate of the step that was asked for."""
+
+        def evaluated(latents: torch.Tensor, timestep: torch.Tensor, *text: torch.Tensor) -> Any:
+            unconditional, conditional = evaluate(latents, timestep, *text)
+            self._steps += 1
+            if self._steps == self._step:
+                guided = unconditional + self._guidance * (conditional - unconditional)
+                level = levels.at(self._backbone.scheduler(), timestep, latents.device, latents.dtype)
+                self.clean = level.clean(latents, guided)
+            return unconditional, conditional
+
+        return evaluated
 
 
 @contextmanager
@@ -73,12 +74,14 @@ def watching(
         shape: height and width of the latents in cells.
     """
     watcher = Watcher(backbone, tokens, guidance, step, shape)
-    handles = [backbone.denoiser.register_forward_hook(watcher._network)]
+    handles = []
     for site in backbone.sites((1, *shape)):
         if site.reads == "text":
             handles.append(site.layer.register_forward_hook(partial(watcher._attention, site), with_kwargs=True))
+    backbone.denoise = watcher._watched(backbone.denoise)  # of this one object
     try:
         yield watcher
     finally:
+        del backbone.denoise
         for handle in handles:
             handle.remove()

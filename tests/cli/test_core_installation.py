@@ -68,6 +68,7 @@ WORKING = [
     ["table", "1", "--runs", "RUNS"],
     ["figure", "4", "--runs", "RUNS"],
     ["report", "--runs", "RUNS"],
+    ["leaderboard", f"{ROOT}/results/records"],
 ]
 
 

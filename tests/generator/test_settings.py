@@ -35,7 +35,7 @@ def test_every_setting_in_the_file_is_one_that_its_method_takes(place, method):
 
 
 def test_a_backbone_without_a_search_runs_the_methods_own_defaults():
-    assert settings.backbones() == ["pocket"]
+    assert settings.backbones() == ["pocket", "pocket-dit"]
     for method in METHODS.builtin():
         assert settings.default("zeroscope", method) == settings.DEFAULTS
         assert settings.resolve("zeroscope", method) == resolve(method)

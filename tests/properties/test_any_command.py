@@ -102,7 +102,8 @@ def test_tables_of_a_damaged_store(here, kind, data):
     if kind != "manifest":
         assert partial == 0  # one of two clips is intact
         assert sum(row["metric"] == "miou" for row in Store("hurt").load_rows(Store("hurt").runs()[0])[0]) >= 1
-    told(*call("report", "--runs", "hurt", "--out", "report.html", "--allow-partial"))
+    told(*call("report", "--runs", "hurt", "--out", "report", "--allow-partial"))
+    told(*call("report", "--runs", "hurt", "--out", "report.html", "--embed", 1, "--allow-partial"))
 
 
 @holds_for(st.integers(0, CASES - 1), st.sampled_from(["mkv", "mp4", "avi", "gif"]), st.data(), dear=35)

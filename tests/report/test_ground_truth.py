@@ -3,7 +3,8 @@
 import pytest
 
 from ivgbench.errors import UserError
-from ivgbench.report import html, paper, qualitative, tables
+from ivgbench.report import paper, qualitative, tables
+from ivgbench.report.page import writing
 from ivgbench.runs.identity import Entry, is_kept, row_name
 from ivgbench.runs.lab import ground_truth_job
 from ivgbench.runs.spec import MethodSpec, RunSpec
@@ -16,7 +17,7 @@ def test_one_name(stored, tmp_path):
     assert row_name("theirs") == "theirs" and row_name("plain") == "plain"
     built = tables.build(1, store.root)
     assert built.frame["label"].tolist().count("Ground truth") == 2 and "Ground truth is not ranked" in str(built.notes)
-    (line,) = html._failures([{**rows[0], "label": "ground-truth", "metric": "missing", "status": "missing"}])
+    (line,) = writing.failures([{**rows[0], "label": "ground-truth", "metric": "missing", "status": "missing"}])
     assert line.startswith("Ground truth, suite")
 
 

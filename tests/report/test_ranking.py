@@ -2,7 +2,8 @@
 
 import pytest
 
-from ivgbench.report import html, layout, ranking, render, tables
+from ivgbench.report import layout, ranking, render, tables
+from ivgbench.report.page import writing
 from ivgbench.report.ranking import places
 
 
@@ -71,9 +72,9 @@ def test_the_page_marks_what_the_tables_mark(tied, monkeypatch, tmp_path):
         load_rows = staticmethod(lambda run: ([], manifest))
         set_rows = staticmethod(lambda run: [])
 
-    monkeypatch.setattr(html, "Store", lambda runs: Stored)
+    monkeypatch.setattr(writing, "Store", lambda runs: Stored)
     monkeypatch.setattr(tables, "build", lambda *_: tied)
-    page = html.report(tmp_path, None, tmp_path / "page.html").read_text(encoding="utf-8")
+    page = writing.write(tmp_path, None, tmp_path / "report").read_text(encoding="utf-8")
     ranks = [cell.rank for block in layout.blocks(tied) for row in block.rows for cell in row]
     assert page.count('class="best"') == ranks.count(1) and page.count('class="second"') == ranks.count(2)
     assert 'class="best">50.00' not in page

@@ -1,8 +1,10 @@
 """A run as one file: the same tables as from the store, nothing changed unseen, and a layout that can be checked."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -28,6 +30,42 @@ def test_a_record_makes_the_table_that_its_run_makes(stored, saved):
     frame, whole = tables.table(1, run=str(path)), tables.table(1, store.root, "table1")
     pd.testing.assert_frame_equal(frame, whole)
     assert len({row["metric"] for row in rows}) == len(made.clips[0].values)
+
+
+def test_a_record_says_what_its_clips_come_to(stored, saved):
+    frame = tables.table(1, stored[0].root, "table1")
+    for row, (_, line) in zip(saved[0].table, sorted(frame.iterrows(), key=lambda one: one[0]), strict=True):
+        assert (row["split"], row["n_scored"], row["n_expected"]) == (line["split"], 8, 8)
+        for column in set(row) - {"split", "label"}:
+            assert (row[column] is None and pd.isna(line[column])) or row[column] == pytest.approx(line[column]), column
+
+
+def test_a_record_says_how_its_clips_were_sampled_each_way_once(tmp_path):
+    store, ways = Store(tmp_path), [{"steps": 20, "size": [4, 6]}, {"steps": 20, "size": [4, 6]}, {"steps": 40}, {}]
+    about = {"label": "plain", "options": {}, "suite": "s", "split": "static", "seed": 0}
+    jobs = []
+    for at, way in enumerate(ways):
+        store.save_clip(f"job{at}", np.zeros((2, 4, 6, 3), np.uint8), {"spec": {**way, "seed": at, "case": {}}})
+        jobs.append({**about, "method": "plain", "job": f"job{at}", "case": f"c{at}", "score": "x"})
+    drawn = [{**job, "method": method} for job, method in zip(jobs, ("ground-truth", "external"), strict=False)]
+    store.save_manifest("sampled", {"jobs": jobs})
+    store.save_manifest("drawn", {"jobs": drawn})
+    made = record.of(store, "sampled", by="me")
+    assert made.sampling == (ways[0], ways[2]) and made.by == "me" and made.table == ()
+    assert record.of(store, "drawn").sampling == ()
+
+
+def test_a_record_of_version_1_makes_its_table_still(stored, saved, tmp_path):
+    old = {**asdict(saved[0]), "record_version": 1}
+    for name in ("by", "sampling", "table"):
+        del old[name]
+    write_record(tmp_path / "old.json", old)
+    pd.testing.assert_frame_equal(tables.table(1, run=str(tmp_path / "old.json")), tables.table(1, run=str(saved[1])))
+
+
+def test_a_record_has_a_line_for_each_clip(saved):
+    lines = saved[1].read_text(encoding="utf-8").splitlines()
+    assert sum(line.startswith('{"about"') or '"case":' in line for line in lines) == len(saved[0].clips) == 48
 
 
 def test_metrics_of_other_packages_come_along(stored, tmp_path):
@@ -66,7 +104,7 @@ def test_a_number_that_was_changed_makes_it_no_record(saved):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"record_version": 99}, "a record of version 99, and this reads 1"),
+        ({"record_version": 99}, "a record of version 99, and this reads 1 and 2"),
         ({"record_version": None}, "a record of version None"),
         ({"clips": 3}, "clips must be a list"),
         ({"clips": [3]}, "clip 1: must be a table of fields"),
@@ -105,8 +143,8 @@ def test_the_schema_names_every_field_with_its_text(saved):
 
 def test_the_command_writes_it_and_the_table_reads_it(stored, tmp_path, command_line):
     path = tmp_path / "sent.json"
-    code, out, _ = command_line("record", "--run", "table1", "--runs", stored[0].root, "-o", path)
-    assert code == 0 and out.startswith(f"{path}: 48 clips")
+    code, out, _ = command_line("record", "--run", "table1", "--by", "A. Name", "--runs", stored[0].root, "-o", path)
+    assert code == 0 and out.startswith(f"{path}: 48 clips") and record.load(path).by == "A. Name"
     code, out, _ = command_line("table", 1, "--run", path, "--runs", tmp_path / "nothing", "--out", tmp_path)
     assert code == 0 and (tmp_path / "table1.csv").is_file()
     assert json.loads(command_line("record", "--schema")[1])["type"] == "object"

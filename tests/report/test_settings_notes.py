@@ -5,7 +5,8 @@ import io
 
 import pytest
 
-from ivgbench.report import html, layout, paper, qualitative, render, settings_notes, tables
+from ivgbench.report import layout, paper, qualitative, render, settings_notes, tables
+from ivgbench.report.page import scenes
 from ivgbench.study import claims_text
 from ivgbench.study.claims import ClaimsSpec
 
@@ -59,8 +60,9 @@ def test_a_run_that_recorded_no_settings_is_read_and_says_so(stored):
 
 def test_clips_side_by_side_say_it_too(recorded, tmp_path, monkeypatch):
     recorded_specs(recorded, monkeypatch)
-    page = html.report(recorded.root, "table1", tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "<figcaption>Mask Norm (tuned + scope=paper)" in page and "<figcaption>Plain<" in page
+    rows, _ = scenes.collect(recorded, recorded.manifest("table1"), [])
+    told = [(row.name, row.settings, row.about) for row in rows]
+    assert told == [("Plain", "", ""), ("Mask Norm", *TUNED), ("Ground truth", "", "")]
     labels = []
     monkeypatch.setattr(qualitative, "contact_sheet", lambda clips, *_: labels.extend(clip[0] for clip in clips))
     qualitative.figure4(recorded.root, "table1", tmp_path)

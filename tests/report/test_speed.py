@@ -92,7 +92,7 @@ def test_the_table_is_written(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--grid", "big"], "write pocket, HEIGHTxWIDTH of latents such as 40x72, wan-480p"),
+        (["--grid", "big"], "write pocket, pocket-dit, HEIGHTxWIDTH of latents such as 40x72, wan-480p"),
         (["--grid", "0x8"], "write pocket"),
         (["--rounds", "0"], "must be at least 1"),
         (["--device", "tpu"], "no such device"),

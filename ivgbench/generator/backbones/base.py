@@ -91,6 +91,7 @@ class Backbone(ABC):
         time_factor: pixel frames that a latent frame after the first stands for.
         text_width: of the text states.
         default_steps, default_guidance: used where `generate` is told nothing.
+        decoder: what stands for a UNet's decoder, in words; "" for the decoder itself.
         masked_bands: where the released Peekaboo masks, in this family's terms.
         frame_prompts: whether each frame may have text states of its own.
         offers: what not all families have, and some methods need: see `OFFERED`.
@@ -100,6 +101,7 @@ class Backbone(ABC):
 
     #: Names of the parts that hold weights, in the order in which they work.
     parts: ClassVar[tuple[str, ...]]
+    decoder: ClassVar[str] = ""
     masked_bands: ClassVar[frozenset[Band]]
     frame_prompts: ClassVar[bool]
     offers: ClassVar[frozenset[Offer]] = frozenset()
@@ -322,6 +324,18 @@ class Backbone(ABC):
         Args:
             edits: of `ivgbench.generator.edits`. clips: number N of clips in the batch.
         """
+
+    def text_maps(self, site: Site, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> torch.Tensor | None:
+        """Where cells look in the prompt: probabilities [F,heads,cells,L] of a clip alone in its batch.
+
+        Of the conditional half; None while the other one is evaluated.
+
+        Args:
+            site: a layer of text attention. args, keywords: what it was called with.
+        Raises:
+            UserError: the family's cannot be watched.
+        """
+        raise UserError(f"backbone {self.name!r} has no text attention that can be watched")
 
     def placed(self, positions: torch.Tensor | None) -> AbstractContextManager[None]:
         """While open, tokens are at these positions, int64 [N,f,h,w,3]; None: where they lie. See `offers`."""

@@ -81,6 +81,9 @@ class VideoDiT(Backbone):
     """
 
     parts: ClassVar[tuple[str, ...]] = ("text_encoder", "transformer", "vae")
+    decoder: ClassVar[str] = (
+        "the second half of its blocks, and for the mid and up blocks of Peekaboo's release all of them"
+    )
     masked_bands: ClassVar[frozenset[Band]] = frozenset({"early", "late"})
     frame_prompts: ClassVar[bool] = False
     masked: ClassVar[type[MaskedBlock]]

@@ -15,7 +15,7 @@ from ivgbench.generator.backbones import hashing, presets
 from ivgbench.generator.backbones.base import Backbone, Band, Offer
 from ivgbench.generator.backbones.limits import factors
 from ivgbench.generator.backbones.loading import diffusion_part, text_encoder
-from ivgbench.generator.backbones.processors import attached
+from ivgbench.generator.backbones.processors import attached, heads_apart
 from ivgbench.generator.backbones.text_states import emptied_after_words
 from ivgbench.generator.backbones.unet3d_attention import Batch, UNetSite, compiled, sites
 from ivgbench.generator.words import Reader, WordReader
@@ -111,6 +111,12 @@ class UNet3D(Backbone):
 
     def sites(self, shape: tuple[int, int, int]) -> list[UNetSite]:
         return sites(self.unet, *shape[1:])
+
+    def text_maps(self, site: UNetSite, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> torch.Tensor:
+        layer = site.layer
+        hidden, text = (one.chunk(2)[1] for one in (args[0], keywords["encoder_hidden_states"]))
+        query, key = heads_apart(layer, layer.to_q(hidden)), heads_apart(layer, layer.to_k(text))
+        return torch.softmax(query @ key.transpose(-1, -2) * layer.scale, dim=-1).float()
 
     def edited(self, edits: Mapping[UNetSite, Any], clips: int) -> AbstractContextManager[None]:
         return attached(self.unet, compiled(edits, clips, self.batch))

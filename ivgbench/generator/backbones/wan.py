@@ -136,6 +136,14 @@ class Wan(VideoDiT):
             found.append(Site(name, self.band(int(number)), "clip", reads, False, (height, width), 1, layer))
         return found
 
+    def text_maps(self, site: Site, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> torch.Tensor | None:
+        if not self.half.conditional:
+            return None
+        query, key, _ = projected(site.layer, args[0], args[1], None)
+        probs = torch.softmax(query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5, dim=-1).float()
+        cells = site.grid[0] * site.grid[1]
+        return probs[0].unflatten(1, (-1, cells)).transpose(0, 1)
+
     @contextmanager
     def placed(self, positions: torch.Tensor | None) -> Iterator[None]:
         if positions is None:

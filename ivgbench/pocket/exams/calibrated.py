@@ -14,11 +14,11 @@ def read(path: Path, weights: str, kept: dict[str, Any] | None) -> dict[str, Any
     """A calibration as plain data, if it is of these weights: from its file, else as it was kept; None without either.
 
     Args:
-        path: the calibration of the model that the study is on; one of other weights lies beside it, with the first
-            eight digits of their hash in its name.
+        path: the calibration of the model that the study is on; those of others lie beside it, with more in their
+            names.
         weights: the beginning of the hash of a model's weights. kept: what the card's record has of before.
     """
-    files = (path, path.with_name(f"{path.stem}-{weights[:8]}{path.suffix}"))
+    files = (path, *sorted(path.parent.glob(f"{path.stem}-*{path.suffix}")))
     found = [asdict(calibration.load(file)) for file in files if file.is_file()]
     mine = [one for one in (*found, kept) if one is not None and one["weights"].startswith(weights)]
     return mine[0] if mine else None
