@@ -10,8 +10,8 @@ import pandas as pd
 from ivgbench.metrics.catalogue import BY_CLIPS, BY_FRAMES, COLUMN, MEASURED, Metric
 from ivgbench.report import paper
 from ivgbench.report.notes import CUT
+from ivgbench.report.printed import Table
 from ivgbench.report.ranking import few_videos, places, ranks
-from ivgbench.report.tables import Table
 
 FLOOR_LABEL = "Other captions"
 UNDEFINED = "–"

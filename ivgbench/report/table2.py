@@ -13,10 +13,10 @@ from ivgbench.errors import UserError
 from ivgbench.metrics.catalogue import BY_FRAMES, COLUMN
 from ivgbench.metrics.fid import RESAMPLES
 from ivgbench.report import paper, settings_notes
-from ivgbench.report.clips import load_sets
+from ivgbench.report.loading import load_sets, named
 from ivgbench.report.notes import is_pocket, ordered, origins, spell
+from ivgbench.report.printed import Table, print_label
 from ivgbench.report.ranking import MIN_VIDEOS, REFERENCES, RULE, few_videos
-from ivgbench.report.tables import Table, named, print_label
 from ivgbench.report.together import check, check_sets, joined, runs_of
 from ivgbench.runs.comparing import KID_FRAMES, KID_SUBSETS, jedi_name
 from ivgbench.runs.settings_text import NOTHING

@@ -17,8 +17,8 @@ from ivgbench.report.layout import UNDEFINED, number
 from ivgbench.report.leaderboard.protocol import Protocol, of, split_order
 from ivgbench.report.leaderboard.ranks import Standing, shown_better, standings
 from ivgbench.report.leaderboard.reading import Sent
+from ivgbench.report.printed import print_label
 from ivgbench.report.ranking import REFERENCES
-from ivgbench.report.tables import print_label
 from ivgbench.runs.identity import EXTERNAL
 
 #: The metric that ranks until another is chosen: it has no filter, so that no method gains by losing its hard clips.

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ivgbench import boxes
-from ivgbench.report import settings_notes, tables
+from ivgbench.report import settings_notes
+from ivgbench.report.printed import print_label
 from ivgbench.report.ranking import REFERENCES
 from ivgbench.runs.scoring import detection_key
 from ivgbench.store.runs import Store
@@ -70,7 +71,7 @@ def collect(
     for job in jobs:
         label, method = job["label"], job["method"]
         settings, about = told[label]
-        name = tables.print_label(method, label)
+        name = print_label(method, label)
         rows.setdefault(label, Row(label, name, settings if about else "", about, method in REFERENCES))
     rows = {row.label: row for row in sorted(rows.values(), key=lambda row: row.reference)}  # as in the tables
     numbers = {label: number for number, label in enumerate(rows)}
