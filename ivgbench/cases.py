@@ -38,6 +38,20 @@ class Subject:
         if self.boxes is not None:
             object.__setattr__(self, "boxes", np.asarray(self.boxes, dtype=np.float64))
 
+    @property
+    def words(self) -> str:
+        """The phrase of a subject that has one, as those of a checked case do. ValueError for another."""
+        if self.phrase is None:
+            raise ValueError("a subject has no phrase")
+        return self.phrase
+
+    @property
+    def track(self) -> np.ndarray:
+        """The boxes [F,4] of a subject that has some, as those of a checked case do. ValueError for another."""
+        if self.boxes is None:
+            raise ValueError("a subject has no boxes")
+        return self.boxes
+
 
 @dataclass(frozen=True, eq=False)
 class Case:

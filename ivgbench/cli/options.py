@@ -169,7 +169,7 @@ def spreads(command: Callable[..., None]) -> Callable[..., None]:
         command(**{one.name: _gathered(one.annotation, one.name, said) for one in own})
 
     spread = [made for one in own for made in _spread(one.name, one.annotation, one.default)]
-    called.__signature__ = inspect.Signature(spread)
+    vars(called)["__signature__"] = inspect.Signature(spread)
     return called
 
 
@@ -183,7 +183,7 @@ def _spread(name: str, kind: Any, default: Any) -> list[inspect.Parameter]:
 
 def _gathered(kind: Any, name: str, said: dict[str, Any]) -> Any:
     """The other way: what a parameter is given, of all options."""
-    if not is_dataclass(kind):
+    if not (isinstance(kind, type) and is_dataclass(kind)):
         return said[name]
     hints = typing.get_type_hints(kind, include_extras=True)
     return kind(**{one.name: _gathered(hints[one.name], one.name, said) for one in fields(kind)})

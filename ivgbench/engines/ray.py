@@ -58,7 +58,7 @@ class RayEngine:
         waiting = deque(range(len(items)))
         actors = [self._actor.remote(start, work) for _ in range(min(self.workers, len(items)))]
         # What is under way -> its actor and the item it holds, None while it loads.
-        pending = {actor.load.remote(): (actor, None) for actor in actors}
+        pending: dict[Any, tuple[Any, int | None]] = {actor.load.remote(): (actor, None) for actor in actors}
         try:
             while pending:
                 reference = self.ray.wait(list(pending), num_returns=1)[0][0]

@@ -131,7 +131,7 @@ def vjepa2(source: str | Path = "facebook/vjepa2-vitl-fpc16-256-ssv2", device: s
     id = ids.video(f"vjepa2-{state_sha256(model.state_dict())[:12]}", size)
     folder = Path(source) if Path(source).is_dir() else hub.cached_folder(str(source), "config.json")
     files = sorted(folder.glob("*.safetensors")) if folder else []
-    return VideoModel(encode, size, id, device, (folder / "config.json", *files) if files else ())
+    return VideoModel(encode, size, id, device, (folder / "config.json", *files) if folder and files else ())
 
 
 def _filled(config: Config, state: dict[str, torch.Tensor]) -> VideoTransformer:

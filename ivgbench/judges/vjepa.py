@@ -133,19 +133,29 @@ class Encoder(nn.Module):
         return self.norm(x)
 
 
+class Pooler(nn.Module):
+    """The learned query [1,1,dim] and the block in which it looks at tokens; named as in the released weights."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.query_tokens = nn.Parameter(torch.zeros(1, 1, config.dim))
+        self.cross_attention_block = CrossBlock(config.dim, config.heads)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        query = self.query_tokens.expand(len(tokens), -1, -1)
+        return self.cross_attention_block(query, tokens).squeeze(1)
+
+
 class Probe(nn.Module):
     """Tokens [B,N,dim] -> one feature [B,dim]: what a learned query gathers from them. `linear` names classes."""
 
     def __init__(self, config: Config):
         super().__init__()
-        self.pooler = nn.Module()
-        self.pooler.query_tokens = nn.Parameter(torch.zeros(1, 1, config.dim))
-        self.pooler.cross_attention_block = CrossBlock(config.dim, config.heads)
+        self.pooler = Pooler(config)
         self.linear = nn.Linear(config.dim, config.classes)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        query = self.pooler.query_tokens.expand(len(tokens), -1, -1)
-        return self.pooler.cross_attention_block(query, tokens).squeeze(1)
+        return self.pooler(tokens)
 
 
 class VideoTransformer(nn.Module):

@@ -33,7 +33,9 @@ def scored(
     metrics: dict[tuple, set[str]] = {}
     for key, metric in zip(_keys(present), present["metric"], strict=True):
         metrics.setdefault(key, set()).add(metric)
-    whole, failed, missing = [], [], []
+    whole: list[tuple] = []
+    failed: list[str] = []
+    missing: list[str] = []
     for key in _keys(entries):
         lacking = sorted(needed - metrics.get(key, set()))
         if key not in reasons and not lacking:

@@ -112,7 +112,7 @@ def _cell(line: pd.Series, metric: Metric, rank: int) -> Cell:
     value, *others = (number(line[column], metric.decimals) for column in metric.columns())
     if metric.spread and value != UNDEFINED:
         value = f"{value} ± {others[-1]}"
-    ends = tuple(others[:2]) if metric.interval else (UNDEFINED,)
+    ends = (others[0], others[1]) if metric.interval else (UNDEFINED, UNDEFINED)
     return Cell(value, None if UNDEFINED in ends else ends, rank)
 
 

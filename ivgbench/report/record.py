@@ -238,6 +238,6 @@ def _kind(hint: Any) -> dict[str, Any]:
         return {"type": "array", "items": _kind(typing.get_args(hint)[0])}
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         return {"anyOf": [_kind(one) for one in typing.get_args(hint)]}
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return _object(hint)
     return {"type": _KINDS[typing.get_origin(hint) or hint]}

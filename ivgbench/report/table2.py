@@ -103,9 +103,10 @@ def _line(row: Mapping[str, Any], encoder: str, told: Mapping[str, tuple[str, st
     numbers = {**dict.fromkeys(blank), **metrics.get("video", {}), **metrics["frames"].get(encoder, {})}
     line |= {key: np.nan if value is None else value for key, value in numbers.items()}
     line |= {key: one.scale * line[key] for one in BY_FRAMES if one.scale != 1 for key in one.columns()}
-    told = paper.TABLE2.get(row["method"])
+    printed = paper.TABLE2.get(row["method"])
     line |= {key: np.nan if row[key] is None else row[key] for key in COUNTS}
-    return line | {f"paper_{key}": np.nan if told is None else getattr(told, key) for key in paper.Table2Row._fields}
+    fields = paper.Table2Row._fields
+    return line | {f"paper_{key}": np.nan if printed is None else getattr(printed, key) for key in fields}
 
 
 def _partial(rows: Sequence[Mapping[str, Any]]) -> str | None:

@@ -94,7 +94,7 @@ def _split_lines(
     methods = ordered(order, [*paper.LABELS])
     # A reference is no competitor: it comes last.
     methods.sort(key=REFERENCES.__contains__)
-    lines = []
+    lines: list[dict[str, Any]] = []
     for method in methods:
         for label in order.index[order == method]:
             mine = clips[clips["label"] == label]

@@ -103,5 +103,5 @@ def _import(case: Case, seed: int, found: Matches, suite: Suite, label: str, sto
         except UserError as error:  # a size that cannot be stored
             fault = f"{shown(paths[0])}: {error}"
     log(f"failed: {entry.describe()}: {fault}")
-    store.fail(job.id, fault, {"spec": job.identity()})
+    store.fail(job.id, str(fault), {"spec": job.identity()})
     return entry

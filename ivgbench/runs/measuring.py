@@ -148,8 +148,8 @@ def _to_look(
     def lacks(model: str, key: str) -> bool:
         return key not in there[model] or (fresh and store.arrays(model, key) is None)
 
-    phrases = [one.phrase for one in job.case.subjects]
-    phrases = tuple(one for one in phrases if lacks(judges.detector, scoring.detection_key(pixels, one)))
+    asked = [one.words for one in job.case.subjects]
+    phrases = tuple(one for one in asked if lacks(judges.detector, scoring.detection_key(pixels, one)))
     embed = any(lacks(model, pixels) for model in (judges.clip, judges.squash))
     return Look(job.id, phrases, embed) if phrases or embed else None
 

@@ -48,7 +48,8 @@ class Measurer:
     def _seen(self, ask: Ask) -> own.Seen:
         needs, case = ask.metric.needs, ask.job.case
         pixels = self.store.sidecar(ask.job.id)["pixel_sha256"]
-        phrases, given = tuple(subject.phrase for subject in case.subjects), {}
+        phrases = tuple(subject.words for subject in case.subjects)
+        given: dict[str, np.ndarray] = {}
         if "video" in needs:
             given["video"] = self.store.clip(ask.job.id)
         if "asked boxes" in needs:

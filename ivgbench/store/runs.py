@@ -53,7 +53,8 @@ class Store(ClipStore):
 
     def save_arrays(self, model: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Caches arrays that a model computed. `key`: hash of the pixels or text they came from."""
-        write_atomic(self._cache_path(model, key), lambda handle: np.savez(handle, **arrays))
+        named: dict[str, Any] = dict(arrays)
+        write_atomic(self._cache_path(model, key), lambda handle: np.savez(handle, **named))
 
     def arrays(self, model: str, key: str) -> dict[str, np.ndarray] | None:
         """Cached arrays, or None when there are none, or none that can be read.

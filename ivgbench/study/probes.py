@@ -60,8 +60,8 @@ def measure(store: Store, lab: Any, engine: Any, items: Sequence[tuple[Job, str]
     """
     missing = [item for item in items if store.arrays(KIND, key(*item)) is None]
     with progress("probe", len(items), len(items) - len(missing)) as advance:
-        source = {(job.source, job.sampling.dtype, job.lora_file) for job, _ in missing}
-        start = partial(Prober, store, lab, *source)
+        sources = {(job.source, job.sampling.dtype, job.lora_file) for job, _ in missing}
+        start = partial(Prober, store, lab, *sources)
         for index, outcome in engine.run(start, Prober.look, missing):
             if isinstance(outcome, Failure):
                 raise UserError(f"probe of {missing[index][0].describe()}: {outcome.reason}")

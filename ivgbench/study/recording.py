@@ -6,7 +6,7 @@ clip is stored as well, and a run over the same jobs does not make it again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -52,11 +52,17 @@ class RecordingLab(Lab):
         super().__init__(device)
         self.store, self.block = store, block
 
-    def generate(self, backbone: Any, job: Job) -> Made:
+    def generate(self, backbone: Any, job: Job, callback: Callable[[int, int], None] | None = None) -> Made:
         from ivgbench.generator.recorder import recording
 
         with recording(backbone, self.block) as recorder:
-            made = super().generate(backbone, job, recorder.step_done)
+
+            def stepped(done: int, steps: int) -> None:
+                recorder.step_done(done, steps)
+                if callback is not None:
+                    callback(done, steps)
+
+            made = super().generate(backbone, job, stepped)
         arrays = {
             "variance": np.array([recorder.variance[name] for name in TENSORS]),
             "layer": np.array(recorder.layer),

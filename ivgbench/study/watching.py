@@ -25,7 +25,8 @@ class Watcher:
 
     def __init__(self, backbone: Backbone, tokens: Sequence[int], guidance: float, step: int, shape: tuple[int, int]):
         self._backbone, self._tokens, self._guidance, self._step = backbone, list(tokens), guidance, step
-        self._mass, self._maps, self._seen, self._steps = 0.0, 0.0, 0, 0
+        self._mass, self._maps = torch.zeros(()), torch.zeros(())
+        self._seen = self._steps = 0
         self.clean: torch.Tensor | None = None
 
     @property

@@ -16,7 +16,6 @@ from ivgbench.generator import inputs, schedulers
 from ivgbench.generator.backbones.base import Backbone
 from ivgbench.generator.recorder import TENSORS, decoder_transformer, recording
 from ivgbench.generator.sampler import generate
-from ivgbench.generator.sampling import Sampling
 from ivgbench.study.recording import BASELINE, MASKED, NORMALISED, ROWS
 from ivgbench.verify import files
 from ivgbench.verify.clips import SAME, apart, latent_faults, video_faults
@@ -31,7 +30,7 @@ class Request:
     """What is asked of the network. sampling: all of it decided; other: a prompt unlike the case's."""
 
     case: Case
-    sampling: Sampling
+    sampling: Decided
     other: str
 
 

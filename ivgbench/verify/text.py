@@ -47,5 +47,5 @@ def markdown(made: Verification, command: str) -> str:
 
 
 def _table(header: tuple[str, ...], rows: list[list[object]]) -> str:
-    lines = [list(header), ["---"] * len(header), *rows]
+    lines: list[list[Any]] = [list(header), ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(str(cell).replace('|', '/') for cell in line)} |" for line in lines)

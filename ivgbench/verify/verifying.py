@@ -51,7 +51,7 @@ class Verification(NamedTuple):
     revision: str | None
     weights: str
     device: str
-    sampling: Sampling
+    sampling: Decided
     frames: int
     checks: list[Check]
     rows: list[Measured]

@@ -50,7 +50,8 @@ def encode_shard(work: Path, vae: AutoencoderKL, number: int) -> None:
 
 def load_bank(work: Path, vae: AutoencoderKL, clips: int = CLIPS) -> tuple[torch.Tensor, list[str]]:
     """Latents float16 [clips,F,4,h,w] and their captions; shards that are missing in `work` are made first."""
-    latents, captions = [], []
+    latents: list[np.ndarray] = []
+    captions: list[str] = []
     for number in range(-(-clips // SHARD)):
         encode_shard(work, vae, number)
         with np.load(_shard(work, number)) as shard:
