@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, overload
 
 import typer
 
@@ -29,11 +29,27 @@ def _device(asked: str) -> str:
     return devices.check(asked)
 
 
+@overload
+def folder(path: Path) -> Path: ...
+
+
+@overload
+def folder(path: None) -> None: ...
+
+
 def folder(path: Path | None) -> Path | None:
     """An option's folder, there or to be made. UserError, before any work, where a file is in its way."""
     if path is not None:
         _check_way(path, path)
     return path
+
+
+@overload
+def file(path: Path) -> Path: ...
+
+
+@overload
+def file(path: None) -> None: ...
 
 
 def file(path: Path | None) -> Path | None:

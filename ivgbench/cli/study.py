@@ -206,7 +206,7 @@ def _common_encoders(manifests: list[dict]) -> dict[str, str]:
     told = [one.get("measured") or {} for one in manifests]
     if not all(one.get("references") for one in told):
         return {}
-    first, second = ([(name, one.get("clip")) for name in one.get("frame encoders") or ()] for one in told)
+    first, second = ([(name, str(one.get("clip"))) for name in one.get("frame encoders") or ()] for one in told)
     lab = Lab("cpu")
     return {name: lab.frame_encoder_id(name, clip) for name, clip in first if (name, clip) in second}
 

@@ -37,6 +37,13 @@ class GeneratedClip:
     nfe: int | float
     backward: int
 
+    @property
+    def pixels(self) -> np.ndarray:
+        """The video of a clip that has one. ValueError with output="latent"."""
+        if self.video is None:
+            raise ValueError('made with output="latent", a clip has no video')
+        return self.video
+
 
 def generate(
     bb: Backbone,

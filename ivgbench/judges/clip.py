@@ -19,6 +19,7 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -61,11 +62,12 @@ class ClipModel:
         files: tuple[Path, ...] = (),
     ):
         """`config`: of open_clip's preprocessing. `name`: of model and weights; `weights`: their sha256."""
-        self.model = model.eval().requires_grad_(False).to(device)
+        # Of open_clip's classes, which say nothing of their types.
+        self.model: Any = model.eval().requires_grad_(False).to(device)
         self.tokenizer = tokenizer
         self.config = config
         self.transform = image_transform(
-            tuple(model.visual.image_size),
+            tuple(self.model.visual.image_size),
             is_train=False,
             mean=tuple(config["mean"]),
             std=tuple(config["std"]),
@@ -115,8 +117,8 @@ class ClipModel:
             name, slash, tag = str(source).partition("/")
             pretrained = tag if slash and pretrained is None else pretrained
             model, tokenizer, config, weights = _from_open_clip(name, pretrained, device)
-            files = _kept(name, pretrained)
-            name = f"{name}-{Path(pretrained).stem}"
+            files = _kept(name, str(pretrained))
+            name = f"{name}-{Path(str(pretrained)).stem}"
         return cls(model, tokenizer, config, name, weights, preprocessing, device, files)
 
     @torch.inference_mode()

@@ -107,7 +107,7 @@ def _from_checkpoint(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor
     if not hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint"):
         raise UserError(f"{file}: reading a .pt safely needs torch 2.6 or newer; use a folder with safetensors")
     try:
-        layers = [_layer(name, file) for name in torch.serialization.get_unsafe_globals_in_checkpoint(file)]
+        layers: list[Any] = [_layer(name, file) for name in torch.serialization.get_unsafe_globals_in_checkpoint(file)]
         with torch.serialization.safe_globals(layers):
             model = torch.load(file, map_location="cpu", weights_only=True)["model"]
     except pickle.UnpicklingError as fault:

@@ -135,7 +135,7 @@ def _congruence(root: np.ndarray, covariance: np.ndarray) -> np.ndarray:
 
 def interval(
     x: np.ndarray,
-    videos: Sequence[object],
+    videos: Sequence[object] | np.ndarray,
     reference: Gaussian,
     resamples: int = RESAMPLES,
     level: float = 0.95,

@@ -94,7 +94,7 @@ class Comparer:
         counts: dict[str, int | None] = {"n_videos": len(item.clips), "reference_videos": len(item.against)}
         for encoder in item.encoders:
             x, owner = self._features(item.clips, encoder)
-            known = self._kept(encoder, set_key(item.against))
+            known = self.store.kept_arrays(encoder.id, set_key(item.against))
             if item.frames is not None:
                 counts |= {"reference_videos": None, "n_frames": len(x), "reference_frames": item.frames}
                 metrics["frames"][encoder.name] = fid_metrics(x, owner, Gaussian(**known))
@@ -110,16 +110,9 @@ class Comparer:
                 counts |= {"n_frames": len(x), "reference_frames": len(y)}
         return {"content": item.content(), "metrics": metrics, **counts}
 
-    def _kept(self, encoder: Encoder, key: str) -> dict[str, np.ndarray]:
-        """What an encoder's worker has cached before; LookupError where it is gone since."""
-        arrays = self.store.arrays(encoder.id, key)
-        if arrays is None:
-            raise LookupError(f"{encoder.name}: what was cached of {key} is gone; run it again")
-        return arrays
-
     def _features(self, keys: Sequence[str], encoder: Encoder) -> tuple[np.ndarray, np.ndarray]:
         """Features of all videos [N,D], and the number of the video that each row is of [N]."""
-        parts = [np.atleast_2d(self._kept(encoder, key)[encoder.of]) for key in keys]
+        parts = [np.atleast_2d(self.store.kept_arrays(encoder.id, key)[encoder.of]) for key in keys]
         return np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
 
 

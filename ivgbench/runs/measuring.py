@@ -170,8 +170,10 @@ def _score(
     """
     job, score = entry.job, scoring.score_id(entry.job.id, judges, suite)
     pixels, facts_of_score = facts["pixel_sha256"], {"job": job.id, **judges.facts()}
-    fault = captions if isinstance(captions, Failure) else None
-    if fault is None:
+    fault = None
+    if isinstance(captions, Failure):
+        fault = captions
+    else:
         try:
             values = scoring.score_job(store, judges, job.case, captions, facts)
         except (UserError, LookupError, ValueError) as raised:

@@ -47,7 +47,7 @@ class Measurer:
 
     def _seen(self, ask: Ask) -> own.Seen:
         needs, case = ask.metric.needs, ask.job.case
-        pixels = self.store.sidecar(ask.job.id)["pixel_sha256"]
+        pixels = self.store.pixels(ask.job.id)
         phrases = tuple(subject.words for subject in case.subjects)
         given: dict[str, np.ndarray] = {}
         if "video" in needs:

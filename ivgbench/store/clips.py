@@ -121,6 +121,13 @@ class ClipStore:
         self._sidecar_path(job).unlink(missing_ok=True)
         self.video_path(job).unlink(missing_ok=True)
 
+    def pixels(self, job: str) -> str:
+        """Hash of the pixels of a job that is done. UserError where there is no clip."""
+        facts = self.sidecar(job)
+        if facts is None:
+            raise UserError(f"the clip of job {job} is gone; run the same again")
+        return facts["pixel_sha256"]
+
     def fail(self, job: str, reason: str, facts: Mapping[str, Any]) -> None:
         """Records why a job has no clip. The next run tries it again."""
         write_record(self._failed_path(job), {**facts, "job": job, "reason": reason})

@@ -63,6 +63,13 @@ class Store(ClipStore):
         """
         return self.arrays_of(self._cache_path(model, key))
 
+    def kept_arrays(self, model: str, key: str) -> dict[str, np.ndarray]:
+        """The same of what was cached before. UserError where it is gone since."""
+        arrays = self.arrays(model, key)
+        if arrays is None:
+            raise UserError(f"what was cached of {key} is gone; run the same again")
+        return arrays
+
     def arrays_of(self, path: Path) -> dict[str, np.ndarray] | None:
         """The same by the file."""
         try:

@@ -131,5 +131,5 @@ def _features(store: Store, entries: pd.DataFrame, model: str) -> tuple[list[np.
     """Cached frame features [F,D] of each job, and the number of its case; the same cases have the same numbers."""
     entries = entries.sort_values(["suite", "case", "seed"])
     cases = entries.groupby(["suite", "case"], sort=True).ngroup().tolist()
-    pixels = [store.sidecar(job)["pixel_sha256"] for job in entries["job"]]
-    return [np.float64(store.arrays(model, one)["frames"]) for one in pixels], cases
+    pixels = [store.pixels(job) for job in entries["job"]]
+    return [np.float64(store.kept_arrays(model, one)["frames"]) for one in pixels], cases

@@ -30,6 +30,13 @@ class Watcher:
         self.clean: torch.Tensor | None = None
 
     @property
+    def early(self) -> torch.Tensor:
+        """`clean`, once the step has been made that was asked for. ValueError before."""
+        if self.clean is None:
+            raise ValueError(f"step {self._step} was not made")
+        return self.clean
+
+    @property
     def mass(self) -> torch.Tensor:
         return self._mass / self._seen
 
@@ -79,7 +86,7 @@ def watching(
     for site in backbone.sites((1, *shape)):
         if site.reads == "text":
             handles.append(site.layer.register_forward_hook(partial(watcher._attention, site), with_kwargs=True))
-    backbone.denoise = watcher._watched(backbone.denoise)  # of this one object
+    vars(backbone)["denoise"] = watcher._watched(backbone.denoise)  # of this one object
     try:
         yield watcher
     finally:

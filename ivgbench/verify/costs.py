@@ -23,7 +23,7 @@ class Measured(NamedTuple):
 
     method: str
     seconds: float
-    evaluations: int
+    evaluations: int | float
     layers: int
     peak: int | None
     planned: Cost

@@ -87,7 +87,7 @@ def half_precision(bb: Backbone, reference: Outputs, asked: Request) -> Check:
         return Check(what, FAILED, f"the network's output is NaN or infinite in {dtype}")
     far = max(apart(*pair) for pair in zip(reference, half, strict=True))
     clip = generate(bb, asked.case, "plain", **asked.sampling.arguments())
-    faults = latent_faults(clip.latents.float().numpy()) + video_faults(clip.video)
+    faults = latent_faults(clip.latents.float().numpy()) + video_faults(clip.pixels)
     if far > HALF_APART:
         faults.append(f"the network's output in {dtype} is {far:.0%} from that in float32")
     return check(what, faults, f"{dtype}: output {far:.2%} from float32's, a clip without a fault")
@@ -128,7 +128,7 @@ def edited_layers(bb: Backbone) -> Iterator[set[str]]:
         found.update(site.name for site in edits)
         return own(edits, clips)
 
-    bb.edited = edited
+    vars(bb)["edited"] = edited
     try:
         yield found
     finally:

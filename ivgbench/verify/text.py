@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ivgbench.runs.environment import environment
 from ivgbench.verify.costs import HEADER, cells
 from ivgbench.verify.files import FAILED, NOT_RUN, PASSED

@@ -76,8 +76,8 @@ class CogVideoX(T5DiT):
 
     flow: ClassVar[bool] = False
     masked: ClassVar[type[MaskedBlock]] = CogMasked
-    transformer_class: ClassVar[type[torch.nn.Module]] = CogVideoXTransformer3DModel
-    vae_class: ClassVar[type[torch.nn.Module]] = AutoencoderKLCogVideoX
+    transformer_class: ClassVar[Any] = CogVideoXTransformer3DModel
+    vae_class: ClassVar[Any] = AutoencoderKLCogVideoX
 
     @staticmethod
     def text_length(config: Mapping[str, Any]) -> int:

@@ -87,6 +87,7 @@ class VideoDiT(Backbone):
     masked_bands: ClassVar[frozenset[Band]] = frozenset({"early", "late"})
     frame_prompts: ClassVar[bool] = False
     masked: ClassVar[type[MaskedBlock]]
+    transformer: Any
 
     def _start(self, *arguments: Any, **keywords: Any) -> None:
         super()._start(*arguments, **keywords)
@@ -100,7 +101,7 @@ class VideoDiT(Backbone):
         self.latent_width = self.width // self.vae_scale_factor
 
     @property
-    def denoiser(self) -> torch.nn.Module:
+    def denoiser(self) -> Any:
         return self.transformer
 
     @property
@@ -150,8 +151,8 @@ class T5DiT(VideoDiT):
     """One with a T5EncoderModel that sees the padding too."""
 
     #: Classes of the denoiser and the VAE.
-    transformer_class: ClassVar[type[torch.nn.Module]]
-    vae_class: ClassVar[type[torch.nn.Module]]
+    transformer_class: ClassVar[Any]
+    vae_class: ClassVar[Any]
 
     @staticmethod
     @abstractmethod

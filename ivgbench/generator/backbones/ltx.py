@@ -73,8 +73,8 @@ class Ltx(T5DiT):
     flow: ClassVar[bool] = True
     wide_latents: ClassVar[bool] = True
     masked: ClassVar[type[MaskedBlock]] = LtxMasked
-    transformer_class: ClassVar[type[torch.nn.Module]] = LTXVideoTransformer3DModel
-    vae_class: ClassVar[type[torch.nn.Module]] = AutoencoderKLLTXVideo
+    transformer_class: ClassVar[Any] = LTXVideoTransformer3DModel
+    vae_class: ClassVar[Any] = AutoencoderKLLTXVideo
 
     @staticmethod
     def text_length(config: Mapping[str, Any]) -> int:

@@ -69,7 +69,7 @@ class UNet3D(Backbone):
         return Reader(folder)
 
     @property
-    def denoiser(self) -> torch.nn.Module:
+    def denoiser(self) -> Any:
         return self.unet
 
     @property
