@@ -18,7 +18,7 @@ from ivgbench.generator.backbones.base import Backbone
 from ivgbench.generator.levels import of as noise_levels
 from ivgbench.generator.levels import schedule as schedule_of
 from ivgbench.generator.methods.base import Clip, Method, Network, Run, Setup, check_fits, counted, standard_normal
-from ivgbench.generator.sampling import Sampling
+from ivgbench.generator.sampling import Decided
 from ivgbench.texts import short
 
 
@@ -122,12 +122,12 @@ def generate_batch(
     check_fits(config, bb.offers, bb.name)
     cases = inputs.listed(cases, "cases")
     seeds = [inputs.whole(seed, "a seed") for seed in inputs.listed(seeds, "seeds")]
-    masks = None if masks is None else [inputs.tensor(one, "masks") for one in inputs.listed(masks, "masks")]
-    for one in masks or ():
+    cells = None if masks is None else [inputs.tensor(one, "masks") for one in inputs.listed(masks, "masks")]
+    for one in cells or ():
         inputs.check_finite(one, "masks")
     return_trajectory = inputs.flag(return_trajectory, "return_trajectory")
     inputs.function(callback, "callback")
-    if len(cases) == 0 or len(seeds) != len(cases) or (masks is not None and len(masks) != len(cases)):
+    if len(cases) == 0 or len(seeds) != len(cases) or (cells is not None and len(cells) != len(cases)):
         raise UserError(f"a batch needs one seed (and set of masks) per case: {len(cases)} cases, {len(seeds)} seeds")
     inputs.check_texts(cases, negative_prompt=negative_prompt, prompt_suffix=prompt_suffix)
     latents = None if latents is None else inputs.tensor(latents, "latents")
@@ -138,7 +138,7 @@ def generate_batch(
     if output not in ("video", "latent"):
         raise UserError(f"output must be 'video' or 'latent', got {output!r}")
     guidance = inputs.finite(bb.default_guidance if guidance_scale is None else guidance_scale, "guidance_scale")
-    shape = inputs.geometry(bb, cases, latents, masks, inputs.frame_size(size))
+    shape = inputs.geometry(bb, cases, latents, cells, inputs.frame_size(size))
     if output == "video":
         bb.check_video(shape[1])
     if latents is not None:
@@ -146,12 +146,13 @@ def generate_batch(
     if prompt_embeds is not None:
         inputs.check_embeds(prompt_embeds, bb, len(cases), shape[1])
     clips = [
-        inputs.clip_of(bb, case, seed, prompt_suffix, shape, None if masks is None else masks[index])
+        inputs.clip_of(bb, case, seed, prompt_suffix, shape, None if cells is None else cells[index])
         for index, (case, seed) in enumerate(zip(cases, seeds, strict=True))
     ]
     for clip in clips:
         config.check_words(bb.reader, clip.prompt, prompt_suffix, clip.phrases)
-    sampling = Sampling(steps, guidance, scheduler, negative_prompt, prompt_suffix)
+    dtype = str(bb.dtype).removeprefix("torch.")
+    sampling = Decided(steps, guidance, scheduler, negative_prompt, prompt_suffix, dtype)
     schedulers.check(bb.scheduler(scheduler, shape[1:]), steps)
     # The rows of each clip: all unconditional ones come first.
     embeds = None if prompt_embeds is None else prompt_embeds.unflatten(0, (2, len(cases), -1))
@@ -193,7 +194,7 @@ def sampled(
     config: Method,
     clips: list[Clip],
     shape: tuple[int, int, int, int],
-    sampling: Sampling,
+    sampling: Decided,
     context: torch.Tensor | None = None,
     initial: torch.Tensor | None = None,
     callback: Callable[[int, int], None] | None = None,
@@ -225,7 +226,7 @@ def _rounds(
     clips: list[Clip],
     context: torch.Tensor,
     initial: torch.Tensor,
-    sampling: Sampling,
+    sampling: Decided,
     solo: Callable[[Clip, Method, str], torch.Tensor] | None,
     callback: Callable[[int, int], None] | None,
 ) -> Sample:
@@ -234,12 +235,13 @@ def _rounds(
     schedule = schedule_of(scheduler, sampling.steps, bb.device, bb.dtype)
     config.check_schedule(schedule, max(len(clip.phrases) for clip in clips))
     setup = Setup(
-        bb, clips, tuple(initial.shape[2:]), len(scheduler.timesteps), sampling.guidance_scale, schedule.levels, solo,
+        bb, clips, _shape(initial), len(scheduler.timesteps), sampling.guidance_scale, schedule.levels, solo,
         schedule,
     )  # fmt: skip
     run, noise = config.start(setup), [clip.stream("scheduler") for clip in clips]
     every = [_scheduled(bb, sampling, steps, initial) for steps in run.rounds()] or [scheduler]
-    total, nfe, backward = sum(len(one.timesteps) for one in every), run.extra_evaluations(), 0
+    total, backward = sum(len(one.timesteps) for one in every), 0
+    nfe: int | float = run.extra_evaluations()
     initial = run.initial(initial).to(bb.device, bb.latents_dtype)
     latents = initial * schedulers.initial_scale(scheduler)
     for number, scheduler in enumerate(every):
@@ -253,9 +255,15 @@ def _rounds(
     return made._replace(nfe=counted(nfe), backward=backward)
 
 
-def _scheduled(bb: Backbone, sampling: Sampling, steps: int, latents: torch.Tensor) -> SchedulerMixin:
+def _shape(latents: torch.Tensor) -> tuple[int, int, int]:
+    """(f,h,w) of latents [N,C,f,h,w]."""
+    frames, height, width = latents.shape[2:]
+    return frames, height, width
+
+
+def _scheduled(bb: Backbone, sampling: Decided, steps: int, latents: torch.Tensor) -> SchedulerMixin:
     """A fresh scheduler for such latents, with its timesteps. UserError where it cannot make so many (see `check`)."""
-    scheduler = bb.scheduler(sampling.scheduler, tuple(latents.shape[2:]))
+    scheduler = bb.scheduler(sampling.scheduler, _shape(latents))
     if steps != sampling.steps:  # else it was tried before any work
         schedulers.check(scheduler, steps)
     scheduler.set_timesteps(steps, device=bb.device)
@@ -277,7 +285,9 @@ def _loop(
     timesteps, levels, clips, guidance = scheduler.timesteps, setup.levels, setup.clips, setup.guidance
     negative, positive = context.chunk(2)
     drawn = schedulers.step_arguments(scheduler, noise)
-    trajectory, nfe, backward = [], 0, 0
+    trajectory: list[torch.Tensor] = []
+    nfe: int | float = 0
+    backward = 0
 
     for step, timestep in enumerate(timesteps):
         own = run.text(step)

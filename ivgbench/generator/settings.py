@@ -118,7 +118,9 @@ def resolve(
             settings bring along, it says so.
     """
     if how is None:
-        from ivgbench.generator.methods.base import resolve as how
+        from ivgbench.generator.methods import base as methods
+
+        how = methods.resolve
     if not isinstance(options, Mapping | None):
         return how(method, options)  # which refuses it
     own, base = dict(options or {}), None

@@ -52,7 +52,7 @@ class ClipModel:
 
     def __init__(
         self,
-        model: torch.nn.Module,
+        model: Any,
         tokenizer: SimpleTokenizer,
         config: dict,
         name: str,
@@ -61,13 +61,12 @@ class ClipModel:
         device: str,
         files: tuple[Path, ...] = (),
     ):
-        """`config`: of open_clip's preprocessing. `name`: of model and weights; `weights`: their sha256."""
-        # Of open_clip's classes, which say nothing of their types.
-        self.model: Any = model.eval().requires_grad_(False).to(device)
+        """`model`: of open_clip; `config`: of its preprocessing. `name`: of model and weights; `weights`: a sha256."""
+        self.model = model.eval().requires_grad_(False).to(device)
         self.tokenizer = tokenizer
         self.config = config
         self.transform = image_transform(
-            tuple(self.model.visual.image_size),
+            tuple(model.visual.image_size),
             is_train=False,
             mean=tuple(config["mean"]),
             std=tuple(config["std"]),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ivgbench.errors import UserError
 from ivgbench.files import file_sha256, write_atomic
 from ivgbench.store import video as videos
 from ivgbench.store.index import Index, stamps

@@ -16,6 +16,7 @@ from ivgbench.generator import inputs, schedulers
 from ivgbench.generator.backbones.base import Backbone
 from ivgbench.generator.recorder import TENSORS, decoder_transformer, recording
 from ivgbench.generator.sampler import generate
+from ivgbench.generator.sampling import Decided
 from ivgbench.study.recording import BASELINE, MASKED, NORMALISED, ROWS
 from ivgbench.verify import files
 from ivgbench.verify.clips import SAME, apart, latent_faults, video_faults

@@ -54,6 +54,12 @@ class MaskedBlock:
     def matches(self) -> bool:
         return self.match is not None and self.mask.acts and self.on
 
+    def matched(self, masked: torch.Tensor, unmasked: torch.Tensor) -> torch.Tensor:
+        """What replaces the masked output of the cells, where it `matches`."""
+        if self.match is None:
+            raise ValueError("this mask replaces no output")
+        return self.match(masked, unmasked, self.frames)
+
     @property
     def frames(self) -> int:
         """Latent frames of the clip."""
@@ -95,6 +101,8 @@ class VideoDiT(Backbone):
 
     def _measure(self, preset: presets.Preset) -> None:
         self.vae_scale_factor, self.time_factor = factors(self._configs())
+        if preset.height is None or preset.width is None:
+            raise ValueError(f"the preset of {self.name!r} says no size of the frames")
         self.frames, self.height, self.width = preset.frames, preset.height, preset.width
         self.latent_channels = self.transformer.config.in_channels
         self.latent_height = self.height // self.vae_scale_factor

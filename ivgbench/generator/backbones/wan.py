@@ -41,7 +41,7 @@ class WanMasked(MaskedBlock):
         if self.matches:
             with torch.no_grad():
                 unmasked = heads_together(F.scaled_dot_product_attention(query, key, value))
-            result = self.match(result, unmasked, self.frames)
+            result = self.matched(result, unmasked)
         return self.kept(project_out(attn, result.type_as(query)))
 
 

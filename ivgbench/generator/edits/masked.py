@@ -187,4 +187,4 @@ def softmax_attention(
         scale, rows = query.shape[-1] ** -0.5, max(1, LOGITS // (query.shape[1] * query.shape[2] * key.shape[2]))
         pieces = [piece for part in parts for piece in zip(*(one.split(rows) for one in (*part, bias)), strict=True)]
         return torch.cat([torch.softmax(q @ k.transpose(-1, -2) * scale * b[:, None], -1) @ v for q, k, v, b in pieces])
-    return torch.cat([F.scaled_dot_product_attention(*part, attn_mask=bias[:, None]) for part in parts])
+    return torch.cat([F.scaled_dot_product_attention(q, k, v, attn_mask=bias[:, None]) for q, k, v in parts])

@@ -128,8 +128,9 @@ class TextInside:
         key = (site.grid, length, device, dtype)
         if key not in self._made:
             self._made[key] = [
-                tuple(one.to(device) for one in self._of_clip(path, tokens, site.grid, length, dtype))
+                (seen.to(device), added.to(device))
                 for path, tokens in zip(self.paths, self.tokens, strict=True)
+                for seen, added in [self._of_clip(path, tokens, site.grid, length, dtype)]
             ]
         return self._made[key]
 

@@ -46,8 +46,8 @@ ARCHITECTURE = {
 }
 
 
-def build() -> torch.nn.Module:
-    """An untrained detector. Its loss weights are ultralytics' defaults."""
+def build() -> Any:
+    """An untrained detector of ultralytics. Its loss weights are ultralytics' defaults."""
     quiet_ultralytics()
     from ultralytics.nn.tasks import DetectionModel
     from ultralytics.utils import IterableSimpleNamespace

@@ -8,6 +8,7 @@ sigma n, and the network predicts n - z0.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -161,7 +162,7 @@ def loss_function(
     states: dict[str, torch.Tensor],
     phase: Phase,
     seed: int,
-):
+) -> Callable[[int], torch.Tensor]:
     """step -> flow-matching error on a batch of the bank, all noise levels in each batch.
 
     Levels are spread as the sampler's steps are: evenly, then shifted (`SCHEDULER_CONFIG`).

@@ -55,7 +55,7 @@ class Schedule:
         made: list[torch.optim.Optimizer] = [
             torch.optim.AdamW(rest, lr=self.learning_rate, betas=(0.9, 0.99), weight_decay=self.weight_decay)
         ]
-        if matrices:
+        if matrices and self.matrix_rate is not None:
             made.append(Muon(matrices, lr=self.matrix_rate, weight_decay=self.weight_decay))
         return made
 
