@@ -7,7 +7,8 @@ SPEC ?= benchmarks/pocket.toml
 # Threads that wait do not spin, whatever is started; your own setting stands.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help env table1 table2 figures field table1-dit claims-dit report leaderboard calibrate claims claims-quick publish test test-slow soak snapshot lint clean
+.PHONY: help env table1 table2 figures field table1-dit claims-dit report leaderboard calibrate claims claims-quick publish \
+	test test-slow soak snapshot lint docs package clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 18
@@ -18,7 +19,7 @@ env: $(VENV)/.ready ## make .venv with everything in it
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[all,dev]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[all,dev,docs]"
 	touch $@
 
 # What these write goes into results/own (and results/quick), which git ignores.
@@ -91,8 +92,8 @@ test: env ## the tests (a few minutes)
 test-slow: env ## the slow tests as well
 	$(BIN)/python -m pytest -m 'slow or not slow'
 
-soak: env ## a run killed at random, round after round, must end as if nothing had happened (half an hour)
-	$(BIN)/python tests/runs/kills.py
+soak: env ## kills, full disks, damage, two runs at once and more: tables must end as if nothing had happened (half an hour)
+	$(BIN)/python tests/soak/soak.py
 
 snapshot: env ## the regression gate: a small run from nothing, every metric against what it was (minutes)
 	$(BIN)/ivgbench snapshot check
@@ -100,6 +101,12 @@ snapshot: env ## the regression gate: a small run from nothing, every metric aga
 lint: env ## ruff: style and imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+docs: env ## the site of docs/ into site/; a link that leads nowhere is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+package: env ## wheel and sdist into dist/
+	$(BIN)/python -m build --outdir dist
 
 clean: ## forget generated clips and scores (tables and figures stay)
 	rm -rf results/runs results/cache

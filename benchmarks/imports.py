@@ -28,8 +28,8 @@ ROOT = Path(__file__).resolve().parents[1]
 NAME = "ivgbench"
 #: The rooms from the top of the house to its ground: what stands higher may import what stands lower.
 HOUSE = (
-    "cli", "verify", "study", "gate", "report", "runs", "pocket", "pocket.exams", "pocket.training", "suites", "store",
-    "engines", "world", "judges", "metrics", "generator", "ground",
+    "cli", "studio", "verify", "study", "gate", "report", "runs", "pocket", "pocket.exams", "pocket.training", "suites",
+    "store", "engines", "world", "judges", "metrics", "generator", "ground",
 )  # fmt: skip
 Where = Literal["top", "function", "types"]
 #: A cell of the picture, inches.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeGuard
 
 
 def write_atomic(path: Path, fill: Callable[[BinaryIO], Any], sync: bool = True) -> None:
@@ -28,9 +31,28 @@ def write_atomic(path: Path, fill: Callable[[BinaryIO], Any], sync: bool = True)
         # mkstemp makes private files; results are meant to be shared like any other file.
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+    except BaseException as fault:
+        with suppress(OSError):
+            os.unlink(temporary)
+        if isinstance(fault, OSError):
+            fault.filename, fault.filename2 = str(path), None  # not of the temporary file, or of none
         raise
+
+
+def is_full(fault: BaseException) -> TypeGuard[OSError]:
+    """Whether it says that a disk, or the share of one that its user has, is full."""
+    return isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def room_at(fault: OSError) -> str:
+    """Of a full disk: what was to be written, and how much is free there."""
+    if fault.filename is None:
+        return str(fault.strerror)
+    path = Path(os.path.abspath(fault.filename))
+    there = next(one for one in path.parents if one.is_dir())
+    with suppress(OSError):
+        return f"{path}: {shutil.disk_usage(there).free / 1e6:,.1f} MB free"
+    return str(path)
 
 
 def _umask() -> int:

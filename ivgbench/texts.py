@@ -20,6 +20,8 @@ else:
 
 #: Deeper than any record here has a reason to be, and far from where the interpreter gives up.
 MAX_DEPTH = 64
+#: Control characters, and those that turn a text around.
+CONTROLS = re.compile("[\\0-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # UTF-32's marks begin or end like these, and hold zeros
 
@@ -165,6 +167,11 @@ def check_arguments(arguments: Sequence[str]) -> None:
 def printable(name: str) -> str:
     """A file's name that can be printed on one line, whatever bytes it is made of."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
+
+
+def spreadsheet(text: str) -> str:
+    """A text as a cell of a CSV file: what a spreadsheet would run as a formula gets an apostrophe in front."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def short(value: Any, length: int = 60) -> str:

@@ -39,8 +39,11 @@ ALLOWED = {
     # A paper's study uses everything below.
     "study": GROUND | {"world", "suites", "metrics", "judges", "generator", "store", "engines", "runs", "report"},
     "verify": GROUND | {"generator", "runs", "study"},
+    # The page to draw boxes on asks for runs, and shows them as reports do.
+    "studio": GROUND | {"world", "suites", "metrics", "generator", "store", "engines", "runs", "report"},
     "cli": GROUND
-    | {"suites", "metrics", "judges", "generator", "store", "engines", "runs", "report", "gate", "verify", "study"},
+    | {"suites", "metrics", "judges", "generator", "store", "engines", "runs", "report", "gate", "verify", "study"}
+    | {"studio"},
 }
 #: Importing these loads no torch, nor anything else that takes seconds.
 LIGHT = ("ivgbench", "ivgbench.cli", "ivgbench.suites", "ivgbench.report.tables", "ivgbench.report.render",

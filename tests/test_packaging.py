@@ -6,10 +6,14 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tarfile
+import venv
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ivgbench import __version__
 from ivgbench.extras import PACKAGES
@@ -76,23 +80,99 @@ def test_every_package_is_installed():
     assert listed == found | {"ivgbench._data"}
 
 
-@pytest.mark.slow
-def test_a_wheel_has_every_file_and_no_warning(tmp_path):
+def test_the_version_stands_in_one_place():
+    """The code says it; what cannot read the code is held to it here."""
+    assert PROJECT["project"]["dynamic"] == ["version"]
+    assert PROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "ivgbench.__version__"}
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == __version__
+    (newest, *_) = re.findall(r"^## \[(.+)\] - ", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest == __version__
+
+
+def test_the_citation_is_one():
+    """The fields that Citation File Format 1.2 requires, with the kinds of value that it allows."""
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert cited["cff-version"] == "1.2.0" and cited["type"] == "software"
+    assert {"message", "title", "authors"} <= set(cited)
+    assert cited["license"] == PROJECT["project"]["license"]
+    paper = (ROOT / "README.md").read_text()
+    for one in cited["references"]:
+        assert {"type", "title", "authors"} <= set(one) and " ".join(one["title"].split()) in " ".join(paper.split())
+    for one in (cited, *cited["references"]):
+        assert all(set(author) == {"name"} and author["name"] for author in one["authors"])
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """(wheel, sdist), built as `make package` builds them: the wheel from what is in the sdist."""
     pytest.importorskip("setuptools", minversion="69")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tmp_path)
-    for name in ("ivgbench", "data"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    code = "import setuptools.build_meta as b; b.build_sdist('made'); b.build_wheel('made')"
+    source = tmp_path_factory.mktemp("source")
+    for name in ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff"):
+        shutil.copy(ROOT / name, source)
+    for name in ("ivgbench", "data", "benchmarks"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    _build("build_sdist", source)
+    (sdist,) = (source / "made").glob("*.tar.gz")
+    with tarfile.open(sdist) as packed:
+        packed.extractall(source / "unpacked", **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+    (unpacked,) = (source / "unpacked").iterdir()
+    _build("build_wheel", unpacked)
+    (wheel,) = (unpacked / "made").glob("*.whl")
+    return wheel, sdist
+
+
+def _build(what, folder):
+    code = f"import setuptools.build_meta as b; b.{what}('made')"
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=environment)
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     told = (done.stdout + done.stderr).lower()
-    assert not [word for word in ("would be ignored", "absent from", "warning", "not found") if word in told]
-    (wheel,) = (tmp_path / "made").glob("*.whl")
-    assert wheel.name.startswith(f"ivgbench-{__version__}-") and list((tmp_path / "made").glob("*.tar.gz"))
-    there = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert not [word for word in ("would be ignored", "absent from", "warning", "not found") if word in told], told
+
+
+@pytest.mark.slow
+def test_wheel_and_sdist_have_every_file_and_no_other(built):
+    wheel, sdist = built
+    assert wheel.name.startswith(f"ivgbench-{__version__}-") and sdist.name == f"ivgbench-{__version__}.tar.gz"
+    names = zipfile.ZipFile(wheel).namelist()
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     files = {path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*") if path.is_file()}
-    expected = {name for name in files if "__pycache__" not in name and not name.endswith(".pyc")}
-    expected |= {f"ivgbench/_data/suites/{path.name}" for path in (ROOT / "data" / "suites").glob("*.jsonl")}
-    assert there == expected
+    code = {name for name in files if "__pycache__" not in name and not name.endswith(".pyc")}
+    data = {path.relative_to(ROOT).as_posix() for where, kind in (("data/suites", "*.jsonl"), ("benchmarks", "*.toml"))
+            for path in (ROOT / where).glob(kind)}  # fmt: skip
+    assert {name for name in names if ".dist-info/" not in name} == code | {f"ivgbench/_data/{name}" for name in data}
+    for name in ("generator/settings.toml", "generator/methods/about.toml", "report/templates/report.html",
+                 "pocket/weights/denoiser/model.safetensors", "_data/benchmarks/pocket.toml",
+                 "_data/data/suites/pocket-static.jsonl"):  # fmt: skip
+        assert f"ivgbench/{name}" in names
+    with tarfile.open(sdist) as packed:
+        inside = {one.name.partition("/")[2] for one in packed if one.isfile()}
+    beside = {"README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "MANIFEST.in", "pyproject.toml"}
+    made = {name for name in inside if name.startswith("ivgbench.egg-info/")} | {"PKG-INFO", "setup.cfg"}
+    assert inside - made == code | data | beside
+
+
+@pytest.mark.slow
+def test_the_wheel_alone_makes_table_1_from_an_empty_folder(built, tmp_path):
+    """In an environment that has the wheel, and the libraries of this one: not this checkout."""
+    venv.create(tmp_path / "env", with_pip=False)
+    (place,) = (tmp_path / "env" / "lib").glob("python*/site-packages")
+    (place / "libraries.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    python, empty = tmp_path / "env" / "bin" / "python", tmp_path / "empty"
+    empty.mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def said(*command):
+        done = subprocess.run(command, capture_output=True, text=True, cwd=empty, env=environment)
+        assert done.returncode == 0, f"{command}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+        return done.stdout
+
+    offline = ("--quiet", "--no-deps", "--no-index", "--ignore-installed")
+    said(python, "-m", "pip", "install", *offline, built[0])
+    assert str(place) in said(python, "-c", "import ivgbench; print(ivgbench.__file__)")
+    command = tmp_path / "env" / "bin" / "ivgbench"
+    assert said(command, "--version").split() == ["ivgbench", __version__]
+    said(command, "run", "--spec", "pocket", "--suite", "static", "--cases", "1", "--steps", "1", "--workers", "1")
+    table = said(command, "table", "1")
+    assert all(row in table for row in ("Plain", "Peekaboo", "TrailBlazer", "Mask Norm + TID", "Ground truth"))
+    assert (empty / "results" / "own" / "tables" / "table1.md").is_file()

@@ -5,22 +5,37 @@ Exit codes: 0; 1 when jobs failed; 2 for bad usage, told in one line.
 
 from __future__ import annotations
 
-import errno
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 
 from ivgbench import __version__
-from ivgbench.cli import catalogue, claims, clip, compare, fetch, leaderboard, results, runs, snapshot, study, verify
+from ivgbench.cli import (
+    catalogue,
+    claims,
+    clip,
+    compare,
+    fetch,
+    leaderboard,
+    results,
+    runs,
+    snapshot,
+    studio,
+    study,
+    verify,
+)
 from ivgbench.cli.placing import Placing
 from ivgbench.cli.streams import steady
 from ivgbench.errors import UserError
 from ivgbench.extras import at_work, missing
+from ivgbench.files import is_full, room_at
 from ivgbench.texts import check_arguments
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="""
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="""
 Benchmarks training-free, box-controlled video generation: makes the clips, measures them, prints the tables.
 """)  # fmt: skip
 
@@ -47,18 +62,48 @@ def in_one_line(task: Callable[[], object]) -> None:
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
-    with steady():
+    with steady(), stoppable() as signals:
         try:
             check_arguments(sys.argv[1:])
             task()
-        except typer.Abort:
-            sys.exit(130)
+        except (typer.Abort, KeyboardInterrupt, SystemExit):
+            if not signals and not isinstance(sys.exc_info()[1], typer.Abort):
+                raise
+            # typer makes an exit of its own of what a signal raises.
+            print("ivgbench: stopped. All that was finished is kept: the same command goes on there", file=sys.stderr)
+            sys.exit(128 + (signals or [signal.SIGINT])[0])
         except Exception as fault:
             told = _told(fault)
             if debug or told is None:
                 raise
             print(f"ivgbench: {told[0]}", file=sys.stderr)
             sys.exit(told[1])
+
+
+@contextmanager
+def stoppable() -> Iterator[list[int]]:
+    """SIGTERM, which a scheduler of jobs sends, stops the work as Ctrl-C does: workers end, files are left whole.
+
+    Yields the signals that came. A second one ends the process at once.
+    """
+    came: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        came.append(number)
+        for one in before:
+            signal.signal(one, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    try:
+        before = {one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread, which alone hears of signals
+        yield came
+        return
+    try:
+        yield came
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _told(fault: Exception) -> tuple[str, int] | None:
@@ -73,8 +118,9 @@ def _told(fault: Exception) -> tuple[str, int] | None:
         return _usage(fault), 2
     if isinstance(fault, FloatingPointError):
         return f"{fault}; give another guidance scale or dtype, or other options", 1
-    if isinstance(fault, DiskFull) or (isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT)):
-        return f"the disk is full ({fault}). All that was finished is kept: free some space and run the same again", 1
+    if isinstance(fault, DiskFull) or is_full(fault):
+        room = fault if isinstance(fault, DiskFull) else room_at(fault)
+        return f"the disk is full ({room}). All that was finished is kept: free some space and run the same again", 1
     if isinstance(fault, StartFailed):
         return f"the workers cannot start: {str(fault).splitlines()[0]} (--debug shows where)", 1
     if isinstance(fault, OSError) and fault.filename is not None:
@@ -118,6 +164,7 @@ app.command("leaderboard")(leaderboard.leaderboard)
 app.command("claims")(claims.claims)
 app.command("generate", cls=Placing)(clip.generate)
 app.command("compare", cls=Placing)(compare.compare)
+app.command("studio")(studio.studio)
 app.add_typer(catalogue.suites_app, name="suites")
 app.add_typer(snapshot.snapshot_app, name="snapshot")
 app.add_typer(study.study_app, name="study")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ivgbench.cli import completion
 from ivgbench.cli.options import DEFAULT_RUNS, Runs, print_json, print_table
 from ivgbench.errors import UserError
 from ivgbench.extras import missing
@@ -40,7 +41,7 @@ def suites_list() -> None:
 
 @suites_app.command("show")
 def suites_show(
-    suite: Annotated[str, typer.Argument(help="A name or a .jsonl file.")],
+    suite: Annotated[str, typer.Argument(help="A name or a .jsonl file.", autocompletion=completion.suite_names)],
     cases: Annotated[int | None, typer.Option(help="Only the first N.", min=1)] = None,
 ) -> None:
     """A suite as JSON, one case per line."""
@@ -147,7 +148,9 @@ def suites_import(
 
 
 @suites_app.command("validate")
-def suites_validate(suite: Annotated[list[str], typer.Argument(help="Names or .jsonl files.")]) -> None:
+def suites_validate(
+    suite: Annotated[list[str], typer.Argument(help="Names or .jsonl files.", autocompletion=completion.suite_names)],
+) -> None:
     """Check suite files: ids, phrases, boxes, frames, checksum."""
     from ivgbench import suites as suite_files
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ivgbench.cli.options import DEFAULT_RUNS, OWN, Device, Runs, Workers, engine_of, file
+from ivgbench.cli.options import DEFAULT_RUNS, OWN, Device, Runs, Workers, engine_of, file, spec_file
 
 #: Which facts known of real models hold on the backbone (of another one in a file beside it); where there is no such
 #: file, claims rest on nothing.
@@ -20,9 +20,9 @@ QUICK_CASES, QUICK_RESAMPLES = 1, 200
 
 
 def claims(
-    spec: Annotated[Path, typer.Option("--spec", help="The claims, and the run they are judged on.")] = Path(
-        "benchmarks/claims.toml"
-    ),
+    spec: Annotated[
+        Path, typer.Option("--spec", help="The claims, and the run they are judged on.", callback=spec_file)
+    ] = Path("claims"),
     quick: Annotated[
         bool, typer.Option("--quick", help=f"{QUICK_CASES} case a split: a rehearsal, every claim stays open.")
     ] = False,

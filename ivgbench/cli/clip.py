@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ivgbench.cli import completion
 from ivgbench.cli.options import (
     Device,
     Lora,
@@ -33,7 +34,9 @@ def generate(
         Path,
         typer.Option("-o", "--output", help="A .mp4, .gif or .webp, or a .mkv with exact pixels.", callback=file),
     ],
-    method: Annotated[str, typer.Option("--method", help="`ivgbench list methods`.")] = "tid",
+    method: Annotated[
+        str, typer.Option("--method", help="`ivgbench list methods`.", autocompletion=completion.methods)
+    ] = "tid",
     option: Options = None,
     settings: Settings = None,
     backbone: OneBackbone = "pocket",

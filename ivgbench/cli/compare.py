@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ivgbench.cli import completion
 from ivgbench.cli.options import (
     DEFAULT_RUNS,
     Device,
@@ -47,7 +48,11 @@ def compare(
     ],
     method: Annotated[
         list[str] | None,
-        typer.Option("--method", help="A method; repeat for several. (default: all that fit)"),
+        typer.Option(
+            "--method",
+            help="A method; repeat for several. (default: all that fit)",
+            autocompletion=completion.methods,
+        ),
     ] = None,
     option: Options = None,
     settings: Settings = None,

@@ -16,6 +16,8 @@ from typing import Annotated, Any, overload
 
 import typer
 
+from ivgbench import shipped
+from ivgbench.cli import completion
 from ivgbench.errors import UserError
 from ivgbench.files import canonical_json
 from ivgbench.generator.sampling import Sampling
@@ -62,6 +64,11 @@ def file(path: Path | None) -> Path | None:
     return path
 
 
+def spec_file(path: Path | None) -> Path | None:
+    """An option's spec: a file, or the name of one that ships."""
+    return None if path is None else shipped.spec(path)
+
+
 def _check_way(asked: Path, place: Path) -> Path:
     """The folder that is there already of all that lead to a place."""
     there = next(one for one in (place.absolute(), *place.absolute().parents) if one.exists())
@@ -75,7 +82,10 @@ DEFAULT_RUNS = Path("results/runs")
 OWN = Path("results/own")
 Runs = Annotated[Path, typer.Option("--runs", help="The folder of runs.", callback=folder)]
 RunName = Annotated[str | None, typer.Option("--name", help="The run's name. (default: the spec's, or made up)")]
-Methods = Annotated[list[str] | None, typer.Option("--method", help="A method; repeat for several.")]
+Methods = Annotated[
+    list[str] | None,
+    typer.Option("--method", help="A method; repeat for several.", autocompletion=completion.methods),
+]
 Options = Annotated[list[str] | None, typer.Option("--option", help="METHOD.FIELD=VALUE, e.g. tid.gamma=0.1; repeat.")]
 Settings = Annotated[
     str | None,
@@ -85,17 +95,36 @@ Settings = Annotated[
         "(default: tuned, or adapted, where the backbone has it, else defaults)",
     ),
 ]
-SpecFile = Annotated[Path | None, typer.Option("--spec", help="A TOML file that says all this.")]
+SpecFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--spec",
+        help="A TOML file that says all this, or the name of one that ships: pocket is `make table1`'s.",
+        callback=spec_file,
+        autocompletion=completion.specs,
+    ),
+]
 Backbone = Annotated[
-    str | None, typer.Option(help="pocket, zeroscope, another of `list backbones`, or a folder (default: pocket).")
+    str | None,
+    typer.Option(
+        help="pocket, zeroscope, another of `list backbones`, or a folder (default: pocket).",
+        autocompletion=completion.backbones,
+    ),
 ]
 OneBackbone = Annotated[
-    str, typer.Option("--backbone", help="pocket, zeroscope, another of `list backbones`, or a folder.")
+    str,
+    typer.Option(
+        "--backbone",
+        help="pocket, zeroscope, another of `list backbones`, or a folder.",
+        autocompletion=completion.backbones,
+    ),
 ]
 SuiteNames = Annotated[
     list[str] | None,
     typer.Option(
-        "--suite", help="static, dynamic, another name, or a .jsonl file; repeat (default: static and dynamic)."
+        "--suite",
+        help="static, dynamic, another name, or a .jsonl file; repeat (default: static and dynamic).",
+        autocompletion=completion.suite_names,
     ),
 ]
 Cases = Annotated[int | None, typer.Option(help="Only the first N cases of each suite.")]

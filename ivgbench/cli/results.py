@@ -9,8 +9,14 @@ from typing import Annotated
 
 import typer
 
-from ivgbench.cli.options import DEFAULT_RUNS, OWN, Device, Runs, Workers, engine_of, file, folder
+from ivgbench.cli import completion
+from ivgbench.cli.options import DEFAULT_RUNS, OWN, Device, Runs, Workers, engine_of, file, folder, spec_file
 from ivgbench.errors import UserError
+
+OneRun = Annotated[
+    str | None,
+    typer.Option("--run", help="(default: table1, or the only one)", autocompletion=completion.runs),
+]
 
 
 def table(
@@ -21,6 +27,7 @@ def table(
             "--run",
             help="A name, or the file of a record; repeat for one table of several. (default: table1 or table2, or the "
             "only one)",
+            autocompletion=completion.runs,
         ),
     ] = None,
     allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Even with failed or missing jobs.")] = False,
@@ -41,7 +48,7 @@ def table(
 
 
 def report(
-    run: Annotated[str | None, typer.Option("--run", help="(default: table1, or the only one)")] = None,
+    run: OneRun = None,
     allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Even with failed or missing jobs.")] = False,
     embed: Annotated[
         list[str] | None,
@@ -80,7 +87,7 @@ def report(
 
 
 def record(
-    run: Annotated[str | None, typer.Option("--run", help="(default: table1, or the only one)")] = None,
+    run: OneRun = None,
     out: Annotated[
         Path | None, typer.Option("-o", "--output", help="(default: results/own/RUN.record.json)", callback=file)
     ] = None,
@@ -118,11 +125,20 @@ def figure(
             "3: distributions of a masked layer's output. 4: every method, frame by frame."
         ),
     ],
-    run: Annotated[str | None, typer.Option("--run", help="1, 4: (default: table1, or the only one)")] = None,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", help="1, 4: (default: table1, or the only one)", autocompletion=completion.runs),
+    ] = None,
     case: Annotated[str | None, typer.Option("--case", help="1, 4: its id. (default: the first of each split)")] = None,
     backbone: Annotated[str, typer.Option(help="2, 3: whose activations.")] = "pocket",
     spec: Annotated[
-        Path | None, typer.Option("--spec", help="2, 3: the run whose cases to record, instead of static and dynamic.")
+        Path | None,
+        typer.Option(
+            "--spec",
+            help="2, 3: the run whose cases to record, instead of static and dynamic.",
+            callback=spec_file,
+            autocompletion=completion.specs,
+        ),
     ] = None,
     cases: Annotated[int | None, typer.Option(help="2, 3: how many of each suite. (default: 8, or the spec's)")] = None,
     block: Annotated[

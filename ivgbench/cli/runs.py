@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from ivgbench.cli import completion
 from ivgbench.cli.options import (
     DEFAULT_RUNS,
     Device,
@@ -115,7 +116,14 @@ def plan_command(
 
 
 def score(
-    suite: Annotated[str, typer.Option("--suite", help="The suite they were made for: a name or a .jsonl file.")],
+    suite: Annotated[
+        str,
+        typer.Option(
+            "--suite",
+            help="The suite they were made for: a name or a .jsonl file.",
+            autocompletion=completion.suite_names,
+        ),
+    ],
     videos: Annotated[
         Path | None,
         typer.Option("--videos", help="A folder of ID.mp4 or PROMPT.mp4; ID-0.mp4, ID-1.mp4 and so on for samples."),
@@ -126,7 +134,10 @@ def score(
     ] = None,
     name: RunName = None,
     label: Annotated[str | None, typer.Option(help="The row's name (default: the folder's).")] = None,
-    detector: Annotated[str | None, typer.Option(help="`ivgbench list detectors`. (default: by the suite)")] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(help="`ivgbench list detectors`. (default: by the suite)", autocompletion=completion.detectors),
+    ] = None,
     clip: Annotated[str | None, typer.Option(help="pocket, or MODEL/WEIGHTS of open_clip. (default: by suite)")] = None,
     reference: References = None,
     frame_encoder: Annotated[

@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
+from ivgbench.cli.options import spec_file
+
 snapshot_app = typer.Typer(no_args_is_help=True, help="The regression gate: every metric of both tables, kept.")
-Spec = Annotated[Path, typer.Option("--spec", help="The run that is kept.")]
+Spec = Annotated[Path, typer.Option("--spec", help="The run that is kept.", callback=spec_file)]
 Folder = Annotated[Path, typer.Option("--snapshots", help="Where snapshots are, one per spec.")]
-DEFAULT_SPEC, DEFAULT_FOLDER = Path("benchmarks/snapshot.toml"), Path("results/snapshots")
+DEFAULT_SPEC, DEFAULT_FOLDER = Path("snapshot"), Path("results/snapshots")
 
 
 @snapshot_app.command("check")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -34,8 +35,18 @@ def spell(character: str) -> str:
 codecs.register_error("ivgbench", _spelled)
 
 
+#: Characters that tell a terminal to do something, or turn a text around: prompts, labels and files' names may bring
+#: them. Colours, and what progress bars move by, stay.
+_COMMANDS = re.compile(
+    "\x1b(?!\\[[0-9;?]*[mKAhl])|[\0-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+)
+
+
 class Steady:
-    """A text stream whose writes do not fail. What cannot be written is dropped; `fault` is the first reason."""
+    """A text stream whose writes do not fail. What cannot be written is dropped; `fault` is the first reason.
+
+    What would command a terminal is written as an escape.
+    """
 
     def __init__(self, stream: Any):
         self._stream = stream
@@ -46,7 +57,7 @@ class Steady:
 
     def write(self, text: str) -> int:
         try:
-            self._stream.write(text)
+            self._stream.write(_COMMANDS.sub(lambda found: spell(found[0]), text))
         except OSError as fault:
             self._drop(fault)
         return len(text)

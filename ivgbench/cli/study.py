@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ivgbench.cli.claims import claims
-from ivgbench.cli.options import DEFAULT_RUNS, OWN, Device, Runs, Workers, engine_of, folder
+from ivgbench.cli.options import DEFAULT_RUNS, OWN, Device, Runs, Workers, engine_of, folder, spec_file
 from ivgbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ Tables = Annotated[Path, typer.Option("--out", help="Where tables/ and figures/ 
 
 @study_app.command("calibrate")
 def calibrate(
-    spec: Annotated[Path, typer.Option("--spec", help="The facts, and the run they are judged on.")] = Path(
-        "benchmarks/calibration.toml"
-    ),
+    spec: Annotated[
+        Path, typer.Option("--spec", help="The facts, and the run they are judged on.", callback=spec_file)
+    ] = Path("calibration"),
     cases: Annotated[int | None, typer.Option(help="Only the first N cases of each suite: a rehearsal.")] = None,
     backbone: Annotated[
         str, typer.Option(help="A pocket backbone, or a folder of its kind that does not ship.")
@@ -149,7 +149,7 @@ def search(
 
 @study_app.command("reach")
 def reach(
-    spec: Annotated[Path, typer.Option("--spec", help="The claims.")] = Path("benchmarks/claims.toml"),
+    spec: Annotated[Path, typer.Option("--spec", help="The claims.", callback=spec_file)] = Path("claims"),
     out: Tables = OWN,
 ) -> None:
     """Would another setting have made a claim hold? Read off the search's table, in OUT/tables."""
@@ -213,9 +213,9 @@ def _common_encoders(manifests: list[dict]) -> dict[str, str]:
 
 @study_app.command("ablations")
 def ablations(
-    spec: Annotated[Path, typer.Option("--spec", help="The run that tells one component from another.")] = Path(
-        "benchmarks/ablations.toml"
-    ),
+    spec: Annotated[
+        Path, typer.Option("--spec", help="The run that tells one component from another.", callback=spec_file)
+    ] = Path("ablations"),
     out: Tables = OWN,
     workers: Workers = None,
     device: Device = "auto",

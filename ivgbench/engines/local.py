@@ -6,19 +6,23 @@ memory, a crash in native code) costs the one item it held; a fresh worker takes
 
 from __future__ import annotations
 
-import errno
 import multiprocessing
 import signal
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from ivgbench.errors import UserError
 from ivgbench.extras import missing
+from ivgbench.files import is_full, room_at
+
+#: What stops a command: Ctrl-C, and what a scheduler of jobs sends.
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,8 @@ class Failure:
 
 def failure_of(fault: Exception) -> Failure:
     """An exception as an outcome that can leave its process."""
-    if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Failure(f"disk full: {fault.filename or fault.strerror}", traceback.format_exc(), "disk")
+    if is_full(fault):
+        return Failure(room_at(fault), traceback.format_exc(), "disk")
     if isinstance(fault, ImportError):
         fault = missing(fault) or fault
     if isinstance(fault, UserError):
@@ -56,19 +60,40 @@ class _Worker:
     def __init__(self, context: Any, start: Callable[[], Any], work: Callable[[Any, Any], Any]):
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, start, work), daemon=True)
-        self.process.start()
+        with _undisturbed():
+            self.process.start()
         theirs.close()
         self.index: int | None = None
 
     def stop(self) -> None:
-        self.process.terminate()
+        self.process.kill()
         self.process.join()
         self.pipe.close()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Signals that stop this process wait meanwhile: a process that is half started would tell of it in a traceback.
+
+    What is started inherits this, so that Ctrl-C, which all processes of a terminal get, is the parent's alone.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # or its start, within the first process's, would let them through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(pipe: Connection, start: Callable[[], Any], work: Callable[[Any, Any], Any]) -> None:
     """A worker's life: load, say ready, then an item in and an outcome out until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle: it stops its workers
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     # The parent may be killed at any moment.
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:

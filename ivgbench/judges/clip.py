@@ -19,6 +19,7 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -195,8 +196,11 @@ def _from_open_clip(
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)  # without the network, some forty lines of attempts
     try:
+        if Path(pretrained).is_file() and Path(pretrained).suffix != ".safetensors":
+            # open_clip tries again without care where a careful reading fails; what passes here is tensors.
+            torch.load(pretrained, map_location="cpu", weights_only=True)
         model, _, _ = open_clip.create_model_and_transforms(name, pretrained=pretrained, device=device)
-    except (OSError, ValueError, RuntimeError) as fault:
+    except (OSError, ValueError, RuntimeError, UnpicklingError, TypeError, EOFError) as fault:
         raise UserError(
             f"cannot load the CLIP weights {name}/{pretrained}, which are downloaded on first use: be online once, or "
             f"name another CLIP ({_line(fault)})"

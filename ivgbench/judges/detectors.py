@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from ivgbench.cases import spelling
 from ivgbench.errors import UserError
-from ivgbench.judges import ids
+from ivgbench.judges import ids, layouts
 
 POCKET_FOLDER = ids.POCKET_DETECTOR
 BATCH = 32
@@ -67,10 +67,11 @@ class PocketYolo:
             self.names: list[str] = [spelling(name) for name in config["names"]]
             self.size: tuple[int, int] = tuple(config["size"])
             self.threshold = float(config["threshold"])
+            layout = deepcopy(layouts.check(config["yaml"]))
             with torch.random.fork_rng(devices=[]):  # building draws random weights; they are overwritten next
-                model = DetectionModel(deepcopy(config["yaml"]), ch=3, nc=len(self.names), verbose=False)
+                model = DetectionModel(layout, ch=3, nc=len(self.names), verbose=False)
             model.load_state_dict(load_file(weights))
-        except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as fault:
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError, SafetensorError) as fault:
             line = (str(fault).splitlines() or [""])[0][:200]
             raise UserError(
                 f"{folder}: the detector's config and weights do not fit: {type(fault).__name__}: {line}"

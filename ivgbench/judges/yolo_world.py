@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import pickle
 from copy import deepcopy
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from safetensors.torch import load_file
 
 from ivgbench.errors import UserError
 from ivgbench.files import digest, file_sha256
+from ivgbench.judges import layouts
 from ivgbench.judges.clip import ClipModel
 from ivgbench.judges.detectors import BATCH, Detections, best_boxes, check_video, quiet_ultralytics, resize
 
@@ -56,9 +56,9 @@ class YoloWorld:
         try:
             yaml, weights = _from_folder(path) if path.is_dir() else _from_checkpoint(path)
             with torch.random.fork_rng(devices=[]):  # the random weights that are overwritten next cost no one a draw
-                model = WorldModel(deepcopy(yaml), ch=3, nc=yaml["nc"], verbose=False)
+                model = WorldModel(deepcopy(layouts.check(yaml)), ch=3, nc=int(yaml["nc"]), verbose=False)
             model.load_state_dict(weights)
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OSError, SafetensorError) as fault:
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError, OSError, SafetensorError) as fault:
             line = (str(fault).splitlines() or [""])[0][:200]
             raise UserError(f"{file}: no YOLO-World model: {type(fault).__name__}: {line}") from None
         self.text = ClipModel.from_pretrained(TEXT_MODEL, device=device)
@@ -101,25 +101,29 @@ def _from_folder(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]
 def _from_checkpoint(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """The model's dict and weights of an ultralytics checkpoint, which pickles the model as a whole.
 
-    Read with torch's restricted reader, which makes no object of a class it is not told. It is told the layers of torch
-    and ultralytics that the file names, and nothing else: a file that names anything else is refused.
+    Read with torch's restricted reader, which makes no object of a class it is not told. For each layer of torch and
+    ultralytics that the file names it is told a stand-in, which holds tensors and does nothing: a layer itself could be
+    called with arguments of the file's choice. A file that names anything else is refused.
     """
     if not hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint"):
         raise UserError(f"{file}: reading a .pt safely needs torch 2.6 or newer; use a folder with safetensors")
     try:
-        layers: list[Any] = [_layer(name, file) for name in torch.serialization.get_unsafe_globals_in_checkpoint(file)]
-        with torch.serialization.safe_globals(layers):
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(file)
+        stands: list[Any] = [_stand_in(name, file) for name in names]
+        with torch.serialization.safe_globals(stands):
             model = torch.load(file, map_location="cpu", weights_only=True)["model"]
     except pickle.UnpicklingError as fault:
         raise UserError(f"{file}: refused: {str(fault).splitlines()[0][:200]}") from None
     return model.yaml, model.float().state_dict()
 
 
-def _layer(name: str, file: Path) -> type:
-    """A layer class that a checkpoint names."""
+def _stand_in(name: str, file: Path) -> type:
+    """A module in the place of a layer that a checkpoint names: made without arguments, and nothing but its parts."""
     module, _, attribute = name.rpartition(".")
-    if module.startswith(("torch.nn.modules.", "ultralytics.nn.")):
-        found = getattr(import_module(module), attribute, None)
-        if isinstance(found, type) and issubclass(found, torch.nn.Module):
-            return found
-    raise UserError(f"{file}: refused: it would run {name} when read; use a folder with safetensors")
+    if not module.startswith(("torch.nn.modules.", "ultralytics.nn.")) or not attribute[:1].isupper():
+        raise UserError(f"{file}: refused: it would run {name} when read; use a folder with safetensors")
+    return type(attribute, (torch.nn.Module,), {"__module__": module, "__init__": _without_arguments})
+
+
+def _without_arguments(self: torch.nn.Module) -> None:
+    torch.nn.Module.__init__(self)

@@ -13,6 +13,7 @@ from rich.text import Text
 from ivgbench.files import write_text
 from ivgbench.report.layout import Block, Cell, blocks
 from ivgbench.report.printed import Table
+from ivgbench.texts import spreadsheet
 
 #: Width of output that does not go to a terminal.
 PLAIN_WIDTH = 120
@@ -33,7 +34,13 @@ def csv(table: Table) -> str:
     end of each line."""
     frame = table.frame.assign(run=table.run)
     frame = frame if table.partial is None else frame.assign(partial=table.partial)
+    texts = frame.select_dtypes(["object", "string"]).columns
+    frame = frame.assign(**{name: frame[name].map(_cell) for name in texts})
     return frame.to_csv(index=False, float_format="%.6f", lineterminator="\n")
+
+
+def _cell(value: object) -> object:
+    return spreadsheet(value) if isinstance(value, str) else value
 
 
 def markdown(table: Table) -> str:
@@ -91,7 +98,7 @@ def tex(table: Table) -> str:
         written = [f"{' & '.join(row)} \\\\" for row in body]
         lines += [*written[:2], "\\midrule", *written[2:], "\\bottomrule", "\\end{tabular}"]
         parts.append("\n".join(lines))
-    parts.append("\n".join(f"% {note}" for note in table.notes))
+    parts.append("\n".join(f"% {' '.join(note.split())}" for note in table.notes))
     return "\n\n".join(parts) + "\n"
 
 

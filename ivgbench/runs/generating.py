@@ -32,10 +32,16 @@ class Generator:
     def make(self, jobs: Sequence[Job]) -> list[str | Failure]:
         """Makes the clips of a batch and stores them; for each its id, or why there is none.
 
-        A clip that is there as it was written is never replaced: scores stand on it. A batch for which there is too
-        little memory is halved, and so are those that follow; one that fails otherwise (a bad case) is made again clip
-        by clip.
+        A clip that is there as it was written (another run may be at work on the same jobs) is neither made again nor
+        replaced: scores stand on it.
         """
+        left = [job for job in jobs if self.store.intact(job.id) is None]
+        made = dict(zip([job.id for job in left], self._in_parts(left) if left else [], strict=True))
+        return [made.get(job.id, job.id) for job in jobs]
+
+    def _in_parts(self, jobs: Sequence[Job]) -> list[str | Failure]:
+        """The same of clips that are not there. A batch for which there is too little memory is halved, and so are
+        those that follow; one that fails otherwise (a bad case) is made again clip by clip."""
         size = min(len(jobs), self.fits.get(kind_of(jobs[0]), len(jobs)))
         if size == len(jobs):
             try:
@@ -47,7 +53,7 @@ class Generator:
                 size = self._smaller(jobs, fault)
             self.lab.free_memory()  # what was held by the fault is let go by now
         parts = [jobs[at : at + size] for at in range(0, len(jobs), size)]
-        return [outcome for part in parts for outcome in self.make(part)]
+        return [outcome for part in parts for outcome in self._in_parts(part)]
 
     def _smaller(self, jobs: Sequence[Job], fault: Exception) -> int:
         """How many clips to make together after a batch failed."""

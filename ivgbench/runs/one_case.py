@@ -30,7 +30,9 @@ class Result(NamedTuple):
     """What became of a method: its clip uint8 [F,H,W,3], or why there is none.
 
     values: metrics by their names (`metrics.catalogue`); nfe and seconds of every clip, the others where judges saw it.
-    settings: what its options are called (`settings_text`).
+    settings: what its options are called (`settings_text`). job: whose clip it is in the store.
+    detected: float64 [K,F,4], a box per subject and frame, NaN where none was found; None without judges.
+    unscored: why there are no judges' numbers, where there are none.
     """
 
     label: str
@@ -38,6 +40,9 @@ class Result(NamedTuple):
     values: dict[str, float | None]
     failed: str = ""
     settings: str = ""
+    job: str = ""
+    detected: np.ndarray | None = None
+    unscored: str = ""
 
 
 def compare(spec: RunSpec, case: Case, lab: Any, engine: Any, store: Store) -> list[Result]:
@@ -70,8 +75,11 @@ def compare(spec: RunSpec, case: Case, lab: Any, engine: Any, store: Store) -> l
         judges = Judges(lab.detector_id(plan.spec.detector), *lab.clip_ids(plan.spec.clip))
         measuring.measure(plan, judges, store, lab, engine, plan.entries, done)
     except (UserError, StartFailed) as fault:
-        log(f"not measured: {' '.join(str(fault).split())}")
-    made = {entry.label: _result(entry, suite, judges, store, done.get(entry.job.id)) for entry in plan.entries}
+        judges, unjudged = None, " ".join(str(fault).split())
+        log(f"not measured: {unjudged}")
+    made = {
+        entry.label: _result(entry, suite, judges or unjudged, store, done.get(entry.job.id)) for entry in plan.entries
+    }
     return [refused.get(one.row) or made[one.row] for one in spec.methods]
 
 
@@ -106,11 +114,21 @@ def _refusal(method: MethodSpec, fault: Exception) -> Result:
     return Result(method.row, None, {}, " ".join(str(fault).split()))
 
 
-def _result(entry: Entry, suite: Suite, judges: Judges | None, store: Store, facts: dict[str, Any] | None) -> Result:
+def _result(entry: Entry, suite: Suite, judges: Judges | str, store: Store, facts: dict[str, Any] | None) -> Result:
+    """judges: who looked, or why nobody did."""
     job = entry.job.id
     if facts is None:
-        return Result(entry.label, None, {}, store.failure(job) or "there is no clip", entry.settings)
+        return Result(entry.label, None, {}, store.failure(job) or "there is no clip", entry.settings, job)
+    pixels = facts["pixel_sha256"]
     values: dict[str, float | None] = {name: facts[name] for name in ("nfe", "seconds")}
-    if judges is not None:
-        values |= store.score(scoring.score_id(job, judges, suite), facts["pixel_sha256"]) or {}
-    return Result(entry.label, store.clip(job), values, settings=entry.settings)
+    made = Result(entry.label, store.clip(job), values, settings=entry.settings, job=job)
+    if isinstance(judges, str):
+        return made._replace(unscored=judges)
+    score = scoring.score_id(job, judges, suite)
+    if (known := store.score(score, pixels)) is None:
+        return made._replace(unscored=store.score_failure(score, pixels) or "it was not measured")
+    tracks = [
+        scoring.cached(store, judges.detector, scoring.detection_key(pixels, subject.words))["boxes"]
+        for subject in entry.job.case.subjects
+    ]
+    return made._replace(values=values | known, detected=np.stack(tracks))

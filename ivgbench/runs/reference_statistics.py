@@ -19,6 +19,8 @@ from ivgbench.files import file_sha256
 from ivgbench.metrics.fid import Gaussian, from_moments
 
 SUFFIX = ".npz"
+#: Of all arrays: a covariance of 10,000 features has 0.8 GB. A small file can hold far more of what is all the same.
+MOST_BYTES = 2 * 10**9
 #: What an array may be called.
 NAMES = {
     "mean": ("mean", "mu"),
@@ -53,6 +55,9 @@ def load(path: Path) -> Statistics:
     try:
         if not zipfile.is_zipfile(path) and path.exists():  # numpy would take it for another of its formats
             raise ValueError("it is another kind of file, or was cut")
+        with zipfile.ZipFile(path) as archive:
+            if (size := sum(one.file_size for one in archive.infolist())) > MOST_BYTES:
+                raise ValueError(f"its arrays are {size / 1e9:.1f} GB, more than a covariance can need")
         with np.load(path, allow_pickle=False) as data:
             known = {name: data[name] for name in data.files}
         key = file_sha256(path)

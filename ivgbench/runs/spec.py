@@ -18,7 +18,7 @@ from ivgbench.generator.sampling import Sampling
 from ivgbench.reading import check_fields, check_kinds
 from ivgbench.runs import batching, spec_paths
 from ivgbench.runs.identity import ROW_NAMES, is_kept
-from ivgbench.texts import read_toml
+from ivgbench.texts import CONTROLS, read_toml
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class MethodSpec:
 
     def __post_init__(self) -> None:
         where = f"method {self.label or self.method!r}"
+        if CONTROLS.search(self.label):
+            raise UserError(f"the label {self.label!r} holds what cannot be printed on one line; choose another one")
         self.sampling.check(where)
         for name, value in self.options.items():
             if not _is_plain(value):

@@ -54,16 +54,18 @@ class ClipStore:
         """The sidecar of a job that is done; None when there is no clip.
 
         Raises:
-            Damaged: the files are there, but not as they were written.
+            Damaged: the files are there, but not as they were written, or they are another job's.
         """
         try:
             facts = read_record(self._sidecar_path(job))
         except FileNotFoundError:
             return None
         video = self.video_path(job)
+        if facts.get("job") != job:
+            raise Damaged(f"{video} is the clip of another job")
         if not video.exists():
             raise Damaged(f"{video} is gone")
-        if file_sha256(video) != facts["video_sha256"]:
+        if file_sha256(video) != facts.get("video_sha256"):
             raise Damaged(f"{video} does not have the hash it was written with")
         return facts
 

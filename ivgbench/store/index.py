@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +71,10 @@ class Index:
         if stamps(self.path) != self._read:
             self._load()
         body = canonical_json({"version": VERSION, "notes": self._notes}).encode()
-        write_atomic(
-            self.path, lambda handle: handle.writelines([hashlib.sha256(body).hexdigest().encode(), b"\n", body])
-        )
-        self._news, self._read = {}, stamps(self.path)
+        seal = hashlib.sha256(body).hexdigest().encode()
+        with suppress(OSError):  # on a full or read-only disk the files are read again, and nothing else is lost
+            write_atomic(self.path, lambda handle: handle.writelines([seal, b"\n", body]))
+            self._news, self._read = {}, stamps(self.path)
 
     def _change(self, key: str, note: list[Any] | None) -> None:
         self._news[key] = note

@@ -34,6 +34,7 @@ from ivgbench.metrics import catalogue
 from ivgbench.store.clips import ClipStore
 from ivgbench.store.index import stamps
 from ivgbench.store.records import Damaged, read_record, write_record
+from ivgbench.texts import short
 
 #: Raised when the layout of a score file changes. A metric that changes raises its own version (`metrics.catalogue`).
 SCORE_VERSION = 2
@@ -54,7 +55,11 @@ class Store(ClipStore):
     def save_arrays(self, model: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Caches arrays that a model computed. `key`: hash of the pixels or text they came from."""
         named: dict[str, Any] = dict(arrays)
-        write_atomic(self._cache_path(model, key), lambda handle: np.savez(handle, **named))
+        path, data = self._cache_path(model, key), io.BytesIO()
+        np.savez(data, **named)
+        with zipfile.ZipFile(data, "a") as archive:
+            archive.comment = _whose(path)
+        write_atomic(path, lambda handle: handle.write(data.getbuffer()))
 
     def arrays(self, model: str, key: str) -> dict[str, np.ndarray] | None:
         """Cached arrays, or None when there are none, or none that can be read.
@@ -71,14 +76,15 @@ class Store(ClipStore):
         return arrays
 
     def arrays_of(self, path: Path) -> dict[str, np.ndarray] | None:
-        """The same by the file."""
+        """The same by the file. One that says it is another's is none; of before, none says whose it is."""
         try:
             data = io.BytesIO(path.read_bytes())
         except OSError:
             return None
         try:
             with zipfile.ZipFile(data) as archive:
-                whole = archive.testzip() is None  # an array that is read only in part is not checked by its reader
+                # An array that is read only in part is not checked by its reader.
+                whole = archive.testzip() is None and archive.comment in (b"", _whose(path))
             if whole:
                 data.seek(0)
                 with np.load(data, allow_pickle=False) as arrays:
@@ -104,11 +110,12 @@ class Store(ClipStore):
 
         Values that are not finite become null: undefined, never 0.
         """
-        write_record(self._score_path(score), {**facts, **_made_from(pixels), "metrics": _finite(values)})
+        record = {**facts, **_made_from(pixels), "score": score, "metrics": _finite(values)}
+        write_record(self._score_path(score), record)
 
     def fail_score(self, score: str, pixels: str, reason: str, facts: Mapping[str, Any]) -> None:
         """Records why a clip has no metrics. The next run with these judges tries again."""
-        write_record(self._score_path(score), {**facts, **_made_from(pixels), "reason": reason})
+        write_record(self._score_path(score), {**facts, **_made_from(pixels), "score": score, "reason": reason})
 
     def score(self, score: str, pixels: str) -> dict[str, float | None] | None:
         """Metrics of a clip by their names, or None when these pixels are not scored (or the file is damaged)."""
@@ -148,11 +155,12 @@ class Store(ClipStore):
             record = read_record(self._score_path(score))
         except (FileNotFoundError, Damaged):
             return {}
-        return record if record.items() >= _made_from(pixels).items() else {}
+        # Of before, a score does not say what it is called.
+        return record if {"score": score, **record}.items() >= {"score": score, **_made_from(pixels)}.items() else {}
 
     def save_set_rows(self, run: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Stores a run's metrics of whole sets. As in scores, values that are not finite become null."""
-        write_record(self._run_path("sets", run), {"rows": _finite(rows), "set_version": SET_VERSION})
+        self._write_new(self._run_path("sets", run), {"rows": _finite(rows), "set_version": SET_VERSION})
 
     def set_rows(self, run: str) -> list[dict[str, Any]]:
         """A run's metrics of whole sets; empty when there are none yet (or the file is damaged)."""
@@ -166,16 +174,19 @@ class Store(ClipStore):
 
     def save_manifest(self, run: str, manifest: Mapping[str, Any]) -> Path:
         """Writes what a run is made of; where that stands already only the file's time is new: when it went on."""
-        path, record = self.manifest_path(run), {**manifest, "run": run}
-        try:
-            same = read_record(path) == record
-        except (FileNotFoundError, Damaged):
-            same = False
-        if same:
-            os.utime(path)
-        else:
-            write_record(path, record)
+        path = self.manifest_path(run)
+        if not self._write_new(path, {**manifest, "run": run}):
+            with suppress(OSError):  # a finished run may lie where nothing can be written
+                os.utime(path)
         return path
+
+    def _write_new(self, path: Path, record: Mapping[str, Any]) -> bool:
+        """Writes a record unless it stands there already; whether it was written."""
+        with suppress(FileNotFoundError, Damaged):
+            if read_record(path) == record:
+                return False
+        write_record(path, record)
+        return True
 
     def manifest_path(self, run: str) -> Path:
         return self._run_path("manifests", run)
@@ -199,7 +210,7 @@ class Store(ClipStore):
         if run is not None or default in known:
             return default if run is None else run
         if not known:
-            raise UserError(f"there is no run in {self.root}; make one: ivgbench run --spec benchmarks/pocket.toml")
+            raise UserError(f"there is no run in {self.root}; make one: ivgbench run --spec pocket")
         if len(known) > 1:
             raise UserError(
                 f"which run? --run NAME with one of: {', '.join(known)} (`ivgbench list runs` tells them apart)"
@@ -210,7 +221,8 @@ class Store(ClipStore):
         """What a run is made of. UserError when there is no such run, naming those there are."""
         path = self.manifest_path(run)
         try:
-            return read_record(path)
+            # A file that was renamed is the run that it is called now.
+            return {**_within(read_record(path), path), "run": run}
         except FileNotFoundError:
             known = ", ".join(self.runs()) or "none yet; `ivgbench run` makes one"
             raise UserError(f"there is no run {run!r} in {self.root} (runs: {known})") from None
@@ -253,6 +265,27 @@ def _cache_folder(model: str) -> str:
     # Model ids are free text (versions, paths, thresholds): the hash keeps apart what the clean name confuses.
     clean = re.sub(r"[^A-Za-z0-9._-]+", "_", model).strip("._")[:48] or "model"
     return f"{clean}-{digest(model)[:8]}"
+
+
+def _whose(path: Path) -> bytes:
+    """What a cached file says of itself: its model and key, so that it is taken for no other's."""
+    return f"{path.parent.name}/{path.stem}".encode()
+
+
+def _within(manifest: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A manifest whose jobs are names of files, and no paths out of the folder of runs: others may have sent it.
+
+    Raises:
+        Damaged: it is not so.
+    """
+    jobs = manifest.get("jobs")
+    if not isinstance(jobs, list) or not all(isinstance(entry, dict) for entry in jobs):
+        raise Damaged(f"{path} has no list of jobs")
+    for entry in jobs:
+        for name in (entry.get("job"), entry.get("score", "none")):
+            if not isinstance(name, str) or not _is_name(name):
+                raise Damaged(f"{path}: {short(name)} is no job's name")
+    return manifest
 
 
 def _is_name(run: str) -> bool:

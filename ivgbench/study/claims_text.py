@@ -17,7 +17,7 @@ from ivgbench.study.variants import Variant
 
 #: Where the verdicts come from.
 LAB = "on the pocket lab"
-#: Around what the README quotes; a test compares the two.
+#: Around what the documentation quotes; a test compares the two.
 QUOTE = ("<!-- quoted from results/CLAIMS.md -->", "<!-- end of the quotation -->")
 #: Lines that the quotation has at most, and letters of one that names claims.
 QUOTED_LINES, QUOTED_WIDTH = 10, 300

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ivgbench import hub
+from ivgbench import hub, shipped
 from ivgbench.boxes import resample
 from ivgbench.cases import Subject, Suite, load_suite_file
 from ivgbench.errors import UserError
@@ -34,12 +34,8 @@ def make_suite(name: str) -> Suite:
 
 
 def folder() -> Path:
-    """Where the shipped suite files are: package data of an installed wheel, or data/suites of a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    for place in (package / "_data" / "suites", package.parent / "data" / "suites"):
-        if place.is_dir():
-            return place
-    raise UserError(f"the shipped suites are missing: there is neither {place} nor the package's copy of it")
+    """Where the shipped suite files are."""
+    return shipped.folder(shipped.SUITES)
 
 
 def user_folder() -> Path:
@@ -67,6 +63,11 @@ def import_imc(file: Path, target: Path | None = None) -> list[Path]:
     return written
 
 
+def is_taken(name: str) -> bool:
+    """Whether a name is a shipped suite's, or means one of several."""
+    return name in RECIPES or name in (*imc.NAMES, "static", "dynamic")
+
+
 def keep(suite: Suite, out: Path | None = None) -> Path:
     """Writes a suite where `load_suite` finds it by name, or into another folder or .jsonl file; returns the file.
 
@@ -76,7 +77,7 @@ def keep(suite: Suite, out: Path | None = None) -> Path:
     if out is not None and out.suffix == ".jsonl":
         path = out
     else:
-        if out is None and (suite.name in RECIPES or suite.name in (*imc.NAMES, "static", "dynamic")):
+        if out is None and is_taken(suite.name):
             raise UserError(f"the name {suite.name!r} is taken; give the suite another one: --name")
         path = (user_folder() if out is None else out) / f"{suite.name}.jsonl"
     suite.save(path)

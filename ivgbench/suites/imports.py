@@ -27,6 +27,7 @@ from ivgbench import boxes
 from ivgbench.cases import Case, Suite, check_case
 from ivgbench.errors import UserError
 from ivgbench.files import write_text
+from ivgbench.texts import spreadsheet
 
 #: A box that reaches further out than a frame's width or height is not in fractions.
 FURTHEST = 1.0
@@ -96,7 +97,7 @@ class Import:
         made = io.StringIO()
         writer = csv.writer(made, lineterminator="\n")
         writer.writerow(Note._fields)
-        writer.writerows(self.notes)
+        writer.writerows([spreadsheet(one) if isinstance(one, str) else one for one in note] for note in self.notes)
         write_text(path, made.getvalue().encode("utf-8", "backslashreplace").decode())
 
 

@@ -75,6 +75,17 @@ def make(file: Path, name: str | None = None, frames: int | None = None) -> Suit
     tracks = [_case(record) for record in records]
     name = check_name(name if name is not None else text_of(about.get("name", file.stem), f"{file}: name"), f"{file}")
     frames = _frames(frames, about, tracks, f"{file}")
+    description = text_of(about.get("description", f"made from {file.name}"), f"{file}: description")
+    return Suite(name, frames, _cases(tracks, frames), description)
+
+
+def case_of(record: Record, frames: int) -> Case:
+    """The case of one record as JSON has it, for clips of so many frames. UserError as in `make`."""
+    return _cases([_case(record)], frames)[0]
+
+
+def _cases(tracks: list[Any], frames: int) -> tuple[Case, ...]:
+    """The cases of what `_case` gives."""
     cases: dict[str, Case] = {}
     for where, case, subjects in tracks:
         made = tuple(Subject(phrase, _track(keys, frames, f"{where}: {phrase!r}")) for phrase, keys in subjects)
@@ -82,8 +93,7 @@ def make(file: Path, name: str | None = None, frames: int | None = None) -> Suit
         if case.id in cases:
             raise UserError(f"{where}: the case {case.id!r} stands twice; give one of them another name")
         cases[case.id] = case
-    description = about.get("description", f"made from {file.name}")
-    return Suite(name, frames, tuple(cases.values()), text_of(description, f"{file}: description"))
+    return tuple(cases.values())
 
 
 def check_name(name: str, where: str) -> str:

@@ -54,7 +54,7 @@ def test_they_are_listed_by_backbone(call, two):  # noqa: F811
 
 
 def test_a_clip_is_made_with_the_backbones_settings(shell, tmp_path):
-    """The command of the README, in one step."""
+    """The command of the documentation's first steps, in one step."""
     from ivgbench import Case, Subject, boxes
     from ivgbench.generator import Backbone, generate
     from ivgbench.store import video

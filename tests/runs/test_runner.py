@@ -160,12 +160,28 @@ def test_failures_are_rows_and_are_tried_again(tmp_path, finished):
 
 def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path, finished):
     lab, store = FakeLab(tmp_path / "log", {"pocket-dynamic-00": "full"}), Store(tmp_path)
-    with pytest.raises(DiskFull, match="disk full"):
+    with pytest.raises(DiskFull, match=r"video\.mkv: .* MB free"):
         runner.run(make_plan(SPEC, lab), store, lab, LocalEngine(1))
     assert not any(store.failure(job.id) for job in make_plan(SPEC, lab).jobs)
     roomy = FakeLab(tmp_path / "log2")
     assert runner.run(make_plan(SPEC, roomy), store, roomy, InlineEngine()).made == 12 - 7
     assert without_times(store.load_rows("r")[0]) == without_times(finished[0])
+
+
+def test_what_another_run_has_made_meanwhile_is_not_made_again(tmp_path):
+    plan, store = make_plan(SPEC, FakeLab(None)), Store(tmp_path)
+
+    class Overtaken(InlineEngine):
+        """Another run makes everything just before this one's first item."""
+
+        def run(self, start, work, items):
+            if not first.made():
+                runner.run(plan, Store(tmp_path), first, InlineEngine())
+            yield from super().run(start, work, items)
+
+    first, second = FakeLab(tmp_path / "first"), FakeLab(tmp_path / "second")
+    assert runner.run(plan, store, second, Overtaken()).failed == 0
+    assert len(first.made()) == 12 and second.made() == []
 
 
 def test_a_damaged_clip_is_made_again(tmp_path, capsys, finished):

@@ -140,8 +140,8 @@ def quoted(path):
     return [" ".join(re.sub("^>", "", one, flags=re.MULTILINE).split()) for one in found]
 
 
-def test_the_readme_quotes_the_verdicts():
-    assert quoted(ROOT / "README.md") == quoted(ROOT / "results" / "CLAIMS.md")
+def test_the_documentation_quotes_the_verdicts():
+    assert quoted(ROOT / "docs" / "pocket-lab.md") == quoted(ROOT / "results" / "CLAIMS.md")
 
 
 def test_holm_runs_over_all_claims():

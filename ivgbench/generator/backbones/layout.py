@@ -172,7 +172,7 @@ def shards(file: Path) -> list[Path]:
         return [file]
     places = read_config(file).get("weight_map")
     names = set(places.values()) if isinstance(places, dict) else set()
-    if not names or not all(isinstance(name, str) and name == Path(name).name for name in names):
+    if not names or not all(isinstance(name, str) and name == Path(name).name != ".." for name in names):
         raise UserError(f"{file}: an index of weights must map each tensor to a file beside it (weight_map)")
     return [file.with_name(name) for name in sorted(names)]
 

@@ -2,8 +2,8 @@
 
 A small UMT5 encoder comes first and is frozen from then on: it learns to say of each word what it means in its phrase
 (`meanings`), so that nothing sums the caption up anywhere. Then the transformer learns single frames, an eighth of the
-cost, and then clips; at the end mostly scenes of two subjects. Flow matching (Lipman et al. 2023): z = (1-sigma) z0 +
-sigma n, and the network predicts n - z0.
+cost, and then clips; then mostly scenes of two subjects, and in the end, longest, scenes of both kinds.
+Flow matching (Lipman et al. 2023): z = (1-sigma) z0 + sigma n, and the network predicts n - z0.
 """
 
 from __future__ import annotations
@@ -48,19 +48,22 @@ TEXT_STEPS, TEXT_BATCH, TEXT_RATE = 1000, 64, 2e-3
 
 
 class Phase(NamedTuple):
-    """schedule; clips a step; frames of a clip; two: share of scenes with two subjects, None: as the bank has them."""
+    """schedule; clips a step; frames of a clip; stream: of the random draws, another one for each phase on clips; two:
+    share of scenes with two subjects, None: as the bank has them."""
 
     schedule: Schedule
     batch: int
     frames: int
+    stream: int
     two: float | None = None
 
 
-#: About 80 minutes of one core: 0.36 s a step on frames, 0.61 s on clips (AVX-512, bfloat16), 0.08 s of them Muon's.
+#: About 145 minutes of one core: 0.36 s a step on frames, 0.61 s on clips (AVX-512, bfloat16), 0.08 s of them Muon's.
 PHASES = {
-    "frames": Phase(Schedule(steps=4500, learning_rate=1e-3, matrix_rate=4e-3, warmup=200, ema=0.998), 32, 1),
-    "clips": Phase(Schedule(steps=4000, learning_rate=6e-4, matrix_rate=2e-3, ema=0.998), 8, world.FRAMES),
-    "two": Phase(Schedule(steps=1300, learning_rate=4e-4, matrix_rate=1.3e-3, ema=0.995), 8, world.FRAMES, 0.75),
+    "frames": Phase(Schedule(steps=4500, learning_rate=1e-3, matrix_rate=4e-3, warmup=200, ema=0.998), 32, 1, 0),
+    "clips": Phase(Schedule(steps=4000, learning_rate=6e-4, matrix_rate=2e-3, ema=0.998), 8, world.FRAMES, 0),
+    "two": Phase(Schedule(steps=1300, learning_rate=4e-4, matrix_rate=1.3e-3, ema=0.995), 8, world.FRAMES, 1, 0.75),
+    "both": Phase(Schedule(steps=6000, learning_rate=6e-4, matrix_rate=2e-3, ema=0.998), 8, world.FRAMES, 2, 0.4),
 }
 
 
@@ -174,7 +177,7 @@ def loss_function(
     device, shift = next(model.parameters()).device, SCHEDULER_CONFIG["shift"]
 
     def loss_of(step: int) -> torch.Tensor:
-        drawn = draw(np.random.default_rng([seed, phase.frames, step, phase.two is not None]))
+        drawn = draw(np.random.default_rng([seed, phase.frames, step, phase.stream]))
         clean, noise = drawn.clean.to(device), drawn.noise.to(device)
         sigma = (shift * drawn.levels / (1 + (shift - 1) * drawn.levels)).to(device)
         weight = sigma.view(-1, 1, 1, 1, 1)

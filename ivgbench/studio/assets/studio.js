@@ -1,0 +1,136 @@
+// The page as a whole: what there is to choose, and what its buttons do.
+
+import { Tickets } from "./clips.js";
+import { Draft } from "./draft.js";
+import { Methods } from "./methods.js";
+import { find, forgive, get, make, post, tell } from "./parts.js";
+import { stage } from "./stage.js";
+import { timeline } from "./timeline.js";
+
+const THEMES = { "": "dark", dark: "light", light: "" };
+
+function theme() {
+  const root = document.documentElement;
+  const set = (value) => {
+    if (value) root.dataset.theme = value;
+    else delete root.dataset.theme;
+    find("theme").textContent = { "": "◐ auto", dark: "● dark", light: "○ light" }[value];
+    try { localStorage.setItem("ivgbench-theme", value); } catch { /* not kept */ }
+  };
+  let kept = "";
+  try { kept = localStorage.getItem("ivgbench-theme") ?? ""; } catch { /* not kept */ }
+  set(kept in THEMES ? kept : "");
+  find("theme").addEventListener("click", () => set(THEMES[root.dataset.theme ?? ""]));
+}
+
+async function begin() {
+  if (location.search) history.replaceState(null, "", "/"); // the token is a cookie by now
+  theme();
+  const draft = new Draft(), about = await get("/api/about");
+  const backbone = () => about.backbones.find((one) => one.source === find("backbone").value);
+  stage(draft);
+  timeline(draft);
+  const methods = new Methods(about, () => count());
+  const tickets = new Tickets(() => {});
+
+  find("backbone").append(...about.backbones.map((one) => make("option", { value: one.source }, one.source)));
+  find("scheduler").append(make("option", { value: "" }), ...about.schedulers.map((one) => make("option", { value: one }, one)));
+  const suites = (names) => find("suites").replaceChildren(...names.map((one) => make("option", { value: one })));
+  suites(about.suites);
+
+  function count() {
+    const seeds = find("seeds").value.split(",").filter((one) => one.trim()).length;
+    const picked = methods.asked().length;
+    const clips = find("seeds").value.includes("-") ? `${picked} methods` : `${picked * seeds} clip${picked * seeds === 1 ? "" : "s"}`;
+    find("count").textContent = picked ? clips : "pick a method";
+  }
+
+  function chosen() {
+    const one = backbone();
+    draft.backbone = one.source;
+    draft.resize(one.frames);
+    find("stage").style.aspectRatio = `${one.width} / ${one.height}`;
+    find("words").textContent = one.words;
+    find("steps").placeholder = one.steps;
+    find("guidance_scale").placeholder = one.guidance;
+    find("scheduler").options[0].textContent = `${one.scheduler} (default)`;
+    methods.show(one);
+    draft.changed();
+  }
+
+  function anew() {
+    const { prompt, phrase } = backbone().example;
+    draft.example(prompt, phrase);
+    find("prompt").value = prompt;
+    draft.changed();
+  }
+
+  /** All that is asked, as the server reads it. */
+  const asked = () => ({
+    ...draft.asked(), backbone: find("backbone").value, methods: methods.asked(), seeds: find("seeds").value,
+    steps: find("steps").value.trim(), guidance_scale: find("guidance_scale").value.trim(), scheduler: find("scheduler").value,
+  });
+
+  /** A button whose work may be refused: the reason is told at its field. */
+  function button(id, work) {
+    find(id).addEventListener("click", async () => {
+      forgive();
+      find(id).disabled = true;
+      try { await work(); } catch (refusal) { tell(refusal); }
+      find(id).disabled = false;
+    });
+  }
+
+  button("generate", async () => {
+    tickets.add(await post("/api/tickets", asked()));
+    find("tickets").firstChild.scrollIntoView({ block: "nearest", behavior: "smooth" });
+  });
+  button("save", async () => {
+    find("saved").textContent = "";
+    const told = await post("/api/suites", { ...asked(), suite: find("suite").value.trim(), case: find("case").value.trim() });
+    find("saved").replaceChildren(`${told.path}: ${told.cases} case${told.cases === 1 ? "" : "s"}. Run it:`, line(told.line));
+    suites([...new Set([...[...find("suites").children].map((one) => one.value), told.suite])]);
+    find("case").value = next(find("case").value);
+  });
+  button("command", async () => find("commands").replaceChildren(...(await post("/api/commands", asked())).lines.map(line)));
+  find("add-subject").addEventListener("click", () => {
+    draft.addSubject();
+    draft.changed();
+    find("timeline").lastChild.querySelector("input[type=text]").focus();
+  });
+  find("clear").addEventListener("click", anew);
+  find("backbone").addEventListener("change", chosen);
+  find("seeds").addEventListener("input", count);
+  find("prompt").addEventListener("input", () => { draft.prompt = find("prompt").value; draft.changed(); });
+
+  const kept = draft.restore();
+  if (kept && about.backbones.some((one) => one.source === draft.backbone)) find("backbone").value = draft.backbone;
+  if (kept) find("prompt").value = draft.prompt;
+  else anew();
+  find("case").value = "case-1";
+  chosen();
+  await tickets.restore();
+  document.body.dataset.ready = "true";
+}
+
+/** A command line that can be copied. */
+function line(text) {
+  const copy = make("button", { type: "button", onclick: async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      copy.textContent = "Copied";
+    } catch { // not allowed where the page has no https: it is marked instead
+      getSelection().selectAllChildren(code);
+    }
+  } }, "Copy");
+  const code = make("code", {}, text);
+  return make("pre", {}, code, copy);
+}
+
+/** The name after a case's: fox-1, fox-2. */
+function next(name) {
+  const [, words, number] = name.match(/^(.*?)(\d*)$/);
+  return number ? `${words}${Number(number) + 1}` : `${words}-2`;
+}
+
+begin().catch((refusal) => tell(refusal));
