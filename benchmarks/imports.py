@@ -87,8 +87,8 @@ def sources(revision: str | None = None) -> dict[str, str]:
         if told.returncode:
             raise SystemExit(f"{revision}: {told.stderr.decode(errors='replace').strip()}")
         with tarfile.open(fileobj=io.BytesIO(told.stdout)) as archive:
-            members = [member for member in archive if member.name.endswith(".py")]
-            texts = {member.name: archive.extractfile(member).read().decode() for member in members}
+            files = {one.name: archive.extractfile(one) for one in archive if one.name.endswith(".py")}
+            texts = {name: file.read().decode() for name, file in files.items() if file is not None}
     return {_module(path): text for path, text in sorted(texts.items())}
 
 
@@ -202,8 +202,9 @@ def draw(texts: Mapping[str, str], title: str) -> Any:
         )  # fmt: skip
     for room, index in place.items():
         corner = (1.5 * index - 0.7, index - 0.36)
-        shape = {"boxstyle": "round,pad=0,rounding_size=0.1", "facecolor": "#f3f6f9", "edgecolor": "#5b6b7a"}
-        axes.add_patch(FancyBboxPatch(corner, 1.4, 0.72, zorder=2, mutation_aspect=1, **shape))
+        box = FancyBboxPatch(corner, 1.4, 0.72, "round,pad=0,rounding_size=0.1", zorder=2)
+        box.set(facecolor="#f3f6f9", edgecolor="#5b6b7a")
+        axes.add_patch(box)
         axes.text(1.5 * index, index - 0.09, room, fontsize=7.5, ha="center", va="center", zorder=4)
         files = f"{sizes[room]} files" if sizes[room] > 1 else "1 file"
         axes.text(1.5 * index, index + 0.19, files, fontsize=6.5, ha="center", va="center", zorder=4, color="#5b6b7a")

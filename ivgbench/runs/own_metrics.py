@@ -43,7 +43,7 @@ class Measurer:
         if name not in self.metrics:
             self.metrics[name] = own.make(name)
         value = own.measured(name, self.metrics[name], self._seen(ask))
-        self.store.save_arrays(scoring.own_model(ask.metric), ask.key, {"value": np.float64(value)})
+        self.store.save_arrays(scoring.own_model(ask.metric), ask.key, {"value": np.asarray(value, dtype=np.float64)})
 
     def _seen(self, ask: Ask) -> own.Seen:
         needs, case = ask.metric.needs, ask.job.case

@@ -132,4 +132,4 @@ def _features(store: Store, entries: pd.DataFrame, model: str) -> tuple[list[np.
     entries = entries.sort_values(["suite", "case", "seed"])
     cases = entries.groupby(["suite", "case"], sort=True).ngroup().tolist()
     pixels = [store.pixels(job) for job in entries["job"]]
-    return [np.float64(store.kept_arrays(model, one)["frames"]) for one in pixels], cases
+    return [np.asarray(store.kept_arrays(model, one)["frames"], np.float64) for one in pixels], cases
