@@ -162,7 +162,7 @@ def operations(model: Any, method: str, options: dict[str, Any]) -> int:
     import torch
 
     from ivgbench.generator.cost import Costs
-    from ivgbench.generator.methods.base import resolve
+    from ivgbench.generator.methods.options import resolve
 
     frames = (model.shape[0] - 1) * model.preset.time_factor + 1
     case = Case("speed", PROMPT, (Subject(PHRASE, boxes.interpolate({0: (0.1, 0.2, 0.5, 0.7)}, frames)),))

@@ -9,7 +9,7 @@ from fake_lab import InlineEngine
 
 from ivgbench import cli
 from ivgbench.engines.local import LocalEngine
-from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.methods.options import resolve
 from ivgbench.generator.sampling import Sampling
 from ivgbench.plugins import PluginFault
 from ivgbench.registry import DETECTORS, FRAME_ENCODERS, METHODS, VIDEO_ENCODERS, Registry

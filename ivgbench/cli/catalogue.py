@@ -254,7 +254,7 @@ def _list_runs(runs: Path) -> None:
 def _method_options() -> tuple[list[str], list[list[str]]]:
     """Header, and a row per option: its default, and its value in each of the settings that the method has."""
     from ivgbench.generator import settings
-    from ivgbench.generator.methods.base import options_of, resolve
+    from ivgbench.generator.methods.options import options_of, resolve
 
     # What is the same on all backbones stands there once.
     places = {name: OTHERS for method in METHODS.names() for name in settings.known(OTHERS, method)}

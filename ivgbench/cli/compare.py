@@ -102,7 +102,7 @@ def compare(
 def _fitting(family: str) -> list[str]:
     """The methods for which a family of backbones has what they need."""
     from ivgbench.generator.backbones import base
-    from ivgbench.generator.methods.base import resolve
+    from ivgbench.generator.methods.options import resolve
 
     offers = base.family(family).offers
     return [name for name in METHODS.names() if resolve(name).needs() <= offers]

@@ -22,9 +22,9 @@ from ivgbench.generator import inputs
 from ivgbench.generator.backbones import layout, presets
 from ivgbench.generator.backbones.base import Backbone, family
 from ivgbench.generator.edits.watched import AllSeen, Watch
+from ivgbench.generator.loop import sampled
 from ivgbench.generator.metering import FusedAttention, Meter
 from ivgbench.generator.methods.base import Method
-from ivgbench.generator.sampler import sampled
 from ivgbench.generator.sampling import PLAIN, Decided, Sampling
 
 META = torch.device("meta")

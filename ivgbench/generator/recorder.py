@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 from ivgbench.errors import UserError
-from ivgbench.generator.backbones.base import Backbone, Site
+from ivgbench.generator.backbones.base import Backbone
+from ivgbench.generator.backbones.sites import Site
 
 #: The attentions of a transformer block whose outputs are kept.
 ROLES = ("attn1", "attn2")

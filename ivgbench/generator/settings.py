@@ -112,13 +112,13 @@ def resolve(
     """A method's config from named settings with options on top.
 
     Args:
-        how: method, options -> config; None: `methods.base.resolve`.
+        how: method, options -> config; None: `methods.options.resolve`.
     Raises:
-        UserError: unknown settings, and as `methods.base.resolve`; where options are wrong only together with what the
-            settings bring along, it says so.
+        UserError: unknown settings, and as `methods.options.resolve`; where options are wrong only together with what
+            the settings bring along, it says so.
     """
     if how is None:
-        from ivgbench.generator.methods import base as methods
+        from ivgbench.generator.methods import options as methods
 
         how = methods.resolve
     if not isinstance(options, Mapping | None):

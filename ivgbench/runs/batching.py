@@ -82,7 +82,7 @@ def fitting(device: str, offload: bool, workers: int) -> Callable[[Job], int]:
 
     from ivgbench.generator.backbones import sources
     from ivgbench.generator.cost import Costs
-    from ivgbench.generator.methods.base import resolve
+    from ivgbench.generator.methods.options import resolve
 
     known: dict[str, Any] = {}
 

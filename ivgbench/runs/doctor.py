@@ -125,7 +125,7 @@ def _plugins() -> list[Finding]:
             try:
                 registry.get(name)
                 if registry is METHODS:
-                    from ivgbench.generator.methods.base import resolve
+                    from ivgbench.generator.methods.options import resolve
 
                     resolve(name)
                 if registry is own.METRICS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,10 +20,17 @@ NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 
 class Generator:
-    """What a generating worker holds: the store, the models, and the facts for its sidecars."""
+    """What a generating worker holds: the store, the models, the facts for its sidecars, and what is `there`."""
 
-    def __init__(self, store: Store, lab: Any, about: dict[str, Any], backbones: set[tuple[str, str, str]]):
-        self.store, self.lab, self.about = store, lab, about
+    def __init__(
+        self,
+        store: Store,
+        lab: Any,
+        about: dict[str, Any],
+        backbones: set[tuple[str, str, str]],
+        there: Callable[[Store, str], object] = Store.intact,
+    ):
+        self.store, self.lab, self.about, self.there = store, lab, about, there
         self.machine = lab.start_worker()
         self.backbones = {key: lab.backbone(*key) for key in backbones}
         #: Kind of job -> how many were made together after there was too little memory for more.
@@ -35,7 +42,7 @@ class Generator:
         A clip that is there as it was written (another run may be at work on the same jobs) is neither made again nor
         replaced: scores stand on it.
         """
-        left = [job for job in jobs if self.store.intact(job.id) is None]
+        left = [job for job in jobs if not self.there(self.store, job.id)]
         made = dict(zip([job.id for job in left], self._in_parts(left) if left else [], strict=True))
         return [made.get(job.id, job.id) for job in jobs]
 
@@ -101,14 +108,22 @@ def _raise_if_disk_is_full(fault: Exception) -> None:
 
 
 def generate(
-    store: Store, lab: Any, engine: Any, jobs: list[Job], total: int, about: dict[str, Any], batch_size: int | str = 1
+    store: Store,
+    lab: Any,
+    engine: Any,
+    jobs: list[Job],
+    total: int,
+    about: dict[str, Any],
+    batch_size: int | str = 1,
+    there: Callable[[Store, str], object] = Store.intact,
 ) -> int:
     """Makes the clips of jobs; failures are recorded with their reason. Returns how many were made.
 
     batch_size: see `batching`. A batch that costs a worker its life is made again clip by clip.
+    there: whether all that is wanted of a job is in the store, which another run may have put there meanwhile.
     """
     backbones = {(job.source, job.sampling.dtype, job.lora_file) for job in jobs if job.method != GROUND_TRUTH}
-    start = partial(Generator, store, lab, about, backbones)
+    start = partial(Generator, store, lab, about, backbones, there=there)
     items = batches(jobs, chosen(batch_size, lab, getattr(engine, "workers", 1))) if jobs else []
     made = 0
     with progress("generate", total, total - len(jobs)) as advance:

@@ -117,7 +117,7 @@ class Lab:
 
         from ivgbench.generator.backbones import sources
         from ivgbench.generator.cost import Costs
-        from ivgbench.generator.methods.base import resolve
+        from ivgbench.generator.methods.options import resolve
 
         architecture = sources.architecture(spec.backbone)
         preset = sources.preset(spec.backbone)[1]
@@ -149,7 +149,8 @@ class Lab:
         from ivgbench.generator.backbones import sources
         from ivgbench.generator.backbones.base import family
         from ivgbench.generator.foresight import Foresight
-        from ivgbench.generator.methods.base import check_fits, resolve
+        from ivgbench.generator.methods.base import check_fits
+        from ivgbench.generator.methods.options import resolve
 
         name, preset = sources.preset(spec.backbone)
         offers, configs = family(preset.family).offers, {}
@@ -169,7 +170,7 @@ class Lab:
     def resolve(self, method: str, options: dict[str, Any]) -> Resolved:
         """Canonical name, every option with its value, algorithm version. UserError for unknown names and options."""
         name = METHODS.canonical(method)
-        from ivgbench.generator.methods.base import changed_of, options_of, resolve
+        from ivgbench.generator.methods.options import changed_of, options_of, resolve
 
         config = resolve(name, options)
         version, *inner = config.versions()

@@ -101,7 +101,7 @@ def _backbone(choice: Choice) -> dict[str, Any]:
 
 def _settings(backbone: str, method: str) -> list[dict[str, Any]]:
     """A method's named settings, the default first: every option's value as it is written."""
-    from ivgbench.generator.methods.base import options_of, resolve
+    from ivgbench.generator.methods.options import options_of, resolve
 
     found = []
     for name, options in settings.known(backbone, method).items():

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ivgbench.generator.backbones import layout, sources
-from ivgbench.generator.backbones.base import OFFERED, family
-from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.backbones.base import family
+from ivgbench.generator.backbones.sites import OFFERED
+from ivgbench.generator.methods.options import resolve
 from ivgbench.generator.sampling import CHECKPOINT
 from ivgbench.runs.spec import RunSpec
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 import pandas as pd
 
 from ivgbench.generator import settings
-from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.methods.options import resolve
 from ivgbench.metrics.catalogue import COLUMN
 from ivgbench.report import paper
 from ivgbench.runs.spec import MethodSpec, RunSpec

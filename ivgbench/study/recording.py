@@ -7,6 +7,7 @@ clip is stored as well, and a run over the same jobs does not make it again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -128,9 +129,15 @@ def record(plan: Plan, store: Store, engine: Any, device: str, block: int | None
             f"same {', '.join(MASKS)}"
         )
     jobs = list({entry.job.id: entry.job for entry in entries}.values())
-    missing = [job for job in jobs if store.arrays(_kind(block), job.id) is None]
-    generating.generate(store, RecordingLab(store, device, block), engine, missing, len(jobs), environment())
+    there = partial(_is_recorded, block)
+    missing = [job for job in jobs if not there(store, job.id)]
+    lab = RecordingLab(store, device, block)
+    generating.generate(store, lab, engine, missing, len(jobs), environment(), there=there)
     return read(entries, store, block)
+
+
+def _is_recorded(block: int | None, store: Store, job: str) -> bool:
+    return store.arrays(_kind(block), job) is not None
 
 
 def _kind(block: int | None) -> str:

@@ -18,10 +18,11 @@ from ivgbench.errors import UserError
 from ivgbench.generator import settings as named_settings
 from ivgbench.generator.backbones import layout, sources
 from ivgbench.generator.backbones.base import family
-from ivgbench.generator.methods.base import Method, resolve
+from ivgbench.generator.methods.base import Method
 from ivgbench.generator.methods.freetraj import FreeTraj
 from ivgbench.generator.methods.intrinsic import MaskNormTID
 from ivgbench.generator.methods.mask_norm import MaskNorm
+from ivgbench.generator.methods.options import resolve
 from ivgbench.generator.methods.peekaboo import Masking
 from ivgbench.runs.spec import MethodSpec, RunSpec
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ivgbench.errors import UserError
 from ivgbench.generator import settings as named_settings
-from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.methods.options import resolve
 from ivgbench.generator.methods.peekaboo import Masking
 from ivgbench.report import paper
 from ivgbench.report.figures import save

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 
 from ivgbench.generator import levels
-from ivgbench.generator.backbones.base import Backbone, Site
+from ivgbench.generator.backbones.base import Backbone
+from ivgbench.generator.backbones.sites import Site
 
 
 class Watcher:

@@ -24,7 +24,7 @@ from ivgbench.generator.backbones import hashing, layout, sources
 from ivgbench.generator.backbones.base import Backbone
 from ivgbench.generator.cost import Costs
 from ivgbench.generator.foresight import Foresight
-from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.methods.options import resolve
 from ivgbench.generator.methods.peekaboo import Masking
 from ivgbench.generator.sampler import GeneratedClip, generate
 from ivgbench.generator.sampling import Decided, Sampling

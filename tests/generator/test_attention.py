@@ -3,8 +3,8 @@ import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 
 from ivgbench.generator.backbones import unet3d_attention as attention
-from ivgbench.generator.backbones.base import Site
 from ivgbench.generator.backbones.processors import attached, heads_together, project_out
+from ivgbench.generator.backbones.sites import Site
 from ivgbench.generator.backbones.unet3d_attention import MaskedAttention, sites
 from ivgbench.generator.edits.masked import FORBIDDEN, Mask, Rule, softmax_attention
 

@@ -12,7 +12,7 @@ from ivgbench.cases import Case, Subject
 from ivgbench.generator.backbones import presets, sources
 from ivgbench.generator.cost import Costs
 from ivgbench.generator.metering import FusedAttention, Meter
-from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.methods.options import resolve
 from ivgbench.generator.sampling import Sampling
 
 COUNTED = [

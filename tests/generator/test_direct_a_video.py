@@ -14,8 +14,9 @@ from ivgbench.generator.backbones.unet3d_attention import OneHalfEdited
 from ivgbench.generator.edits import amplified
 from ivgbench.generator.edits.amplified import Words
 from ivgbench.generator.edits.biased import Bias
-from ivgbench.generator.methods.base import Clip, resolve
+from ivgbench.generator.methods.base import Clip
 from ivgbench.generator.methods.direct_a_video import DirectAVideo
+from ivgbench.generator.methods.options import resolve
 
 HIDDEN = -torch.inf
 PROMPT = "a zebra and a dog on the green grass"

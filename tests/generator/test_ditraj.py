@@ -9,8 +9,8 @@ from ivgbench import boxes
 from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
 from ivgbench.generator import Backbone, generate
-from ivgbench.generator.methods.base import resolve
 from ivgbench.generator.methods.ditraj import without
+from ivgbench.generator.methods.options import resolve
 from ivgbench.generator.sampler import generate_batch
 
 FRAMES = 9

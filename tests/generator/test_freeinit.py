@@ -15,7 +15,8 @@ from ivgbench.generator.edits.frequency import low_pass, mix
 from ivgbench.generator.foresight import Foresight
 from ivgbench.generator.levels import Schedule
 from ivgbench.generator.methods import freeinit
-from ivgbench.generator.methods.base import Method, Run, resolve
+from ivgbench.generator.methods.base import Method, Run
+from ivgbench.generator.methods.options import resolve
 from ivgbench.generator.sampling import PLAIN, Sampling
 
 INSIDE = ["plain", "peekaboo", "trailblazer", "mask-norm", "mask-norm-tid", "freetraj"]

@@ -12,13 +12,13 @@ from diffusers import EulerDiscreteScheduler
 from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
 from ivgbench.generator import generate_batch
-from ivgbench.generator.backbones.base import Site
+from ivgbench.generator.backbones.sites import Site
 from ivgbench.generator.edits.masked import Mask
 from ivgbench.generator.edits.trajectory import KEPT_LOGIT, TextInside, injected, inside, isolated, places, raised
 from ivgbench.generator.inputs import clip_of
 from ivgbench.generator.keyframes import trajectory
 from ivgbench.generator.methods import freetraj
-from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.methods.options import resolve
 
 #: Three frames: one size, moving right and down.
 PATH = np.array([[0.1, 0.2, 0.4, 0.6], [0.3, 0.2, 0.6, 0.6], [0.5, 0.4, 0.8, 0.8]])
@@ -145,14 +145,31 @@ def test_a_large_map_is_attended_to_piece_by_piece(monkeypatch):
 
 
 @pytest.mark.parametrize("multiply", [True, False])
-def test_what_is_weakened_is_spelled_out_on_large_maps_too(multiply, monkeypatch):
+@pytest.mark.parametrize("over", ["frame", "cell"])
+@pytest.mark.parametrize("size", ["first", "frame"])
+def test_on_large_maps_pairs_are_weakened_without_being_spelled_out(over, size, multiply, monkeypatch):
     from ivgbench.generator.edits import masked
 
-    grid = (5, 8)
-    at, edit, (q, k, v) = site("frame", "self", grid), isolated([PATH], grid, multiply=multiply), layer(6, 40, 40)
-    whole = edit.attend(at, q, k, v)
+    at, paths = site(over, "self", (5, 8)), [PATH, GROWING]
+    rows, tokens = (12, 40) if over == "frame" else (160, 3)
+    parts = layer(rows, tokens, tokens)
+    spelled = isolated(paths, at.grid, size, multiply).attend(at, *parts)
     monkeypatch.setattr(masked, "GROUPED_FROM", 1)
-    assert torch.equal(edit.attend(at, q, k, v), whole)
+    monkeypatch.setattr(masked.Mask, "bias", None)
+    torch.testing.assert_close(isolated(paths, at.grid, size, multiply).attend(at, *parts), spelled, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("rule", ["official", "intent"])
+@pytest.mark.parametrize("size", ["first", "frame"])
+def test_on_large_maps_text_is_read_without_its_maps(rule, size, monkeypatch):
+    from ivgbench.generator.edits import trajectory
+
+    at, parts = site("frame", "text", (6, 10)), layer(12, 60, 77)
+    made = lambda: TextInside([PATH, GROWING], [[2, 5], [7]], rule, size).attend(at, *parts)  # noqa: E731
+    spelled = made()
+    monkeypatch.setattr(trajectory, "GROUPED_FROM", 1)
+    monkeypatch.setattr(TextInside, "_maps", None)
+    torch.testing.assert_close(made(), spelled, rtol=0, atol=1e-13)
 
 
 def test_a_full_box_leaves_attention_alone():

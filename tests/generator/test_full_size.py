@@ -13,7 +13,8 @@ from ivgbench.generator.backbones import lora, presets
 from ivgbench.generator.backbones import unet3d_attention as attention
 from ivgbench.generator.backbones.processors import attached
 from ivgbench.generator.edits.masked import FORBIDDEN
-from ivgbench.generator.methods.base import Clip, Setup, resolve
+from ivgbench.generator.methods.base import Clip, Setup
+from ivgbench.generator.methods.options import resolve
 
 #: Latents of a frame of 320 x 576 pixels, and the maps of the four levels.
 CELLS = (40, 72)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ivgbench.generator.backbones.base import Site
-from ivgbench.generator.edits import efdm, masked, rules
+from ivgbench.generator.backbones.sites import Site
+from ivgbench.generator.edits import efdm, grouped, masked, rules
 from ivgbench.generator.edits.masked import Mask
 
 CPU = torch.device("cpu")
@@ -85,13 +85,33 @@ def test_the_gradient_goes_through_groups():
     torch.testing.assert_close(*found, rtol=0, atol=1e-12)
 
 
-def test_a_factor_is_never_grouped(monkeypatch):
-    """A pair that is multiplied by 0 keeps a weight: it is not hidden."""
+@pytest.mark.parametrize("kind", MASKS)
+def test_a_factor_by_groups_keeps_the_weight_of_a_pair(kind, monkeypatch):
+    """A pair that is multiplied by 0 is not hidden."""
+    over, reads, rule = MASKS[kind]
+    at, mask = site(over, reads), Mask([rule(2, n) for n in (0, 1)], multiply=True)
+    bias = mask.bias(at, CPU, torch.float64)
+    query = torch.randn(2 * len(bias), 3, bias.shape[1], 4, dtype=torch.float64)
+    key, value = torch.randn(2, 2 * len(bias), 3, bias.shape[2], 4, dtype=torch.float64)
+    expected = masked.softmax_attention(query, key, value, bias, multiply=True)
     monkeypatch.setattr(masked, "GROUPED_FROM", 1)
-    at, mask = site("frame", "self"), Mask([rules.self_rule(cells(1, 0))], multiply=True)
-    parts = torch.randn(3, 2 * FRAMES, 2, GRID[0] * GRID[1], 4)
-    expected = masked.softmax_attention(*parts, mask.bias(at, CPU, torch.float32), multiply=True)
-    assert torch.equal(mask.attend(at, *parts), expected)
+    torch.testing.assert_close(mask.attend(at, query, key, value), expected, rtol=0, atol=1e-13)
+
+
+def test_a_mask_that_hides_nothing_is_ordinary_attention():
+    still = cells(1, 0)[:, :1].expand(-1, FRAMES, -1, -1)
+    at, parts = site("cell", "self"), torch.randn(3, 2 * 35, 2, FRAMES, 4)
+    mask = Mask([rules.temporal_rule(still)])
+    assert mask.acts and mask.added(at, parts[0]) is None
+    assert torch.equal(mask.attend(at, *parts), torch.nn.functional.scaled_dot_product_attention(*parts))
+
+
+def test_both_guidance_halves_have_the_same_mask():
+    at, mask = site("frame", "self"), Mask([rules.self_rule(cells(2, n)) for n in (0, 1)])
+    parts = torch.randn(3, 4 * FRAMES, 2, 35, 4, dtype=torch.float64)
+    whole = mask.attend(at, *parts)
+    halves = [mask.attend(at, *half) for half in zip(*(one.chunk(2) for one in parts), strict=True)]
+    assert torch.equal(whole, torch.cat(halves))
 
 
 @pytest.mark.parametrize("shape", [(2, 50, 3), (1, 1, 2), (3, 7, 1)])
@@ -102,3 +122,16 @@ def test_the_quick_order_is_torchs_stable_one(shape):
     values[0, 0] = -torch.inf
     assert torch.equal(efdm._order(values), values.argsort(dim=1, stable=True))
     assert torch.equal(efdm._sorted(values), values.sort(dim=1, stable=True).values)
+
+
+def test_large_groups_and_many_rows_are_done_in_parts(monkeypatch):
+    at, mask = site("clip", "self"), Mask([rules.self_rule(cells(2, n)) for n in (0, 1)])
+    parts = torch.randn(3, 4, 2, FRAMES * 35, 4, dtype=torch.float64)
+    values = torch.randn(2, 11, 40, 3)
+    whole, matched = mask.groups(at, CPU).attend(*parts), efdm.match_exactly(*values)
+    monkeypatch.setattr(grouped, "QUERIES", 7)
+    monkeypatch.setattr(efdm, "PARTED_FROM", 1)
+    seen, real = [], efdm._order
+    monkeypatch.setattr(efdm, "_order", lambda one: seen.append(len(one)) or real(one))
+    torch.testing.assert_close(mask.groups(at, CPU).attend(*parts), whole, rtol=0, atol=1e-13)
+    assert torch.equal(efdm.match_exactly(*values), matched) and sum(seen) == 11 and max(seen) == 2

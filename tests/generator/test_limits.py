@@ -16,7 +16,7 @@ from ivgbench.generator import Backbone, generate
 from ivgbench.generator.backbones import layout, limits, sources
 from ivgbench.generator.cost import Costs
 from ivgbench.generator.foresight import Foresight
-from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.methods.options import resolve
 from ivgbench.generator.sampling import PLAIN, Sampling
 
 TRACK = boxes.interpolate({0: (0.0, 0.1, 0.5, 0.8)}, 9)

@@ -17,8 +17,8 @@ from ivgbench.generator.backbones.unet3d_attention import sites
 from ivgbench.generator.edits import energy
 from ivgbench.generator.edits.energy import Weights
 from ivgbench.generator.edits.watched import Watch
-from ivgbench.generator.methods.base import resolve
 from ivgbench.generator.methods.lvd import LVD, OFFICIAL, layer_of, spelled_first, watched
+from ivgbench.generator.methods.options import resolve
 
 PROMPT = "a zebra and a dog on the green grass"
 #: Every step of the two is guided, twice.

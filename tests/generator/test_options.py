@@ -8,7 +8,7 @@ import pytest
 
 from ivgbench.errors import UserError
 from ivgbench.generator import generate
-from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.methods.options import resolve
 from ivgbench.registry import METHODS
 
 

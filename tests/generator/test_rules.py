@@ -2,7 +2,7 @@
 
 import torch
 
-from ivgbench.generator.backbones.base import Site
+from ivgbench.generator.backbones.sites import Site
 from ivgbench.generator.edits import rules
 from ivgbench.generator.edits.masked import FORBIDDEN, Mask
 

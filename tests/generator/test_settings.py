@@ -7,7 +7,7 @@ import torch
 
 from ivgbench.errors import UserError
 from ivgbench.generator import generate, generate_batch, settings
-from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.methods.options import resolve
 from ivgbench.registry import METHODS
 
 PLACES = ["pocket", "zeroscope"]

@@ -4,11 +4,11 @@ import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 
 from ivgbench.errors import UserError
-from ivgbench.generator.backbones.base import Site
+from ivgbench.generator.backbones.sites import Site
 from ivgbench.generator.backbones.unet3d_attention import EditedMaps
 from ivgbench.generator.edits import reweighted as edits
 from ivgbench.generator.edits.maps import SpatialEdit, TemporalEdit
-from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.methods.options import resolve
 from ivgbench.generator.methods.trailblazer import compose, edited_tokens, phrase_positions
 
 

@@ -13,7 +13,7 @@ from ivgbench.errors import UserError
 from ivgbench.generator import Backbone, generate
 from ivgbench.generator.foresight import Foresight
 from ivgbench.generator.methods import peekaboo
-from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.methods.options import resolve
 from ivgbench.generator.methods.trailblazer import phrase_positions
 from ivgbench.generator.sampling import PLAIN, Sampling
 from ivgbench.generator.words import Reader

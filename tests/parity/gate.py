@@ -51,10 +51,10 @@ RUN, INNER = "generator.methods.peekaboo:MaskedRun", "generator.methods.intrinsi
 AGAIN, LVD = "generator.methods.freeinit:Again", "generator.methods.lvd:LVDRun"
 EDITED, FRAMES = "generator.methods.trailblazer:EditRun", "metrics.control:_by_frame"
 PERTURBATIONS = (
-    one("guidance 10 % up", "plain", "clip_sim", "generator.sampler:_loop",
+    one("guidance 10 % up", "plain", "clip_sim", "generator.loop:_loop",
         "guidance * (conditional", "1.1 * guidance * (conditional"),
     one("another seed", "plain", "clip_sim", "generator.inputs:clip_of", '"seed": seed', '"seed": seed + 1'),
-    one("another suffix", "plain", "clip_sim", "generator.sampler:sampled",
+    one("another suffix", "plain", "clip_sim", "generator.loop:sampled",
         "config.text(clip) for", 'clip.prompt + " and a ring" for'),
     one("frozen steps + 1", "peekaboo", "miou_all", f"{RUN}.edits", "step < self", "step <= self"),
     one("background sees the subject", "peekaboo", "miou_all", "generator.edits.rules:self_allowed",
@@ -72,7 +72,7 @@ PERTURBATIONS = (
         "level.b, self._config.gamma)", "level.b, 2 * self._config.gamma)"),
     one("no fresh noise", "mask-norm-id", "miou_all", "generator.methods.intrinsic:renoise", "** 0.5 * b", "* 0 * b"),
     one("kappa doubled", "mask-norm-tid", "miou_all", INNER, "guide.kappa,", "2 * guide.kappa,"),
-    one("inner evaluations not counted", "mask-norm-tid", "nfe", "generator.sampler:_loop",
+    one("inner evaluations not counted", "mask-norm-tid", "nfe", "generator.loop:_loop",
         "nfe + 1 + network.evaluations", "nfe + 1"),
     one("the clip is not kept", "freeinit", "clip_sim", f"{AGAIN}.restart", "self._last.a * final", "0 * final"),
     one("a round less", "freeinit", "nfe", f"{AGAIN}.rounds", "count = self._config.rounds",

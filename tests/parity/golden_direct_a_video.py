@@ -11,11 +11,12 @@ from diffusers.models.attention_processor import Attention
 
 from ivgbench.cases import Case, Subject
 from ivgbench.generator import generate
-from ivgbench.generator.backbones.base import Site
+from ivgbench.generator.backbones.sites import Site
 from ivgbench.generator.backbones.unet3d_attention import OneHalfEdited
 from ivgbench.generator.edits import amplified
 from ivgbench.generator.edits.biased import Bias
-from ivgbench.generator.methods.base import Clip, resolve
+from ivgbench.generator.methods.base import Clip
+from ivgbench.generator.methods.options import resolve
 
 #: Of one layer, and of a run's latents; of masks: bit for bit.
 LAYER, RUN = 1e-12, 1e-10

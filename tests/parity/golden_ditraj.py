@@ -17,7 +17,8 @@ from ivgbench.generator import generate
 from ivgbench.generator.backbones.presets import Preset
 from ivgbench.generator.backbones.wan import Wan
 from ivgbench.generator.edits.positions import decoupled, isolated
-from ivgbench.generator.methods.base import Clip, Setup, resolve
+from ivgbench.generator.methods.base import Clip, Setup
+from ivgbench.generator.methods.options import resolve
 from ivgbench.generator.words import WordReader
 
 #: The library's blocks round to float32 on the way, whatever the weights are.

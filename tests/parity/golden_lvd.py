@@ -12,7 +12,7 @@ from checks import Check, backbone
 from ivgbench.cases import Case, Subject
 from ivgbench.generator import generate
 from ivgbench.generator.edits import energy
-from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.methods.options import resolve
 
 #: Of a loss and its gradient; of the first gradient of a run, its guided latents, and its end: random weights amplify
 #: what rounding makes of the gradients.

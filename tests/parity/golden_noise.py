@@ -21,7 +21,7 @@ from ivgbench.generator.edits.frequency import low_pass, mix
 from ivgbench.generator.edits.trajectory import TextInside, injected, isolated, places
 from ivgbench.generator.keyframes import trajectory
 from ivgbench.generator.methods import freeinit
-from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.methods.options import resolve
 
 #: Of mixed noise in float32: other libraries' transforms round differently.
 MIXED = 5e-7

@@ -48,7 +48,7 @@ def mutated(mutation: Mutation) -> Iterator[None]:
 ONE, TWO, PAPER = "peekaboo, one subject", "peekaboo, two subjects", "peekaboo, paper scope"
 ABSENT, DPM = "peekaboo, phrase not in the prompt", "peekaboo, dpm"
 RULES, MASKED = "generator.edits.rules", "generator.edits.masked"
-PICK, PROCESSOR = "generator.backbones.base:Site.pick", "generator.backbones.unet3d_attention:MaskedAttention.__call__"
+PICK, PROCESSOR = "generator.backbones.sites:Site.pick", "generator.backbones.unet3d_attention:MaskedAttention.__call__"
 RUN = "generator.methods.peekaboo:MaskedRun"
 
 PEEKABOO = (
@@ -78,9 +78,8 @@ PEEKABOO = (
              "backbone.masked_bands if", '{"early", "middle", "late"} if', ONE),
     Mutation("where", "transformer_in as well", f"{RUN}.__init__",
              "backbone.masked_bands if", '{"input", "middle", "late"} if', ONE),
-    Mutation("where", "the conditional half only", f"{MASKED}:softmax_attention",
-             "attn_mask=bias[:, None]) for part in parts",
-             "attn_mask=bias[:, None] * half) for half, part in enumerate(parts)", ONE),
+    Mutation("where", "the conditional half only", f"{MASKED}:Mask.added",
+             "bias.repeat(len(query) // len(bias), 1, 1)", "torch.cat([bias * 0, bias])", ONE),
     Mutation("R1", "no mask", f"{RULES}:self_rule", "self_allowed(covered)", "self_allowed(covered) | True", ONE),
     Mutation("R1", "the background sees the subject", f"{RULES}:self_allowed",
              "shared | (background[:, None] & background[None, :])", "shared | background[:, None]", ONE),
@@ -222,7 +221,7 @@ TRAILBLAZER = (
              "step / self._config", "(step + 1) / self._config", SUBJECTS),
     Mutation("compose", "one step too few", f"{METHOD}:CompositionRun.after_step",
              "if step >=", "if step + 1 >=", SUBJECTS),
-    Mutation("compose", "saved after the blend", "generator.sampler:_loop",
+    Mutation("compose", "saved after the blend", "generator.loop:_loop",
              "trajectory.append(latents)\n        latents = run.after_step(step, latents)",
              "latents = run.after_step(step, latents)\n        trajectory.append(latents)", SUBJECTS),
     Mutation("keyframes", "linear from key to key", "generator.keyframes:at_every_frame",

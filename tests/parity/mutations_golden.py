@@ -60,7 +60,7 @@ LVD = (
     Mutation("step", "not by the noise's size", STEP, "size * gradient", "gradient", GUIDED),
     Mutation("step", "its size in float64", STEP, "variance.float()", "variance", END),
     Mutation("step", "without the loss's scale", STEP, "self._config.loss_scale * loss", "loss", GUIDED),
-    Mutation("step", "of the unconditional half", "generator.sampler:_loop",
+    Mutation("step", "of the unconditional half", "generator.loop:_loop",
              "timestep), timestep, text)", "timestep), timestep, negative)", GUIDED),
     Mutation("step", "one too many", "generator.methods.lvd:LVD.iterations",
              "step >= self.max_index_step", "step > self.max_index_step", END),

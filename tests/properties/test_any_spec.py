@@ -15,7 +15,7 @@ from ivgbench.cli.options import Request, SamplingOptions
 from ivgbench.cli.placing import _keyframes
 from ivgbench.cli.requests import spec_of, with_options
 from ivgbench.files import digest
-from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.methods.options import resolve
 from ivgbench.generator.sampling import DTYPES, MAX_STEPS, SCHEDULERS
 from ivgbench.registry import METHODS
 from ivgbench.runs.option_text import parse_option

@@ -5,7 +5,7 @@ from fake_lab import FakeLab
 
 from ivgbench.errors import UserError
 from ivgbench.generator import around, settings
-from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.methods.options import resolve
 from ivgbench.generator.sampling import Sampling
 from ivgbench.report import paper
 from ivgbench.report.printed import print_label

@@ -8,7 +8,7 @@ from fake_lab import FakeLab
 
 from ivgbench.errors import UserError
 from ivgbench.generator import settings
-from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.methods.options import resolve
 from ivgbench.generator.sampling import Sampling
 from ivgbench.registry import METHODS
 from ivgbench.report import paper

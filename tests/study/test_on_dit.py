@@ -8,7 +8,7 @@ import torch
 
 from ivgbench import load_suite
 from ivgbench.generator import generate
-from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.methods.options import resolve
 from ivgbench.generator.recorder import decoder_transformer, recording
 from ivgbench.generator.sampling import Sampling
 from ivgbench.pocket.exams.samples import base_model

@@ -9,7 +9,7 @@ import pytest
 from ivgbench.errors import UserError
 from ivgbench.files import canonical_json
 from ivgbench.generator import settings
-from ivgbench.generator.methods.base import resolve
+from ivgbench.generator.methods.options import resolve
 from ivgbench.runs.spec import MethodSpec, RunSpec, load_spec
 from ivgbench.study import ablations, reach, search, search_spaces, search_text, variants
 from ivgbench.study.claims import Claim
@@ -56,10 +56,10 @@ def test_the_search_gives_every_method_the_same_number_of_valid_settings():
     assert whole.name == "search" != asked.name  # a rehearsal leaves the search's manifest alone
 
 
-@pytest.mark.parametrize("name", ["reach", "ablations"])
-def test_a_table_without_its_input_says_so_in_one_line(name, tmp_path, monkeypatch, command_line):
+@pytest.mark.parametrize("command", [("reach",), ("ablations", "--spec", "nowhere.toml")])
+def test_a_table_without_its_input_says_so_in_one_line(command, tmp_path, monkeypatch, command_line):
     monkeypatch.chdir(tmp_path)
-    code, _, err = command_line("study", name)
+    code, _, err = command_line("study", *command)
     assert code == 2 and err.startswith("ivgbench: ") and len(err.splitlines()) == 1
 
 

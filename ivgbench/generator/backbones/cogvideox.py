@@ -20,9 +20,9 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
 from ivgbench.errors import UserError
 from ivgbench.generator import pipeline_schedulers
-from ivgbench.generator.backbones.base import Site
 from ivgbench.generator.backbones.dit import MaskedBlock, T5DiT, widened
 from ivgbench.generator.backbones.processors import heads_apart, heads_together, project_out
+from ivgbench.generator.backbones.sites import Site
 
 
 class CogMasked(MaskedBlock):

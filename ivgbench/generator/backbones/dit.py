@@ -18,9 +18,10 @@ from transformers import T5Config, T5EncoderModel
 
 from ivgbench.errors import UserError
 from ivgbench.generator.backbones import layout, loading, presets
-from ivgbench.generator.backbones.base import Backbone, Band, Site
+from ivgbench.generator.backbones.base import Backbone
 from ivgbench.generator.backbones.limits import factors
 from ivgbench.generator.backbones.processors import attached
+from ivgbench.generator.backbones.sites import Band, Site
 from ivgbench.generator.backbones.t5_pieces import reader
 from ivgbench.generator.edits.efdm import match_exactly
 from ivgbench.generator.edits.masked import Mask

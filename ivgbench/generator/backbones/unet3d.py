@@ -12,10 +12,11 @@ from diffusers import AutoencoderKL, UNet3DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from ivgbench.generator.backbones import hashing, presets
-from ivgbench.generator.backbones.base import Backbone, Band, Offer, Site
+from ivgbench.generator.backbones.base import Backbone
 from ivgbench.generator.backbones.limits import factors
 from ivgbench.generator.backbones.loading import diffusion_part, text_encoder
 from ivgbench.generator.backbones.processors import attached, heads_apart
+from ivgbench.generator.backbones.sites import Band, Offer, Site
 from ivgbench.generator.backbones.text_states import emptied_after_words
 from ivgbench.generator.backbones.unet3d_attention import Batch, compiled, sites
 from ivgbench.generator.words import Reader, WordReader

@@ -18,8 +18,8 @@ from diffusers import UNet3DConditionModel
 from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.attention_processor import Attention
 
-from ivgbench.generator.backbones.base import Band, Site
 from ivgbench.generator.backbones.processors import heads_apart, heads_together, project_out
+from ivgbench.generator.backbones.sites import Band, Site
 from ivgbench.generator.edits.biased import Bias
 from ivgbench.generator.edits.efdm import match_exactly
 from ivgbench.generator.edits.maps import Maps

@@ -18,9 +18,9 @@ from diffusers.models.transformers.transformer_wan import WanAttention
 from transformers import UMT5Config, UMT5EncoderModel
 
 from ivgbench.generator.backbones import layout, loading, presets
-from ivgbench.generator.backbones.base import Offer, Site
 from ivgbench.generator.backbones.dit import MaskedBlock, VideoDiT
 from ivgbench.generator.backbones.processors import heads_apart, heads_together, project_out
+from ivgbench.generator.backbones.sites import Offer, Site
 from ivgbench.generator.backbones.t5 import LENGTH, T5Reader
 from ivgbench.generator.words import Reader, WordReader
 

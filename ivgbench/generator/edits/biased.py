@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 import torch.nn.functional as F
 
-from ivgbench.generator.backbones.base import Site
+from ivgbench.generator.backbones.sites import Site
 
 
 class Bias:

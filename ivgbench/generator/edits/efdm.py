@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+#: From so many numbers on the rows are sorted in parts: an order takes twice the bytes of what it is of.
+PARTED_FROM, PARTS = 2**18, 8
+
 
 def match_exactly(content: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
     """Puts the k-th smallest of `style` where `content` has its k-th smallest, per row and channel over the positions.
@@ -26,14 +29,19 @@ class _Match(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, content: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
-        # At least float32, whatever the network runs in.
-        wide = torch.promote_types(content.dtype, torch.float32)
-        order, values = _order(content.detach().to(wide)), _sorted(style.detach())
-        return torch.empty_like(values).scatter_(1, order, values).to(content.dtype)
+        rows = len(content) if content.numel() < PARTED_FROM else -(-len(content) // PARTS)
+        parts = zip(content.detach().split(rows), style.detach().split(rows), strict=True)
+        return torch.cat([_matched(*part) for part in parts])
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         return gradient, None
+
+
+def _matched(content: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
+    # At least float32, whatever the network runs in.
+    order, values = _order(content.to(torch.promote_types(content.dtype, torch.float32))), _sorted(style)
+    return torch.empty_like(values).scatter_(1, order, values).to(content.dtype)
 
 
 def _packed(values: torch.Tensor) -> bool:

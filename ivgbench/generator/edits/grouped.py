@@ -13,6 +13,9 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+#: Of a row, as many of a group's queries are gathered at a time, to bound their memory.
+QUERIES = 4096
+
 
 @dataclass(frozen=True, eq=False)
 class Bucket:
@@ -47,26 +50,25 @@ class Groups:
             Bucket(len(pairs), *(torch.cat(side).to(device) for side in zip(*pairs, strict=True)))
             for pairs in found.values()
         ]
-        # Where each query's result stands in the buckets' one after the other.
-        order = torch.cat([torch.cat([own for own, _ in pairs]) for pairs in found.values()])
-        self.places = torch.empty_like(order).scatter_(0, order, torch.arange(len(order))).to(device)
 
     def attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Attention [B,heads,N,d] of queries [B,heads,N,d], keys and values [B,heads,M,d]; B a multiple of the rows."""
-        halves, heads = len(query) // self.rows, query.shape[1]
+        halves = len(query) // self.rows
         # Tokens in front: a token's heads lie together, and a gather copies them as one.
         flat_query, flat_key, flat_value = (one.transpose(1, 2).flatten(0, 1) for one in (query, key, value))
-        parts = []
+        result = torch.empty_like(flat_query, memory_format=torch.contiguous_format)
         for half in range(halves):
             for bucket in self.buckets:
-                own = bucket.queries + half * self.rows * self.length
+                own = (bucket.queries + half * self.rows * self.length).unflatten(0, (bucket.count, -1))
                 seen = bucket.keys + half * self.rows * self.others
-                q, k, v = (
-                    one.index_select(0, at).unflatten(0, (bucket.count, -1)).transpose(1, 2)
-                    for one, at in ((flat_query, own), (flat_key, seen), (flat_value, seen))
-                )
-                parts.append(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(0, 1))
-        size = self.rows * self.length
-        places = torch.cat([self.places + half * size for half in range(halves)])
-        result = torch.cat(parts).index_select(0, places)
-        return result.view(len(query), self.length, heads, -1).transpose(1, 2)
+                k, v = (_gathered(one, seen, bucket.count) for one in (flat_key, flat_value))
+                for some in own.split(QUERIES, dim=1):
+                    q = _gathered(flat_query, some.flatten(), bucket.count)
+                    made = F.scaled_dot_product_attention(q, k, v)
+                    result.index_copy_(0, some.flatten(), made.transpose(1, 2).flatten(0, 1))
+        return result.unflatten(0, (len(query), -1)).transpose(1, 2)
+
+
+def _gathered(flat: torch.Tensor, at: torch.Tensor, count: int) -> torch.Tensor:
+    """Tokens [T,heads,d] at some indices, of `count` rows one after the other: [count,heads,n,d]."""
+    return flat.index_select(0, at).unflatten(0, (count, -1)).transpose(1, 2)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ivgbench.errors import UserError
-from ivgbench.generator.backbones.base import Site
+from ivgbench.generator.backbones.sites import Site
 from ivgbench.generator.edits.reweighted import spatial_edit, temporal_edit
 
 #: The release edits a temporal map only if its first dimension, 2 x heads x cells, is this number.

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from ivgbench.generator.backbones.base import Site
+from ivgbench.generator.backbones.sites import Site
 from ivgbench.generator.edits.grouped import Groups
+from ivgbench.generator.edits.weakened import Weakened
 
 #: Added to the logit of a pair that may not attend, as in the released Peekaboo. Finite on purpose: a row in which
 #: every pair is forbidden is ordinary attention then, where -inf would give NaN.
@@ -74,10 +75,10 @@ class Mask:
 
     def attend(self, site: Site, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Attention [B,heads,N,d] of a layer under the mask, spelled out or by groups, whichever is faster there."""
-        if self.acts and not self.multiply and not self.left and query.shape[2] * key.shape[2] >= GROUPED_FROM:
+        if self.acts and query.shape[2] * key.shape[2] >= GROUPED_FROM:
             return self.groups(site, query.device).attend(query, key, value)
-        bias = self.bias(site, query.device, query.dtype)
-        return softmax_attention(query, key, value, bias, self.multiply)
+        added = self.bias(site, query.device, query.dtype) if self.multiply else self.added(site, query)
+        return softmax_attention(query, key, value, added, self.multiply)
 
     def attend_read(
         self, site: Site, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, read: torch.Tensor
@@ -97,7 +98,7 @@ class Mask:
         bias = torch.where(seen.any(-1, keepdim=True), pairs, absent)
         return F.scaled_dot_product_attention(query, key, value, attn_mask=bias[:, None])
 
-    def groups(self, site: Site, device: torch.device) -> Groups:
+    def groups(self, site: Site, device: torch.device) -> Groups | Weakened:
         """The same as `bias`, as groups; made once."""
         key = ("groups", site.over, site.reads, site.grid)
         if key not in self._made:
@@ -111,7 +112,9 @@ class Mask:
                 queries.append(own)
                 keys.append(other)
                 sees += [table] * len(own)
-            self._made[key] = Groups(torch.cat(queries), torch.cat(keys), sees, device)
+            rows = torch.cat(queries), torch.cat(keys), sees, device
+            hidden = not (self.multiply or self.left)
+            self._made[key] = Groups(*rows) if hidden else Weakened(*rows, self.left, self.multiply)
         return self._made[key]
 
     def _width(self, queries: torch.Tensor) -> int:
@@ -130,13 +133,26 @@ class Mask:
             self._made[key] = torch.cat([self._pairs(rule, site, device, dtype) for rule in self.rules])
         return self._made[key]
 
+    def added(self, site: Site, query: torch.Tensor) -> torch.Tensor | None:
+        """The bias of every row of the queries [B,heads,N,d], all guidance halves; None also where it is 0 throughout:
+        the kernel takes up to twice as long with one. Made once, instead of `bias`."""
+        key = ("added", site.over, site.reads, site.grid, len(query))
+        if self.acts and key not in self._made:
+            bias = torch.cat([self._pairs(rule, site, query.device, query.dtype) for rule in self.rules])
+            self._made[key] = bias.repeat(len(query) // len(bias), 1, 1) if bias.any() else None
+        return self._made.get(key)
+
     def _pairs(self, rule: Rule, site: Site, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
         """One clip's part."""
         queries, keys = (one.to(device) for one in _sequences(rule, site))
+        rows = len(queries)
         if rule.sees is None:
             size = (*queries.shape, self._width(queries))
             return torch.full(size, float(self.multiply), device=device, dtype=dtype)
-        return self._bias(rule.sees.to(device)[queries[:, :, None], keys[:, None, :]], dtype)
+        # A line for each group and row, [G,rows,M], which is then every such query's.
+        lines = self._bias(rule.sees.to(device)[:, keys], dtype).flatten(0, 1)
+        at = queries * rows + torch.arange(rows, device=device)[:, None]
+        return lines.index_select(0, at.flatten()).view(*queries.shape, -1)
 
     def _bias(self, allowed: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         if self.multiply:
@@ -182,9 +198,11 @@ def softmax_attention(
     guidance halves) and all heads. multiply: the bias is a factor of the logits: softmax((QK^T/sqrt(d)) * bias) V."""
     if bias is None:
         return F.scaled_dot_product_attention(query, key, value)
+    halves = len(query) // len(bias)
+    if not multiply:
+        bias = bias if halves == 1 else bias.repeat(halves, 1, 1)
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=bias[:, None])
+    scale, rows = query.shape[-1] ** -0.5, max(1, LOGITS // (query.shape[1] * query.shape[2] * key.shape[2]))
     parts = zip(*(tensor.split(len(bias)) for tensor in (query, key, value)), strict=True)
-    if multiply:
-        scale, rows = query.shape[-1] ** -0.5, max(1, LOGITS // (query.shape[1] * query.shape[2] * key.shape[2]))
-        pieces = [piece for part in parts for piece in zip(*(one.split(rows) for one in (*part, bias)), strict=True)]
-        return torch.cat([torch.softmax(q @ k.transpose(-1, -2) * scale * b[:, None], -1) @ v for q, k, v, b in pieces])
-    return torch.cat([F.scaled_dot_product_attention(q, k, v, attn_mask=bias[:, None]) for q, k, v in parts])
+    pieces = [piece for part in parts for piece in zip(*(one.split(rows) for one in (*part, bias)), strict=True)]
+    return torch.cat([torch.softmax(q @ k.transpose(-1, -2) * scale * b[:, None], -1) @ v for q, k, v, b in pieces])

@@ -84,8 +84,13 @@ def signatures(masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     Args:
         masks: bool [K,...]. The rules do not tell cells of one group apart.
     """
-    found, labels = torch.unique(masks.flatten(1).T, dim=0, return_inverse=True)
-    return labels.view(masks.shape[1:]), found.T
+    flat = masks.flatten(1)
+    labels = torch.zeros(flat.shape[1:], dtype=torch.long)
+    for mask in flat:  # numbers sort a hundred times as fast as columns
+        labels = torch.unique(labels * 2 + mask, return_inverse=True)[1]
+    covered = torch.zeros(len(flat), int(labels.max()) + 1, dtype=torch.bool)
+    covered[:, labels] = flat
+    return labels.view(masks.shape[1:]), covered
 
 
 def self_rule(masks: torch.Tensor) -> Rule:

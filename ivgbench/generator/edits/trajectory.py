@@ -11,9 +11,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
-from ivgbench.generator.backbones.base import Site
-from ivgbench.generator.edits.masked import Mask, Rule
+from ivgbench.generator.backbones.sites import Site
+from ivgbench.generator.edits.masked import GROUPED_FROM, Mask, Rule
 from ivgbench.generator.edits.reweighted import window
 
 #: What a pair of a cell inside and one outside keeps of its logit.
@@ -108,9 +109,13 @@ class TextInside:
     ):  # fmt: skip
         self.paths, self.tokens, self.rule, self.size = list(paths), list(tokens), rule, size
         self._made: dict[Any, list[tuple[torch.Tensor, torch.Tensor]]] = {}
+        self._cells: dict[Any, tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {}
 
     def attend(self, site: Site, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        """Attention [B,heads,N,d] of a layer, rows (half, clip, frame)."""
+        """Attention [B,heads,N,d] of a layer, rows (half, clip, frame), spelled out or by tokens, whichever is faster
+        there."""
+        if query.shape[2] * key.shape[2] >= GROUPED_FROM:
+            return self.by_tokens(site, query, key, value)
         scale, hidden = query.shape[-1] ** -0.5, -torch.finfo(query.dtype).max
         maps = self._maps(site, key.shape[2], query.device, query.dtype)
         parts = zip(*(one.split(len(self.paths[0])) for one in (query, key, value)), strict=True)
@@ -121,25 +126,48 @@ class TextInside:
             results.append((torch.softmax(logits, dim=-1) + more[:, None]) @ v)
         return torch.cat(results)
 
+    def by_tokens(self, site: Site, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """The same without the maps: the subject's tokens are few, and all cells read the others alike."""
+        result = torch.empty_like(query)
+        parts = zip(*(one.split(len(self.paths[0])) for one in (query, key, value, result)), strict=True)
+        for number, (q, k, v, made) in enumerate(parts):
+            covered, gain, subject = self._clip(number % len(self.paths), site, key.shape[2], query.device, query.dtype)
+            own = v[:, :, subject]
+            if self.rule == "intent":
+                within = F.scaled_dot_product_attention(q, k[:, :, subject], own)
+            else:
+                within = v.mean(2, keepdim=True)
+            within = within + gain[:, None] * own.sum(2, keepdim=True)
+            outside = F.scaled_dot_product_attention(q, k[:, :, ~subject], v[:, :, ~subject])
+            made.copy_(torch.where(covered[:, None], within, outside))
+        return result
+
+    def _clip(
+        self, clip: int, site: Site, length: int, device: torch.device, dtype: torch.dtype
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Which cells a clip's boxes cover, bool, and what the weight of each of the subject's tokens is raised by
+        there, both [F,cells,1]; which tokens these are, bool [length]. Made once."""
+        key = (clip, site.grid, length, device, dtype)
+        if key not in self._cells:
+            path, tokens, grid = self.paths[clip], self.tokens[clip], site.grid
+            subject = torch.zeros(length, dtype=torch.bool)
+            subject[list(tokens)] = True
+            covered = inside(path, *grid, self.size).flatten(1)[:, :, None]
+            added = raised(path, *grid, len(tokens), self.size).flatten(1)[:, :, None].to(dtype)
+            self._cells[key] = covered.to(device), added.to(device), subject.to(device)
+        return self._cells[key]
+
     def _maps(
         self, site: Site, length: int, device: torch.device, dtype: torch.dtype
     ) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """For each clip: which pairs are seen, bool, and what is added, both [F,cells,length]; made once."""
         key = (site.grid, length, device, dtype)
         if key not in self._made:
-            self._made[key] = [
-                (seen.to(device), added.to(device))
-                for path, tokens in zip(self.paths, self.tokens, strict=True)
-                for seen, added in [self._of_clip(path, tokens, site.grid, length, dtype)]
-            ]
+            clips = (self._clip(clip, site, length, device, dtype) for clip in range(len(self.paths)))
+            self._made[key] = [self._of_clip(*cells) for cells in clips]
         return self._made[key]
 
     def _of_clip(
-        self, path: np.ndarray, tokens: Sequence[int], grid: tuple[int, int], length: int, dtype: torch.dtype
+        self, covered: torch.Tensor, added: torch.Tensor, subject: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        subject = torch.zeros(length, dtype=torch.bool)
-        subject[list(tokens)] = True
-        covered = inside(path, *grid, self.size).flatten(1)[:, :, None]
-        seen = ~covered & ~subject | covered & subject & (self.rule == "intent")
-        added = raised(path, *grid, len(tokens), self.size).flatten(1)[:, :, None].to(dtype)
-        return seen, added * subject
+        return ~covered & ~subject | covered & subject & (self.rule == "intent"), added * subject

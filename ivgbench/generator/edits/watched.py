@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from ivgbench.generator.backbones.base import Site
+from ivgbench.generator.backbones.sites import Site
 
 
 class Watch:

@@ -1,4 +1,4 @@
-"""The methods: one file each. `base.resolve(name, options)` turns a name and options into a config."""
+"""The methods: one file each. `options.resolve(name, options)` turns a name and options into a config."""
 
 from ivgbench.extras import told
 

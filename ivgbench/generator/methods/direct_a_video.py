@@ -13,7 +13,7 @@ import torch
 
 from ivgbench.errors import UserError
 from ivgbench.generator import spans
-from ivgbench.generator.backbones.base import Offer
+from ivgbench.generator.backbones.sites import Offer
 from ivgbench.generator.edits import amplified
 from ivgbench.generator.edits.biased import Bias
 from ivgbench.generator.methods.base import Clip, Method, Run, Setup, option

@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 
 from ivgbench.errors import UserError
-from ivgbench.generator.backbones.base import Offer, Site
+from ivgbench.generator.backbones.sites import Offer, Site
 from ivgbench.generator.edits.masked import Mask
 from ivgbench.generator.edits.positions import BoxEnd, decoupled, isolated, own_prompts
 from ivgbench.generator.methods.base import Clip, Method, Run, Setup, option

@@ -16,10 +16,11 @@ from typing import Any, ClassVar
 import torch
 
 from ivgbench.errors import UserError
-from ivgbench.generator.backbones.base import Offer
+from ivgbench.generator.backbones.sites import Offer
 from ivgbench.generator.edits.frequency import Filter, Rule, low_pass, mix
 from ivgbench.generator.levels import Schedule
-from ivgbench.generator.methods.base import Clip, Method, Run, Setup, option, resolve, standard_normal
+from ivgbench.generator.methods.base import Clip, Method, Run, Setup, option, standard_normal
+from ivgbench.generator.methods.options import resolve
 from ivgbench.generator.words import Reader
 from ivgbench.texts import short
 

@@ -11,7 +11,8 @@ import torch
 
 from ivgbench.errors import UserError
 from ivgbench.generator import words
-from ivgbench.generator.backbones.base import Backbone, Offer, Site
+from ivgbench.generator.backbones.base import Backbone
+from ivgbench.generator.backbones.sites import Offer, Site
 from ivgbench.generator.edits.frequency import mix
 from ivgbench.generator.edits.trajectory import Inside, Size, TextInside, injected, isolated, places
 from ivgbench.generator.levels import Schedule

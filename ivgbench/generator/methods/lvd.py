@@ -12,7 +12,7 @@ import torch
 
 from ivgbench.errors import UserError
 from ivgbench.generator import spans
-from ivgbench.generator.backbones.base import Offer, Site
+from ivgbench.generator.backbones.sites import Offer, Site
 from ivgbench.generator.edits import energy
 from ivgbench.generator.edits.watched import Watch
 from ivgbench.generator.levels import Schedule

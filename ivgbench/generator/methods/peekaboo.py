@@ -10,7 +10,8 @@ import torch
 
 from ivgbench.errors import UserError
 from ivgbench.generator import words
-from ivgbench.generator.backbones.base import Backbone, Site
+from ivgbench.generator.backbones.base import Backbone
+from ivgbench.generator.backbones.sites import Site
 from ivgbench.generator.edits import rules
 from ivgbench.generator.edits.masked import Mask
 from ivgbench.generator.methods.base import Clip, Method, Run, Setup, option

@@ -10,7 +10,8 @@ import torch
 
 from ivgbench.errors import UserError
 from ivgbench.generator import words
-from ivgbench.generator.backbones.base import Backbone, Offer, Site
+from ivgbench.generator.backbones.base import Backbone
+from ivgbench.generator.backbones.sites import Offer, Site
 from ivgbench.generator.edits.maps import Gate, Maps, SpatialEdit, TemporalEdit
 from ivgbench.generator.edits.reweighted import compose, spatial_edit, temporal_edit
 from ivgbench.generator.levels import Schedule
