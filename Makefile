@@ -98,9 +98,10 @@ soak: env ## kills, full disks, damage, two runs at once and more: tables must e
 snapshot: env ## the regression gate: a small run from nothing, every metric against what it was (minutes)
 	$(BIN)/ivgbench snapshot check
 
-lint: env ## ruff: style and imports
+lint: env ## ruff: style and imports; mypy: types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 docs: env ## the site of docs/ into site/; a link that leads nowhere is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

@@ -11,7 +11,7 @@ from ivgbench.errors import UserError
 from ivgbench.texts import short
 
 
-def interpolate(keyframes: Mapping[int, Sequence[float]], frames: int) -> np.ndarray:
+def interpolate(keyframes: Mapping[int, Sequence[float] | np.ndarray], frames: int) -> np.ndarray:
     """A track from a few boxes: linear between keyframes, held before the first and after the last.
 
     Args:

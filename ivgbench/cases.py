@@ -38,6 +38,20 @@ class Subject:
         if self.boxes is not None:
             object.__setattr__(self, "boxes", np.asarray(self.boxes, dtype=np.float64))
 
+    @property
+    def words(self) -> str:
+        """The phrase of a subject that has one, as those of a checked case do. ValueError for another."""
+        if self.phrase is None:
+            raise ValueError("a subject has no phrase")
+        return self.phrase
+
+    @property
+    def track(self) -> np.ndarray:
+        """The boxes [F,4] of a subject that has some, as those of a checked case do. ValueError for another."""
+        if self.boxes is None:
+            raise ValueError("a subject has no boxes")
+        return self.boxes
+
 
 @dataclass(frozen=True, eq=False)
 class Case:
@@ -213,6 +227,8 @@ def load_suite_file(path: Path) -> Suite:
     """
     lines = numbered_lines(read_text(path, "the suite"))
     records = [(f"{path}:{number}", from_json(line, f"{path}:{number}: damaged suite file")) for number, line in lines]
+    where: str
+    header: Any  # `_check_header` refuses what it must not be
     where, header = records[0] if records else (f"{path}:1", None)
     _check_header(header, where)
     cases = [check_case(case_from_json(record, at), at, header["frames"]) for at, record in records[1:]]

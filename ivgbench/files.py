@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeGuard
 
 
 def write_atomic(path: Path, fill: Callable[[BinaryIO], Any], sync: bool = True) -> None:
@@ -39,7 +39,7 @@ def write_atomic(path: Path, fill: Callable[[BinaryIO], Any], sync: bool = True)
         raise
 
 
-def is_full(fault: BaseException) -> bool:
+def is_full(fault: BaseException) -> TypeGuard[OSError]:
     """Whether it says that a disk, or the share of one that its user has, is full."""
     return isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT)
 
@@ -69,7 +69,7 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
-def file_sha256(path: Path) -> str:
+def file_sha256(path: str | Path) -> str:
     """Hex digest of a file's bytes."""
     digest = hashlib.sha256()
     with Path(path).open("rb") as handle:

@@ -106,11 +106,12 @@ def fetch_repository(
 
     try:
         about = HfApi().model_info(hub_id, revision=revision, files_metadata=True)
-        listed = {one.rfilename: one for one in about.siblings}
+        listed = {one.rfilename: one for one in about.siblings or ()}
         wanted = choose(list(listed))
+        commit = str(about.sha)
         total = sum(listed[name].size or 0 for name in wanted)
-        say(f"{hub_id} at {about.sha}: {len(wanted)} files, {total / 2**30:.2f} GiB")
-        paths = {name: Path(hf_hub_download(hub_id, name, revision=about.sha)) for name in wanted}
+        say(f"{hub_id} at {commit}: {len(wanted)} files, {total / 2**30:.2f} GiB")
+        paths = {name: Path(hf_hub_download(hub_id, name, revision=commit)) for name in wanted}
     except UserError:
         raise
     except Exception as fault:  # every version of the hub's client has errors of its own
@@ -124,7 +125,7 @@ def fetch_repository(
         _check(hub_id, name, path, listed[name])
     name = min(paths)
     folder = paths[name].parents[name.count("/")]
-    _write_lock(hub_id, about.sha, {name: file_sha256(path) for name, path in paths.items()})
+    _write_lock(hub_id, commit, {name: file_sha256(path) for name, path in paths.items()})
     return folder
 
 

@@ -108,7 +108,7 @@ def fits(value: Any, hint: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
     if hint is Path:
         return isinstance(value, str | Path)
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return isinstance(value, hint)
     return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
 

@@ -4,22 +4,24 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "ivgbench"
-#: What each part may import, of the other parts. The parts of the ground floor may import each other.
-GROUND = {
-    "arrays", "boxes", "calibration", "cases", "errors", "extras", "files", "hub", "phrases", "plugins", "reading",
-    "registry", "shipped", "texts",
-}  # fmt: skip
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import imports as parsed
+
+PACKAGE = parsed.ROOT / parsed.NAME
+SOURCES = parsed.sources()
+GROUND = {"ground"}
+#: What each room may import, of the other rooms. The modules of the ground may import each other.
 ALLOWED = {
     "ground": set(),
     # What is drawn, with captions and boxes known exactly: it trains nothing and judges nothing.
     "world": GROUND,
     "suites": GROUND | {"world"},
-    "__init__": GROUND | {"suites"},
     "generator": GROUND,
     # Pure functions of detections and features: they know no model.
     "metrics": GROUND,
@@ -51,65 +53,99 @@ LIGHT = ("ivgbench", "ivgbench.cli", "ivgbench.suites", "ivgbench.report.tables"
 HEAVY = {"torch", "diffusers", "transformers", "open_clip", "ultralytics", "torchvision", "av", "matplotlib"}
 
 
-def modules() -> list[tuple[str, Path]]:
-    """(dotted name below ivgbench, file) of every module."""
-    found = []
-    for path in sorted(PACKAGE.rglob("*.py")):
-        parts = path.relative_to(PACKAGE).with_suffix("").parts
-        found.append((".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts), path))
-    return found
+def forbidden(module: str, text: str) -> list[str]:
+    """Imports of a module that point upward or sideways, those for type checking too."""
+    room = parsed.room_of(module)
+    targets = {one.target(SOURCES) for one in parsed.imports(ast.parse(text))} - {None}
+    return sorted(name for name in targets if parsed.room_of(name) not in {room} | ALLOWED[room])
 
 
-def part_of(module: str) -> str:
-    """The part a module belongs to. The rooms of the pocket lab are parts of their own."""
-    head = module.split(".")[0]
-    room = module.split(".")[1:2]
-    if head == "pocket" and room and room[0] in ("training", "exams"):
-        return f"pocket.{room[0]}"
-    return {"__main__": "cli"}.get(head, "ground" if head in GROUND else head)
+def test_the_house_holds_every_room_and_allows_nothing_upward():
+    assert set(parsed.HOUSE) == set(ALLOWED) == set(map(parsed.room_of, SOURCES))
+    assert not [(room, other) for room in ALLOWED for other in ALLOWED[room] if parsed.points_up(room, other)]
 
 
-def imports(tree: ast.AST, top: bool = False) -> set[str]:
-    """Dotted names imported in a module; with `top` only those that importing the module imports."""
-    names = set()
-    nodes = list(_top_level(tree)) if top else ast.walk(tree)
-    for node in nodes:
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports are absolute here"
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+def test_what_belongs_to_no_room_is_known():
+    folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    assert folders == {room.split(".")[0] for room in parsed.HOUSE} - {"ground"}
 
 
-def _top_level(tree: ast.AST):
-    for node in ast.iter_child_nodes(tree):
-        checking = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        if not checking and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node
-            yield from _top_level(node)
+@pytest.mark.parametrize("module", [name for name in SOURCES if name])
+def test_imports_point_downward(module):
+    assert forbidden(module, SOURCES[module]) == []
 
 
-def forbidden(module: str, tree: ast.AST) -> list[str]:
-    """Imports of a module that point upward or sideways."""
-    inside = {name.removeprefix("ivgbench.") for name in imports(tree) if name.startswith("ivgbench.")}
-    # "from ivgbench.pocket import card" names the package too: what counts is the module behind it.
-    inside = {name for name in inside if not any(other.startswith(f"{name}.") for other in inside)}
-    part = part_of(module)
-    allowed = {part} | ALLOWED[part]
-    # What is no part is an attribute of the package itself, such as its version.
-    bad = {name for name in inside if part_of(name) in ALLOWED and not {part_of(name), name.split(".")[0]} & allowed}
-    return sorted(bad)
+def test_the_package_itself_names_only_what_it_offers():
+    assert forbidden("", SOURCES[""]) == ["suites"]
 
 
-def test_every_part_is_in_the_picture():
-    assert {part_of(name) for name, _ in modules()} <= set(ALLOWED)
-    assert len(modules()) > 20
+def test_no_modules_import_each_other_in_a_circle():
+    """Imports inside functions too; loading a module loads the packages it is in."""
+    found = {pair for pair, where in parsed.edges(SOURCES).items() if where != "types"}
+    assert parsed.circles(found) == []
+    assert parsed.circles(found | set(loaded_with(found))) == []
 
 
-@pytest.mark.parametrize(("module", "path"), modules(), ids=lambda value: value if isinstance(value, str) else "")
-def test_imports_point_downward(module, path):
-    assert forbidden(module, ast.parse(path.read_text(encoding="utf-8"))) == []
+def loaded_with(pairs: set[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """(importing module, package around the imported one), for packages that the importing module is not in."""
+    for source, target in pairs:
+        parts = target.split(".")
+        for package in (".".join(parts[:size]) for size in range(1, len(parts))):
+            if not f"{source}.".startswith(f"{package}."):
+                yield source, package
+
+
+def test_a_circle_would_be_seen():
+    texts = {
+        "world": "import ivgbench.world.drawing",
+        "world.drawing": "def f():\n    from ivgbench.world import colours",
+        "world.colours": "from ivgbench.world.drawing import line",
+        "world.other": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ivgbench.world import drawing",
+        "boxes": "from ivgbench.world import other",
+    }
+    found = parsed.edges(texts)
+    assert found == {
+        ("world", "world.drawing"): "top",
+        ("world.drawing", "world.colours"): "function",
+        ("world.colours", "world.drawing"): "top",
+        ("world.other", "world.drawing"): "types",
+        ("boxes", "world.other"): "top",
+    }
+    assert parsed.circles(found) == [["world.colours", "world.drawing"]]
+    assert parsed.circles([("a", "b"), ("b", "c"), ("c", "a"), ("c", "d"), ("e", "e")]) == [["a", "b", "c"], ["e"]]
+    assert set(loaded_with({("boxes", "world.drawing"), ("world.colours", "world.drawing")})) == {("boxes", "world")}
+
+
+def test_what_a_relative_import_means_is_not_guessed():
+    with pytest.raises(ValueError, match="line 2: a relative import"):
+        list(parsed.imports(ast.parse("import os\nfrom . import boxes")))
+
+
+def test_the_picture_counts_imports_between_rooms_and_marks_those_that_point_upward():
+    texts = {
+        "cli.main": "from ivgbench.runs import plan\ndef f():\n    import ivgbench.boxes, ivgbench.runs.score",
+        "runs.plan": "from ivgbench import boxes\nfrom ivgbench.runs import score",
+        "runs.score": "from ivgbench import boxes",
+        "boxes": "import ivgbench.cli.main",
+    }
+    between = parsed.counts(parsed.edges(texts))
+    assert parsed.table(between).splitlines() == [
+        "cli             runs 1+1, ground 0+1",
+        "runs            ground 2",
+        "ground          cli 1 UPWARD",
+    ]
+    shown = {text.get_text(): text for text in parsed.draw(texts, "two rooms").axes[0].texts}
+    assert {"two rooms", "cli", "runs", "ground", "1+1", "0+1", "2", "1"} <= set(shown)
+    assert shown["1"].get_bbox_patch().get_facecolor() != shown["2"].get_bbox_patch().get_facecolor()
+
+
+def test_the_picture_reads_the_working_tree_or_a_revision(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["imports.py", "--out", str(tmp_path / "own" / "imports.svg")])
+    parsed.main()
+    assert "circles of modules, with those inside functions: none" in capsys.readouterr().out
+    assert (tmp_path / "own" / "imports.svg").read_text(encoding="utf-8").count("<svg") == 1
+    with pytest.raises(SystemExit, match="no-such-revision: "):
+        parsed.sources("no-such-revision")
 
 
 @pytest.mark.parametrize(
@@ -133,7 +169,7 @@ def test_imports_point_downward(module, path):
     ],
 )
 def test_a_wrong_import_would_be_seen(module, line):
-    assert forbidden(module, ast.parse(line))
+    assert forbidden(module, line)
 
 
 #: Where the words of one family of backbones may stand: in its files, and where files and adapters are told apart.
@@ -149,9 +185,9 @@ def family_words(module: str, text: str) -> list[str]:
     return [line for line in lines if re.search(r"\bunet\b|UNet3DConditionModel", line)]
 
 
-@pytest.mark.parametrize(("module", "path"), modules(), ids=lambda value: value if isinstance(value, str) else "")
-def test_the_generator_knows_a_familys_network_in_its_family_only(module, path):
-    assert family_words(module, path.read_text(encoding="utf-8")) == []
+@pytest.mark.parametrize("module", SOURCES)
+def test_the_generator_knows_a_familys_network_in_its_family_only(module):
+    assert family_words(module, SOURCES[module]) == []
 
 
 def test_a_familys_words_elsewhere_would_be_seen():
@@ -159,13 +195,14 @@ def test_a_familys_words_elsewhere_would_be_seen():
     assert family_words("generator.cost", "from diffusers import UNet3DConditionModel")
 
 
-LIGHT_PARTS = [f"{part}.{path.stem}" for part in ("cli", "suites") for path in sorted((PACKAGE / part).glob("*.py"))]
+LIGHT_ROOMS = ("cli", "suites", "ground")
+LIGHT_MODULES = [name for name in SOURCES if parsed.room_of(name) in LIGHT_ROOMS]
 
 
-@pytest.mark.parametrize("module", [*sorted(GROUND), *LIGHT_PARTS, "report.tables", "store.runs", "runs.identity"])
+@pytest.mark.parametrize("module", [*LIGHT_MODULES, "report.tables", "store.runs", "runs.identity"])
 def test_no_light_module_names_a_heavy_one_at_its_top(module):
-    tree = ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
-    assert not {name.split(".")[0] for name in imports(tree, top=True)} & HEAVY
+    at_its_top = {one.module.split(".")[0] for one in parsed.imports(ast.parse(SOURCES[module])) if one.where == "top"}
+    assert not at_its_top & HEAVY
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["table", "--help"], ["run", "--help"]])

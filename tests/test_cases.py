@@ -220,3 +220,12 @@ def test_metadata_changes_a_suites_checksum_but_not_a_cases_content():
     assert plain.content() == other.content()
     assert Suite("s", 2, (plain,)).sha256 != Suite("s", 2, (other,)).sha256
     assert json.loads(json.dumps(plain.to_json())) == plain.to_json()
+
+
+def test_what_a_subject_lacks_is_not_taken_for_something():
+    subject = Subject("red star", np.zeros((2, 4)))
+    assert subject.words == "red star" and subject.track is subject.boxes
+    with pytest.raises(ValueError, match="no phrase"):
+        _ = Subject(None, None).words
+    with pytest.raises(ValueError, match="no boxes"):
+        _ = Subject(None, None).track

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -129,7 +129,7 @@ def _told(fault: Exception) -> tuple[str, int] | None:
     return None
 
 
-def _usage(fault: Exception) -> str:
+def _usage(fault: Any) -> str:
     """A usage error on one line, with the command whose --help says more."""
     command = fault.ctx.command_path if getattr(fault, "ctx", None) else "ivgbench"
     if type(fault).__name__ == "NoArgsIsHelpError":

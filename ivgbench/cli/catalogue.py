@@ -94,8 +94,9 @@ def suites_make(
         raise UserError("--name and --frames are for a suite of your own: --from FILE")
     if every == (name is not None):
         raise UserError("give a suite's name, or --all, or --from FILE")
+    asked = [*suite_files.RECIPES] if name is None else [name]
     folder = suite_files.folder() if out is None else out
-    for one in suite_files.RECIPES if every else [name]:
+    for one in asked:
         suite = suite_files.make_suite(one)
         suite.save(folder / f"{one}.jsonl")
         print(f"{folder / f'{one}.jsonl'}: {spell(suite)}")

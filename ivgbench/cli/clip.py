@@ -84,7 +84,7 @@ def generate(
     if draw_boxes:
         from ivgbench.report import overlay
 
-        tracks = [one.boxes for one in case.subjects]
+        tracks = [one.track for one in case.subjects]
         shown = overlay.draw_boxes(video.enlarged(shown, video.WATCHABLE), tracks)
     video.save(output, shown)
     row = spec.methods[0].row

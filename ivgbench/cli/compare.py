@@ -92,7 +92,7 @@ def compare(
             side_by_side.Shown(paper.print_name(one.label), f"failed: {one.failed}" if one.clip is None else one.clip)
             for one in results
         ]
-        side_by_side.write(output, shown, [one.boxes for one in case.subjects], prompt)
+        side_by_side.write(output, shown, [one.track for one in case.subjects], prompt)
     _print(results, len(case.subjects))
     print(f"{output}: the asked boxes drawn in" if len(failed) < len(results) else f"no clip: {output} is not written")
     if failed:

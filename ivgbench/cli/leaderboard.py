@@ -32,7 +32,7 @@ def leaderboard(
             print(f"ivgbench: not ranked: {one.name}: {one.reason}", file=sys.stderr)
     ranked = sum(not one.reason for one in made.sent)
     print(f"ivgbench: {ranked} of {len(made.sent)} records on {made.boards} boards", file=sys.stderr)
-    print(made.index)
+    print(made.page)
 
 
 def _known() -> dict[str, Known]:

@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, overload
 
 import typer
 
@@ -31,11 +31,27 @@ def _device(asked: str) -> str:
     return devices.check(asked)
 
 
+@overload
+def folder(path: Path) -> Path: ...
+
+
+@overload
+def folder(path: None) -> None: ...
+
+
 def folder(path: Path | None) -> Path | None:
     """An option's folder, there or to be made. UserError, before any work, where a file is in its way."""
     if path is not None:
         _check_way(path, path)
     return path
+
+
+@overload
+def file(path: Path) -> Path: ...
+
+
+@overload
+def file(path: None) -> None: ...
 
 
 def file(path: Path | None) -> Path | None:
@@ -200,7 +216,7 @@ def spreads(command: Callable[..., None]) -> Callable[..., None]:
         command(**{one.name: _gathered(one.annotation, one.name, said) for one in own})
 
     spread = [made for one in own for made in _spread(one.name, one.annotation, one.default)]
-    called.__signature__ = inspect.Signature(spread)
+    vars(called)["__signature__"] = inspect.Signature(spread)
     return called
 
 
@@ -214,7 +230,7 @@ def _spread(name: str, kind: Any, default: Any) -> list[inspect.Parameter]:
 
 def _gathered(kind: Any, name: str, said: dict[str, Any]) -> Any:
     """The other way: what a parameter is given, of all options."""
-    if not is_dataclass(kind):
+    if not (isinstance(kind, type) and is_dataclass(kind)):
         return said[name]
     hints = typing.get_type_hints(kind, include_extras=True)
     return kind(**{one.name: _gathered(hints[one.name], one.name, said) for one in fields(kind)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -34,7 +34,8 @@ Keyframes = dict[int, tuple[float, ...]]
 class Placing(TyperCommand):
     """A command with --subject and --box. Which box stands after which subject is lost once options are lists."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    # Of any type: the class of contexts that typer's commands are parsed with is not part of its interface.
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         *_, order = self.make_parser(ctx).parse_args(args=list(args))
         ctx.meta[_ORDER] = [one.name for one in order]
         return super().parse_args(ctx, args)

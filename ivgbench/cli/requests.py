@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ivgbench.cli.options import Request
 from ivgbench.errors import UserError
@@ -26,7 +26,7 @@ def spec_of(request: Request) -> RunSpec:
         raise UserError("give --spec or --method, not both: the spec lists its methods")
     if request.seeds is not None and not 1 <= request.seeds <= MAX_SEEDS:
         raise UserError(f"--seeds must be at least 1 and at most {MAX_SEEDS}, got {short(request.seeds)}")
-    said = {
+    given: dict[str, Any] = {
         "settings": request.settings,
         "backbone": request.backbone,
         "suites": tuple(request.suite) if request.suite else None,
@@ -38,7 +38,7 @@ def spec_of(request: Request) -> RunSpec:
         "reference_videos": request.reference_videos,
         "strict": request.strict or None,
     }
-    said = {name: value for name, value in said.items() if value is not None}
+    said = {name: value for name, value in given.items() if value is not None}
     sampling = request.sampling.asked()
     if sampling.said():
         said["sampling"] = sampling

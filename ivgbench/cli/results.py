@@ -40,7 +40,7 @@ def table(
     from ivgbench.report.record import is_record
 
     built = tables.build(number, runs, run or None, allow_partial)
-    if not all(map(is_record, run or [None])):
+    if not run or not all(map(is_record, run)):
         _say(f"table {number}", built.run, runs)
     written = render.write(built, out)
     render.show(built)
@@ -72,16 +72,16 @@ def report(
     from ivgbench.store.runs import Store
 
     if embed:
-        out = file(out or OWN / "report.html")
+        place = file(out or OWN / "report.html")
     else:
-        out = folder(out or OWN / "report")
-        if out.suffix.lower() in (".html", ".htm") and not out.is_dir():
-            raise UserError(f"--out {out}: a report is a folder; name one, or add --embed CASE for one file")
+        place = folder(out or OWN / "report")
+        if place.suffix.lower() in (".html", ".htm") and not place.is_dir():
+            raise UserError(f"--out {place}: a report is a folder; name one, or add --embed CASE for one file")
     chosen = Store(runs).choose(run, "table1")
     if embed:
-        written = writing.embed(runs, chosen, out, embed, allow_partial)
+        written = writing.embed(runs, chosen, place, embed, allow_partial)
     else:
-        written = writing.write(runs, chosen, out, allow_partial)
+        written = writing.write(runs, chosen, place, allow_partial)
     _say("the report", chosen, runs)
     print(written)
 
@@ -181,10 +181,10 @@ def figure(
         print(
             f"ivgbench: figure {number} of {cases_of} on {plan.facts.backbone}; --spec chooses others", file=sys.stderr
         )
-        draw, written = {2: activations.figure2, 3: activations.figure3}[number], []
+        draw_seen, written = {2: activations.figure2, 3: activations.figure3}[number], []
         for variant, mine in recording.by_variant(plan).items():
             seen = recording.record(mine, Store(runs), engine, device, block)
-            written += draw(seen, out / variant.folder, activations.title(plan.facts.backbone, variant, seen))
+            written += draw_seen(seen, out / variant.folder, activations.title(plan.facts.backbone, variant, seen))
     else:
         raise UserError(f"there is no figure {number}; known: 1, 2, 3, 4")
     for path in written:

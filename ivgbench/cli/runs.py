@@ -170,7 +170,7 @@ def score(
     lab = Lab(device)
     engine = engine_of(lab, workers)
     check_encoders(frame_encoder, video_encoder)
-    judges = {"detector": detector, "clip": clip, "video_encoder": video_encoder, "strict": strict}
+    judges: dict[str, Any] = {"detector": detector, "clip": clip, "video_encoder": video_encoder, "strict": strict}
     judges |= {"references": tuple(reference or ()), "frame_encoders": tuple(frame_encoder) if frame_encoder else None}
     asked, source = suite_files.load_suite(suite), videos or manifest
     label = label or ("" if source is None else source.resolve().stem if source == manifest else source.resolve().name)
@@ -227,6 +227,6 @@ def _summary(plan: Plan, runs: Path, outcome: Outcome) -> None:
     failed = f", {outcome.failed} failed" if outcome.failed else ""
     missing = f", {outcome.missing} missing" if outcome.missing else ""
     print(f"run {outcome.run}: {outcome.total} jobs, {outcome.made} clips made now{failed}{missing}")
-    numbers = (1, 2) if plan.spec.references and Store(runs).set_rows(outcome.run) else (1,)
-    commands = " and ".join(f"ivgbench table {number} --run {outcome.run} --runs {runs}" for number in numbers)
+    printable = (1, 2) if plan.spec.references and Store(runs).set_rows(outcome.run) else (1,)
+    commands = " and ".join(f"ivgbench table {one} --run {outcome.run} --runs {runs}" for one in printable)
     print(f"clips and scores: {runs}; to print them: {commands}")

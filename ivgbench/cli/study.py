@@ -16,6 +16,8 @@ from ivgbench.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ivgbench.runs.spec import RunSpec
+
 study_app = typer.Typer(no_args_is_help=True, help="One paper's study: facts, settings, claims, ablations.")
 study_app.command("claims")(claims)
 Tables = Annotated[Path, typer.Option("--out", help="Where tables/ and figures/ go.", callback=folder)]
@@ -130,7 +132,7 @@ def search(
         raise UserError("--tune is for the whole search: what a rehearsal chooses says nothing")
     lab, store = Lab(device), Store(runs)
 
-    def measure(asked):
+    def measure(asked: RunSpec) -> pd.DataFrame:
         engine = engine_of(lab, workers)
         runner.run(make_plan(asked, lab), store, lab, engine)
         return searching.results(store, asked)
@@ -204,7 +206,7 @@ def _common_encoders(manifests: list[dict]) -> dict[str, str]:
     told = [one.get("measured") or {} for one in manifests]
     if not all(one.get("references") for one in told):
         return {}
-    first, second = ([(name, one.get("clip")) for name in one.get("frame encoders") or ()] for one in told)
+    first, second = ([(name, str(one.get("clip"))) for name in one.get("frame encoders") or ()] for one in told)
     lab = Lab("cpu")
     return {name: lab.frame_encoder_id(name, clip) for name, clip in first if (name, clip) in second}
 

@@ -134,7 +134,7 @@ def _hear(
             yield index, failure
         return
     if isinstance(outcome, _Told):
-        if hear is not None:
+        if hear is not None and index is not None:
             hear(index, *outcome)
         return
     if index is None:

@@ -91,10 +91,10 @@ class RayEngine:
                     if isinstance(outcome, Failure):
                         raise start_error(outcome)
                     worker.node, died_loading = outcome, 0
-                else:
+                elif (index := worker.index) is not None:
                     if isinstance(outcome, Failure) and outcome.kind == "disk":
                         raise DiskFull(outcome.reason)
-                    index, worker.index = worker.index, None
+                    worker.index = None
                     queue.done(index)
                     yield index, outcome
                 crew.give(worker, queue)

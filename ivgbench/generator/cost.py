@@ -11,6 +11,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +25,7 @@ from ivgbench.generator.edits.watched import AllSeen, Watch
 from ivgbench.generator.loop import sampled
 from ivgbench.generator.metering import FusedAttention, Meter
 from ivgbench.generator.methods.base import Method
-from ivgbench.generator.sampling import PLAIN, Sampling
+from ivgbench.generator.sampling import PLAIN, Decided, Sampling
 
 META = torch.device("meta")
 
@@ -87,12 +88,13 @@ class Costs:
         self._passes: dict[Any, tuple[int, int]] = {}
 
     @property
-    def weights(self) -> tuple[int, ...]:
+    def weights(self) -> tuple[int, int, int]:
         """Bytes of text encoder, denoiser, VAE."""
-        return tuple(
+        text, denoiser, vae = (
             sum(one.numel() * one.element_size() for one in part.parameters())
             for part in self.backbone.modules().values()
         )
+        return text, denoiser, vae
 
     def of(self, config: Method, case: Case, sampling: Sampling) -> Cost:
         """The cost of a clip of `case` (its number of frames and subjects) with a method's config.
@@ -103,9 +105,8 @@ class Costs:
         shape = inputs.geometry(self.backbone, [case], None, None, sampling.size)
         clip = inputs.clip_of(self.backbone, case, 0, "", shape, None)
         with walk, torch.no_grad():
-            sample = sampled(
-                self.backbone, config, [clip], shape, replace(sampling, scheduler=_IdleScheduler()).over(PLAIN)
-            )
+            decided = Decided(**replace(sampling, scheduler=_IdleScheduler()).over(PLAIN).said())
+            sample = sampled(self.backbone, config, [clip], shape, decided)
         decoding, decoder = self._decoding(shape)
         return Cost(sample.nfe, sample.backward, walk.flops + decoding, self.weights, (walk.working, decoder), decoding)
 
@@ -116,7 +117,7 @@ class Costs:
         found = []
         for part in parts:
             key = ("decode", tuple(part.shape))
-            found.append(_walked(self._passes, key, lambda part=part: self.backbone.decoded(part), self.backbone.vae))
+            found.append(_walked(self._passes, key, partial(self.backbone.decoded, part), self.backbone.vae))
         return sum(flops for flops, _ in found), max(working for _, working in found)
 
 
@@ -128,13 +129,18 @@ class _Walk:
 
     def __init__(self, backbone: Backbone, passes: dict[Any, tuple[int, int]]):
         self.backbone, self.flops, self.working = backbone, 0, 0
-        self._passes, self._seen, self._edits = passes, {}, frozenset()
+        self._passes = passes
+        self._seen: dict[Any, tuple[int, int]] = {}
+        self._edits: frozenset[tuple[Any, Any]] = frozenset()
 
     def __enter__(self) -> None:
-        self.backbone.denoise, self.backbone.edited = self._denoise, self._edited
-        self.backbone.denoise_conditional = self._denoise_conditional
-        # Rounds of other steps have schedulers of their own.
-        self.backbone.scheduler = lambda which, shape: copy.copy(which)
+        # Of this one object. Rounds of other steps have schedulers of their own.
+        vars(self.backbone).update(
+            denoise=self._denoise,
+            denoise_conditional=self._denoise_conditional,
+            edited=self._edited,
+            scheduler=lambda which, shape: copy.copy(which),
+        )
 
     def __exit__(self, *fault: object) -> None:
         for name in ("denoise", "denoise_conditional", "edited", "scheduler"):
@@ -165,6 +171,7 @@ class _Walk:
             try:
                 return [type(self.backbone).denoise_conditional(self.backbone, source, timestep.to(META), positive)]
             except AllSeen:  # what is gone back from is then the maps
+                assert watch is not None, "who has seen all was watching"
                 return [watch.maps.pop(site) for site in watch.sites]
 
         self._evaluation("watched" if watch else "half", latents, evaluate)
@@ -180,7 +187,8 @@ class _Walk:
             source = torch.empty_like(latents).requires_grad_(gradient)
             results = evaluate(source)
             if gradient:
-                torch.autograd.grad(sum(one.sum() for one in results), source)
+                total: Any = sum(one.sum() for one in results)
+                torch.autograd.grad(total, source)
 
         # Without edits all methods are alike.
         kind = (what, tuple(latents.shape), gradient)

@@ -98,7 +98,9 @@ def _told(cls: type[Method]) -> dict[str, str]:
 
 def _parts(line: str, names: set[str]) -> list[tuple[list[str], str]]:
     """A line cut where another option begins in it: (its names or none, text)."""
-    parts, last, at = [], [], 0
+    parts: list[tuple[list[str], str]] = []
+    last: list[str] = []
+    at = 0
     for begun in _GOES_ON.finditer(line):
         if set(begun[1].split(", ")) <= names:
             parts.append((last, line[at : begun.start()]))

@@ -10,7 +10,7 @@ from ivgbench.generator import levels, schedulers
 from ivgbench.generator.backbones import layout, limits, sources
 from ivgbench.generator.backbones.base import family
 from ivgbench.generator.methods.base import Method
-from ivgbench.generator.sampling import Sampling
+from ivgbench.generator.sampling import Decided
 
 
 class Foresight:
@@ -25,7 +25,7 @@ class Foresight:
         self._limits = limits.of_parts({file.parent.name: layout.read_config(file) for file in parts if file.is_file()})
         self._known: set[tuple] = set()
 
-    def check(self, config: Method, case: Case, sampling: Sampling) -> None:
+    def check(self, config: Method, case: Case, sampling: Decided) -> None:
         """Refuses what `generate` would refuse.
 
         Args:
@@ -48,7 +48,7 @@ class Foresight:
             except UserError as fault:
                 raise UserError(f"case {case.id}: {fault}; or leave the case out") from None
 
-    def _schedule(self, sampling: Sampling) -> levels.Schedule:
+    def _schedule(self, sampling: Decided) -> levels.Schedule:
         scheduler = self._family.scheduler_of(self._config, sampling.scheduler)
         scheduler.set_timesteps(sampling.steps)
         return levels.schedule(scheduler, sampling.steps, torch.device("cpu"), torch.float32)

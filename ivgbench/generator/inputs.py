@@ -184,8 +184,10 @@ def geometry(
         )
     if asked not in (None, grid):
         raise UserError(f"size asks for {asked[0]} x {asked[1]} cells, latents or masks have {grid[0]} x {grid[1]}")
-    bb.limits.check([side * bb.vae_scale_factor for side in grid], (frames - 1) * bb.time_factor + 1)
-    return bb.latent_channels, frames, *grid
+    height, width = grid
+    pixels = height * bb.vae_scale_factor, width * bb.vae_scale_factor
+    bb.limits.check(pixels, (frames - 1) * bb.time_factor + 1)
+    return bb.latent_channels, frames, height, width
 
 
 def clip_of(
@@ -209,7 +211,7 @@ def clip_of(
         placed = np.zeros((count, frames, 4))
         cells = torch.zeros(count, frames, height, width, dtype=torch.bool)
         for index, subject in enumerate(subjects):
-            placed[index] = bb.latent_boxes(tracks.check(subject.boxes, f"{where}, subject {index}"))
+            placed[index] = bb.latent_boxes(tracks.check(subject.track, f"{where}, subject {index}"))
             cells[index] = torch.from_numpy(tracks.rasterise(placed[index], height, width))
     else:
         cells = masks.detach().cpu() != 0

@@ -80,7 +80,10 @@ def at(scheduler: SchedulerMixin, timestep: torch.Tensor, device: torch.device, 
     """The level of one timestep that such a scheduler shows its network; of a flow's, which is sigma in thousandths."""
     if not schedulers.is_flow(scheduler):
         scheduler.timesteps = timestep.reshape(1)
-        return of(scheduler, device, dtype)[0]
+        levels = of(scheduler, device, dtype)
+        if levels is None:
+            raise ValueError(f"{type(scheduler).__name__} keeps its latents on a scale of its own")
+        return levels[0]
     sigma = timestep.to(device, torch.promote_types(dtype, torch.float32)) / scheduler.config.num_train_timesteps
     return Level(1 - sigma, sigma, sigma**2, "flow_prediction")
 

@@ -13,7 +13,7 @@ from ivgbench.generator.backbones.base import Backbone
 from ivgbench.generator.levels import of as noise_levels
 from ivgbench.generator.levels import schedule as schedule_of
 from ivgbench.generator.methods.base import Clip, Method, Network, Run, Setup, counted, standard_normal
-from ivgbench.generator.sampling import Sampling
+from ivgbench.generator.sampling import Decided
 
 
 class Sample(NamedTuple):
@@ -31,7 +31,7 @@ def sampled(
     config: Method,
     clips: list[Clip],
     shape: tuple[int, int, int, int],
-    sampling: Sampling,
+    sampling: Decided,
     context: torch.Tensor | None = None,
     initial: torch.Tensor | None = None,
     callback: Callable[[int, int], None] | None = None,
@@ -63,7 +63,7 @@ def _rounds(
     clips: list[Clip],
     context: torch.Tensor,
     initial: torch.Tensor,
-    sampling: Sampling,
+    sampling: Decided,
     solo: Callable[[Clip, Method, str], torch.Tensor] | None,
     callback: Callable[[int, int], None] | None,
 ) -> Sample:
@@ -72,12 +72,13 @@ def _rounds(
     schedule = schedule_of(scheduler, sampling.steps, bb.device, bb.dtype)
     config.check_schedule(schedule, max(len(clip.phrases) for clip in clips))
     setup = Setup(
-        bb, clips, tuple(initial.shape[2:]), len(scheduler.timesteps), sampling.guidance_scale, schedule.levels, solo,
+        bb, clips, _shape(initial), len(scheduler.timesteps), sampling.guidance_scale, schedule.levels, solo,
         schedule,
     )  # fmt: skip
     run, noise = config.start(setup), [clip.stream("scheduler") for clip in clips]
     every = [_scheduled(bb, sampling, steps, initial) for steps in run.rounds()] or [scheduler]
-    total, nfe, backward = sum(len(one.timesteps) for one in every), run.extra_evaluations(), 0
+    total, backward = sum(len(one.timesteps) for one in every), 0
+    nfe: int | float = run.extra_evaluations()
     initial = run.initial(initial).to(bb.device, bb.latents_dtype)
     latents = initial * schedulers.initial_scale(scheduler)
     for number, scheduler in enumerate(every):
@@ -91,9 +92,15 @@ def _rounds(
     return made._replace(nfe=counted(nfe), backward=backward)
 
 
-def _scheduled(bb: Backbone, sampling: Sampling, steps: int, latents: torch.Tensor) -> SchedulerMixin:
+def _shape(latents: torch.Tensor) -> tuple[int, int, int]:
+    """(f,h,w) of latents [N,C,f,h,w]."""
+    frames, height, width = latents.shape[2:]
+    return frames, height, width
+
+
+def _scheduled(bb: Backbone, sampling: Decided, steps: int, latents: torch.Tensor) -> SchedulerMixin:
     """A fresh scheduler for such latents, with its timesteps. UserError where it cannot make so many (see `check`)."""
-    scheduler = bb.scheduler(sampling.scheduler, tuple(latents.shape[2:]))
+    scheduler = bb.scheduler(sampling.scheduler, _shape(latents))
     if steps != sampling.steps:  # else it was tried before any work
         schedulers.check(scheduler, steps)
     scheduler.set_timesteps(steps, device=bb.device)
@@ -115,7 +122,9 @@ def _loop(
     timesteps, levels, clips, guidance = scheduler.timesteps, setup.levels, setup.clips, setup.guidance
     negative, positive = context.chunk(2)
     drawn = schedulers.step_arguments(scheduler, noise)
-    trajectory, nfe, backward = [], 0, 0
+    trajectory: list[torch.Tensor] = []
+    nfe: int | float = 0
+    backward = 0
 
     for step, timestep in enumerate(timesteps):
         own = run.text(step)

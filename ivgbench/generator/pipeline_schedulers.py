@@ -82,5 +82,6 @@ def of_ltx(config: Mapping[str, Any], which: str | SchedulerMixin | None) -> str
     own = which in (None, CHECKPOINT) and config.get("_class_name") == "FlowMatchEulerDiscreteScheduler"
     if which == "flow" or own:
         return from_known_keys(ShiftedEuler, config)
-    shifts = isinstance(which, FlowMatchEulerDiscreteScheduler) and which.config.use_dynamic_shifting
-    return ShiftedEuler.from_config(which.config) if shifts else which
+    if isinstance(which, FlowMatchEulerDiscreteScheduler) and which.config.use_dynamic_shifting:
+        return ShiftedEuler.from_config(which.config)
+    return which

@@ -17,7 +17,7 @@ from ivgbench.generator import settings as named_settings
 from ivgbench.generator.backbones.base import Backbone
 from ivgbench.generator.loop import sampled
 from ivgbench.generator.methods.base import check_fits
-from ivgbench.generator.sampling import Sampling
+from ivgbench.generator.sampling import Decided
 from ivgbench.texts import short
 
 
@@ -35,6 +35,13 @@ class GeneratedClip:
     trajectory: torch.Tensor | None
     nfe: int | float
     backward: int
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """The video of a clip that has one. ValueError with output="latent"."""
+        if self.video is None:
+            raise ValueError('made with output="latent", a clip has no video')
+        return self.video
 
 
 def generate(
@@ -114,12 +121,12 @@ def generate_batch(
     check_fits(config, bb.offers, bb.name)
     cases = inputs.listed(cases, "cases")
     seeds = [inputs.whole(seed, "a seed") for seed in inputs.listed(seeds, "seeds")]
-    masks = None if masks is None else [inputs.tensor(one, "masks") for one in inputs.listed(masks, "masks")]
-    for one in masks or ():
+    cells = None if masks is None else [inputs.tensor(one, "masks") for one in inputs.listed(masks, "masks")]
+    for one in cells or ():
         inputs.check_finite(one, "masks")
     return_trajectory = inputs.flag(return_trajectory, "return_trajectory")
     inputs.function(callback, "callback")
-    if len(cases) == 0 or len(seeds) != len(cases) or (masks is not None and len(masks) != len(cases)):
+    if len(cases) == 0 or len(seeds) != len(cases) or (cells is not None and len(cells) != len(cases)):
         raise UserError(f"a batch needs one seed (and set of masks) per case: {len(cases)} cases, {len(seeds)} seeds")
     inputs.check_texts(cases, negative_prompt=negative_prompt, prompt_suffix=prompt_suffix)
     latents = None if latents is None else inputs.tensor(latents, "latents")
@@ -130,7 +137,7 @@ def generate_batch(
     if output not in ("video", "latent"):
         raise UserError(f"output must be 'video' or 'latent', got {output!r}")
     guidance = inputs.finite(bb.default_guidance if guidance_scale is None else guidance_scale, "guidance_scale")
-    shape = inputs.geometry(bb, cases, latents, masks, inputs.frame_size(size))
+    shape = inputs.geometry(bb, cases, latents, cells, inputs.frame_size(size))
     if output == "video":
         bb.check_video(shape[1])
     if latents is not None:
@@ -138,12 +145,13 @@ def generate_batch(
     if prompt_embeds is not None:
         inputs.check_embeds(prompt_embeds, bb, len(cases), shape[1])
     clips = [
-        inputs.clip_of(bb, case, seed, prompt_suffix, shape, None if masks is None else masks[index])
+        inputs.clip_of(bb, case, seed, prompt_suffix, shape, None if cells is None else cells[index])
         for index, (case, seed) in enumerate(zip(cases, seeds, strict=True))
     ]
     for clip in clips:
         config.check_words(bb.reader, clip.prompt, prompt_suffix, clip.phrases)
-    sampling = Sampling(steps, guidance, scheduler, negative_prompt, prompt_suffix)
+    dtype = str(bb.dtype).removeprefix("torch.")
+    sampling = Decided(steps, guidance, scheduler, negative_prompt, prompt_suffix, dtype)
     schedulers.check(bb.scheduler(scheduler, shape[1:]), steps)
     # The rows of each clip: all unconditional ones come first.
     embeds = None if prompt_embeds is None else prompt_embeds.unflatten(0, (2, len(cases), -1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from ivgbench.errors import UserError
 from ivgbench.texts import short
@@ -43,6 +43,12 @@ class Sampling:
         """The settings that are not None, by name."""
         return {one: getattr(self, one) for one in NAMES if getattr(self, one) is not None}
 
+    @overload
+    def over(self, other: Decided) -> Decided: ...
+
+    @overload
+    def over(self, other: Sampling) -> Sampling: ...
+
     def over(self, other: Sampling) -> Sampling:
         """These settings, and the other's where these say nothing."""
         return Sampling(**{**other.said(), **self.said()})
@@ -73,6 +79,24 @@ class Sampling:
                     f"{short(self.size)}"
                 )
 
+
+if TYPE_CHECKING:
+
+    @dataclass(frozen=True)
+    class Decided(Sampling):
+        """A sampling in which everything is said, as far as a type checker must know: where the program runs it is a
+        `Sampling` like any other. A size of None is the denoiser's own."""
+
+        steps: int
+        guidance_scale: float
+        scheduler: Any
+        negative_prompt: str
+        prompt_suffix: str
+        dtype: str
+        size: tuple[int, int] | None = None
+
+else:
+    Decided = Sampling
 
 NAMES = tuple(one.name for one in fields(Sampling))
 #: Where neither the user nor a backbone says anything.

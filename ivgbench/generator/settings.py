@@ -118,7 +118,9 @@ def resolve(
             the settings bring along, it says so.
     """
     if how is None:
-        from ivgbench.generator.methods.options import resolve as how
+        from ivgbench.generator.methods import options as methods
+
+        how = methods.resolve
     if not isinstance(options, Mapping | None):
         return how(method, options)  # which refuses it
     own, base = dict(options or {}), None

@@ -40,7 +40,7 @@ def of_phrases(
         if official is not None:
             found.append(_official(reader, prompt + suffix, phrase, method, official))
             continue
-        before = sum(spelling(phrase) == spelling(other) for other in phrases[:index])
+        before = sum(other is not None and spelling(phrase) == spelling(other) for other in phrases[:index])
         if before >= len(whole):
             raise UserError(
                 f"{method}: {before + 1} subjects are called {short(phrase)}, and the prompt names {len(whole)}; name "

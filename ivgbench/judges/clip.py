@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -51,7 +53,7 @@ class ClipModel:
 
     def __init__(
         self,
-        model: torch.nn.Module,
+        model: Any,
         tokenizer: SimpleTokenizer,
         config: dict,
         name: str,
@@ -60,7 +62,7 @@ class ClipModel:
         device: str,
         files: tuple[Path, ...] = (),
     ):
-        """`config`: of open_clip's preprocessing. `name`: of model and weights; `weights`: their sha256."""
+        """`model`: of open_clip; `config`: of its preprocessing. `name`: of model and weights; `weights`: a sha256."""
         self.model = model.eval().requires_grad_(False).to(device)
         self.tokenizer = tokenizer
         self.config = config
@@ -109,13 +111,14 @@ class ClipModel:
                 raise UserError(f"the CLIP folder {source} has its own weights; leave out pretrained={pretrained!r}")
             folder = POCKET_FOLDER if source == "pocket" else Path(source)
             model, tokenizer, config, weights = _from_folder(folder)
-            name, files = "pocket" if source == "pocket" else folder.name, ()
+            name = "pocket" if source == "pocket" else folder.name
+            files: tuple[Path, ...] = ()
         else:
             name, slash, tag = str(source).partition("/")
             pretrained = tag if slash and pretrained is None else pretrained
             model, tokenizer, config, weights = _from_open_clip(name, pretrained, device)
-            files = _kept(name, pretrained)
-            name = f"{name}-{Path(pretrained).stem}"
+            files = _kept(name, str(pretrained))
+            name = f"{name}-{Path(str(pretrained)).stem}"
         return cls(model, tokenizer, config, name, weights, preprocessing, device, files)
 
     @torch.inference_mode()
@@ -145,7 +148,7 @@ class ClipModel:
         # With room for one token more, the last one that was read is no longer the end of the text.
         return not torch.equal(more[: len(read)], read)
 
-    def _normalised(self, encode: object, inputs: torch.Tensor) -> np.ndarray:
+    def _normalised(self, encode: Callable[..., torch.Tensor], inputs: torch.Tensor) -> np.ndarray:
         parts = [encode(part.to(self.device), normalize=True).float().cpu() for part in inputs.split(BATCH)]
         return torch.cat(parts).numpy()
 

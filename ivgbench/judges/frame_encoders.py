@@ -108,7 +108,7 @@ def inception(weights: str | Path | None = None, device: str = "cpu") -> FrameMo
     file = Path(torch.hub.get_dir()) / "checkpoints" / Path(URL_INCEPTION_V3).name if weights is None else Path(weights)
     try:
         if weights is None and not file.is_file():
-            torch.hub.download_url_to_file(URL_INCEPTION_V3, file, hash_prefix=file.stem.rpartition("-")[2])
+            torch.hub.download_url_to_file(URL_INCEPTION_V3, str(file), hash_prefix=file.stem.rpartition("-")[2])
         # torch-fidelity unpickles without looking; what passes here holds nothing but tensors.
         torch.load(file, map_location="cpu", weights_only=True)
         model = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], str(file)).to(device)

@@ -40,11 +40,12 @@ def check(layout: Any) -> dict[str, Any]:
 
 def _found(name: str) -> Any:
     """What ultralytics would take for a name, as far as it may."""
-    for prefix, place in (("nn.", torch.nn), ("torchvision.ops.", None)):
-        if name.startswith(prefix):
-            if place is None:
-                from torchvision import ops as place
-            return getattr(place, name.removeprefix(prefix), None)
+    if name.startswith("nn."):
+        return getattr(torch.nn, name.removeprefix("nn."), None)
+    if name.startswith("torchvision.ops."):
+        from torchvision import ops
+
+        return getattr(ops, name.removeprefix("torchvision.ops."), None)
     from ultralytics.nn import tasks
 
     found = getattr(tasks, name, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,7 +71,7 @@ def pocket(folder: str | Path = POCKET_FOLDER, device: str = "cpu") -> VideoMode
         if not file.is_file():
             raise UserError(f"the video encoder is incomplete: {file} is missing; reinstall ivgbench, or train it")
     try:
-        config = {
+        config: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in json.loads(files[0].read_text(encoding="utf-8")).items()
         }
@@ -130,7 +131,7 @@ def vjepa2(source: str | Path = "facebook/vjepa2-vitl-fpc16-256-ssv2", device: s
     id = ids.video(f"vjepa2-{state_sha256(model.state_dict())[:12]}", size)
     folder = Path(source) if Path(source).is_dir() else hub.cached_folder(str(source), "config.json")
     files = sorted(folder.glob("*.safetensors")) if folder else []
-    return VideoModel(encode, size, id, device, (folder / "config.json", *files) if files else ())
+    return VideoModel(encode, size, id, device, (folder / "config.json", *files) if folder and files else ())
 
 
 def _filled(config: Config, state: dict[str, torch.Tensor]) -> VideoTransformer:

@@ -32,7 +32,8 @@ class Config(NamedTuple):
 
     @property
     def grid(self) -> tuple[int, int, int]:
-        return tuple(whole // part for whole, part in zip(self.size, self.patch, strict=True))
+        frames, rows, columns = (whole // part for whole, part in zip(self.size, self.patch, strict=True))
+        return frames, rows, columns
 
 
 #: ViT-H/16 with the probe for Something-Something v2.
@@ -70,7 +71,8 @@ class SelfAttention(nn.Module):
         self.qkv, self.proj = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.proj(attend(*self.qkv(x).chunk(3, 2), self.heads))
+        query, key, value = self.qkv(x).chunk(3, 2)
+        return self.proj(attend(query, key, value, self.heads))
 
 
 class Block(nn.Module):
@@ -91,7 +93,8 @@ class CrossAttention(nn.Module):
         self.q, self.kv, self.proj = nn.Linear(dim, dim), nn.Linear(dim, 2 * dim), nn.Linear(dim, dim)
 
     def forward(self, query: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        return self.proj(attend(self.q(query), *self.kv(x).chunk(2, 2), self.heads))
+        key, value = self.kv(x).chunk(2, 2)
+        return self.proj(attend(self.q(query), key, value, self.heads))
 
 
 class CrossBlock(nn.Module):
@@ -120,7 +123,7 @@ class Encoder(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         x = self.patch_embed["proj"](pixels)
-        place = self.pos_embed
+        place: torch.Tensor = self.pos_embed
         if x.shape[2:] != self.config.grid:
             place = place.unflatten(1, self.config.grid).permute(0, 4, 1, 2, 3)
             place = F.interpolate(place, size=x.shape[2:], mode="trilinear").flatten(2).transpose(1, 2)
@@ -130,19 +133,29 @@ class Encoder(nn.Module):
         return self.norm(x)
 
 
+class Pooler(nn.Module):
+    """The learned query [1,1,dim] and the block in which it looks at tokens; named as in the released weights."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.query_tokens = nn.Parameter(torch.zeros(1, 1, config.dim))
+        self.cross_attention_block = CrossBlock(config.dim, config.heads)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        query = self.query_tokens.expand(len(tokens), -1, -1)
+        return self.cross_attention_block(query, tokens).squeeze(1)
+
+
 class Probe(nn.Module):
     """Tokens [B,N,dim] -> one feature [B,dim]: what a learned query gathers from them. `linear` names classes."""
 
     def __init__(self, config: Config):
         super().__init__()
-        self.pooler = nn.Module()
-        self.pooler.query_tokens = nn.Parameter(torch.zeros(1, 1, config.dim))
-        self.pooler.cross_attention_block = CrossBlock(config.dim, config.heads)
+        self.pooler = Pooler(config)
         self.linear = nn.Linear(config.dim, config.classes)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        query = self.pooler.query_tokens.expand(len(tokens), -1, -1)
-        return self.pooler.cross_attention_block(query, tokens).squeeze(1)
+        return self.pooler(tokens)
 
 
 class VideoTransformer(nn.Module):

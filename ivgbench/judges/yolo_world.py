@@ -89,7 +89,8 @@ class YoloWorld:
 def input_size(height: int, width: int) -> tuple[int, int]:
     """The nearest sizes that are multiples of 32, with the longer side LONGER_SIDE."""
     scale = LONGER_SIDE / max(height, width)
-    return tuple(max(32, round(side * scale / 32) * 32) for side in (height, width))
+    rows, columns = (max(32, round(side * scale / 32) * 32) for side in (height, width))
+    return rows, columns
 
 
 def _from_folder(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
@@ -108,7 +109,8 @@ def _from_checkpoint(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor
         raise UserError(f"{file}: reading a .pt safely needs torch 2.6 or newer; use a folder with safetensors")
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(file)
-        with torch.serialization.safe_globals([_stand_in(name, file) for name in names]):
+        stands: list[Any] = [_stand_in(name, file) for name in names]
+        with torch.serialization.safe_globals(stands):
             model = torch.load(file, map_location="cpu", weights_only=True)["model"]
     except pickle.UnpicklingError as fault:
         raise UserError(f"{file}: refused: {str(fault).splitlines()[0][:200]}") from None

@@ -91,7 +91,9 @@ class Metric:
 def from_record(data: Mapping[str, Any]) -> Metric:
     """A row that was kept as plain data, perhaps by another version: what that one knew besides is left out."""
     known = {one.name for one in fields(Metric)}
-    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in known}
+    plain: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in known
+    }
     return Metric(**plain)
 
 

@@ -169,7 +169,7 @@ def _mask_centres(masks: np.ndarray) -> np.ndarray:
     """Middle of the first and last occupied row and column, float [F,2] (y, x) in pixels; (0, 0) for an empty mask."""
     centres = []
     for axis in (2, 1):
-        occupied = masks.any(axis)
+        occupied = np.asarray(masks.any(axis))
         first = occupied.argmax(1)
         last = np.where(occupied.any(1), occupied.shape[1] - 1 - occupied[:, ::-1].argmax(1), 0)
         centres.append((first + last) / 2)

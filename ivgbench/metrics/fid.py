@@ -57,7 +57,7 @@ def _gaussian(x: np.ndarray) -> Gaussian:
     try:
         return Gaussian(mean, np.linalg.cholesky(centred.T @ centred).T)
     except np.linalg.LinAlgError:  # singular: frames that repeat each other, features that never fire
-        return Gaussian(mean, np.linalg.qr(centred, mode="r"))
+        return Gaussian(mean, np.asarray(np.linalg.qr(centred, mode="r")))
 
 
 def from_moments(mean: np.ndarray, covariance: np.ndarray) -> Gaussian:
@@ -80,7 +80,7 @@ def from_moments(mean: np.ndarray, covariance: np.ndarray) -> Gaussian:
     if values[0] < -SINGLE * max(values[-1], 0) or values[-1] < 0:
         raise UserError("the covariance has a direction of negative variance, so it is none")
     # R of the QR decomposition is the square root that is upper triangular.
-    return Gaussian(mean, np.linalg.qr(np.sqrt(values.clip(0))[:, None] * vectors.T, mode="r"))
+    return Gaussian(mean, np.asarray(np.linalg.qr(np.sqrt(values.clip(0))[:, None] * vectors.T, mode="r")))
 
 
 def against(x: np.ndarray, reference: Gaussian) -> float:
@@ -135,7 +135,7 @@ def _congruence(root: np.ndarray, covariance: np.ndarray) -> np.ndarray:
 
 def interval(
     x: np.ndarray,
-    videos: Sequence[object],
+    videos: Sequence[object] | np.ndarray,
     reference: Gaussian,
     resamples: int = RESAMPLES,
     level: float = 0.95,

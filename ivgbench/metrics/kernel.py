@@ -67,8 +67,8 @@ class VideoSums(NamedTuple):
 def video_sums(
     x: np.ndarray,
     y: np.ndarray,
-    x_videos: Sequence[object],
-    y_videos: Sequence[object],
+    x_videos: Sequence[object] | np.ndarray,
+    y_videos: Sequence[object] | np.ndarray,
     kernel: Kernel,
     yy: np.ndarray | None = None,
 ) -> VideoSums:
@@ -84,14 +84,14 @@ def video_sums(
     )  # fmt: skip
 
 
-def own_sums(x: np.ndarray, videos: Sequence[object], kernel: Kernel) -> np.ndarray:
+def own_sums(x: np.ndarray, videos: Sequence[object] | np.ndarray, kernel: Kernel) -> np.ndarray:
     """Sums of the kernel over pairs of frames of one set, by pair of videos, [V,V]."""
     (x,) = features(x)
     member = _membership(videos, len(x))
     return kernel.sums(x, x, member, member)
 
 
-def _membership(videos: Sequence[object], frames: int) -> np.ndarray:
+def _membership(videos: Sequence[object] | np.ndarray, frames: int) -> np.ndarray:
     """One row per video, 1 at its frames."""
     if len(videos) != frames:
         raise UserError(f"{frames} feature rows, but {len(videos)} names of their videos")

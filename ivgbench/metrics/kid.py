@@ -66,7 +66,11 @@ def _drawn(picks: np.ndarray, total: int) -> np.ndarray:
 
 
 def kid_xvideo(
-    x: np.ndarray, y: np.ndarray, x_videos: Sequence[object], y_videos: Sequence[object], degree: int = 3
+    x: np.ndarray,
+    y: np.ndarray,
+    x_videos: Sequence[object] | np.ndarray,
+    y_videos: Sequence[object] | np.ndarray,
+    degree: int = 3,
 ) -> float:
     """KID over all pairs of frames of different videos; unbiased although frames of one video are alike.
 

@@ -37,7 +37,7 @@ def kid_draws(
     clips: Sequence[np.ndarray],
     cases: Sequence[int],
     reference: np.ndarray,
-    reference_videos: Sequence[object],
+    reference_videos: Sequence[object] | np.ndarray,
     weights: np.ndarray,
 ) -> np.ndarray:
     """The same for KID over pairs of frames of different clips (`kid.kid_xvideo`): [1 + R]."""

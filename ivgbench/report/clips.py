@@ -2,44 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pandas as pd
 
 from ivgbench.errors import UserError
-from ivgbench.report import record
 from ivgbench.runs.identity import row_name
-from ivgbench.store.runs import Store
 
 _KEY = ["label", "suite", "split", "case", "seed", "job"]
-
-
-def load(number: int, runs: str | Path, run: str | None) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Rows and manifest of a run, by its name or the file of its record; where a table touches the store."""
-    if run is not None and record.is_record(run):
-        found = record.load(Path(run))
-        return found.rows(), found.manifest()
-    store = Store(runs)
-    return store.load_rows(store.choose(run, f"table{number}"))
-
-
-def load_sets(runs: str | Path, run: str | None) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The same of metrics of whole sets.
-
-    Raises:
-        UserError: there are no such rows, or they were computed for other clips than the run has now.
-    """
-    if run is not None and record.is_record(run):
-        found = record.load(Path(run))
-        rows, missing, manifest = found.sets, found.sets_missing, found.manifest()
-    else:
-        store = Store(runs)
-        manifest = store.manifest(store.choose(run, "table2"))
-        rows, missing = record.sets_of(store, manifest)
-    if missing:
-        raise UserError(f"run {manifest['run']!r} {missing}")
-    return list(rows), manifest
 
 
 def scored(
@@ -65,7 +33,9 @@ def scored(
     metrics: dict[tuple, set[str]] = {}
     for key, metric in zip(_keys(present), present["metric"], strict=True):
         metrics.setdefault(key, set()).add(metric)
-    whole, failed, missing = [], [], []
+    whole: list[tuple] = []
+    failed: list[str] = []
+    missing: list[str] = []
     for key in _keys(entries):
         lacking = sorted(needed - metrics.get(key, set()))
         if key not in reasons and not lacking:

@@ -6,12 +6,15 @@ import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ivgbench.errors import UserError
 from ivgbench.files import write_atomic
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 #: A frame is enlarged by the whole number that brings its width closest to this, in pixels.
 FRAME_WIDTH = 160
@@ -76,8 +79,8 @@ def sheet(clips: Sequence[tuple[str, np.ndarray | str, Sequence[np.ndarray]]], t
         figure.text(GAP / total_wide, middle, lines, va="center", fontsize=10, zorder=-1)  # under the frames
         if isinstance(video, str):
             room = max((total_wide - LABEL_WIDTH) // CHARACTER_WIDTH, LABEL_CHARACTERS)
-            lines = textwrap.wrap(video, room, max_lines=max(high // LINE_HEIGHT, 1), placeholder="...")
-            figure.text(LABEL_WIDTH / total_wide, middle, _literal("\n".join(lines)), va="center", fontsize=10)
+            told = textwrap.wrap(video, room, max_lines=max(high // LINE_HEIGHT, 1), placeholder="...")
+            figure.text(LABEL_WIDTH / total_wide, middle, _literal("\n".join(told)), va="center", fontsize=10)
             continue
         for frame in range(frames):
             left = LABEL_WIDTH + frame * (wide + GAP)
@@ -108,7 +111,7 @@ def write(figure: Any, path: Path, kind: str, dpi: int) -> None:
         write_atomic(path, lambda handle: figure.savefig(handle, format=kind, dpi=dpi, metadata=about))
 
 
-def _draw(axes: object, frame: np.ndarray, tracks: Sequence[np.ndarray]) -> None:
+def _draw(axes: Axes, frame: np.ndarray, tracks: Sequence[np.ndarray]) -> None:
     """One frame with its boxes. Pixel k of the frame spans k-0.5 .. k+0.5, so a box edge at fraction x is x*W - 0.5."""
     from matplotlib.patches import Rectangle
 

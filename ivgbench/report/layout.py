@@ -10,8 +10,8 @@ import pandas as pd
 from ivgbench.metrics.catalogue import BY_CLIPS, BY_FRAMES, COLUMN, MEASURED, Metric
 from ivgbench.report import paper
 from ivgbench.report.notes import CUT
+from ivgbench.report.printed import Table
 from ivgbench.report.ranking import few_videos, places, ranks
-from ivgbench.report.tables import Table
 
 FLOOR_LABEL = "Other captions"
 UNDEFINED = "–"
@@ -112,7 +112,7 @@ def _cell(line: pd.Series, metric: Metric, rank: int) -> Cell:
     value, *others = (number(line[column], metric.decimals) for column in metric.columns())
     if metric.spread and value != UNDEFINED:
         value = f"{value} ± {others[-1]}"
-    ends = tuple(others[:2]) if metric.interval else (UNDEFINED,)
+    ends = (others[0], others[1]) if metric.interval else (UNDEFINED, UNDEFINED)
     return Cell(value, None if UNDEFINED in ends else ends, rank)
 
 

@@ -19,6 +19,7 @@ from ivgbench import __version__
 from ivgbench.errors import UserError
 from ivgbench.files import canonical_json, write_text
 from ivgbench.reading import is_required, table
+from ivgbench.report.estimates import stated
 from ivgbench.runs.identity import EXTERNAL, GROUND_TRUTH
 from ivgbench.runs.sets import clips_digest
 from ivgbench.store.records import SEAL, Damaged, read_record, seal
@@ -131,8 +132,6 @@ SAMPLED = ("steps", "guidance_scale", "scheduler", "negative_prompt", "prompt_su
 
 def of(store: Store, run: str, by: str = "") -> Record:
     """The record of a stored run, whole or not: what is missing says so. by: who sends it."""
-    from ivgbench.report.estimates import stated  # here, because it reads clips of records, too
-
     manifest = store.manifest(run)
     clips = tuple(_clip(entry, store.outcome(entry)) for entry in manifest["jobs"])
     sets, missing = sets_of(store, manifest)
@@ -239,6 +238,6 @@ def _kind(hint: Any) -> dict[str, Any]:
         return {"type": "array", "items": _kind(typing.get_args(hint)[0])}
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         return {"anyOf": [_kind(one) for one in typing.get_args(hint)]}
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return _object(hint)
     return {"type": _KINDS[typing.get_origin(hint) or hint]}

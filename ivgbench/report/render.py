@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ivgbench.files import write_text
 from ivgbench.report.layout import Block, Cell, blocks
-from ivgbench.report.tables import Table
+from ivgbench.report.printed import Table
 from ivgbench.texts import spreadsheet
 
 #: Width of output that does not go to a terminal.

@@ -13,10 +13,10 @@ from ivgbench.errors import UserError
 from ivgbench.metrics.catalogue import BY_FRAMES, COLUMN
 from ivgbench.metrics.fid import RESAMPLES
 from ivgbench.report import paper, settings_notes
-from ivgbench.report.clips import load_sets
+from ivgbench.report.loading import load_sets, named
 from ivgbench.report.notes import is_pocket, ordered, origins, spell
+from ivgbench.report.printed import Table, print_label
 from ivgbench.report.ranking import MIN_VIDEOS, REFERENCES, RULE, few_videos
-from ivgbench.report.tables import Table, named, print_label
 from ivgbench.report.together import check, check_sets, joined, runs_of
 from ivgbench.runs.comparing import KID_FRAMES, KID_SUBSETS, jedi_name
 from ivgbench.runs.settings_text import NOTHING
@@ -103,9 +103,10 @@ def _line(row: Mapping[str, Any], encoder: str, told: Mapping[str, tuple[str, st
     numbers = {**dict.fromkeys(blank), **metrics.get("video", {}), **metrics["frames"].get(encoder, {})}
     line |= {key: np.nan if value is None else value for key, value in numbers.items()}
     line |= {key: one.scale * line[key] for one in BY_FRAMES if one.scale != 1 for key in one.columns()}
-    told = paper.TABLE2.get(row["method"])
+    printed = paper.TABLE2.get(row["method"])
     line |= {key: np.nan if row[key] is None else row[key] for key in COUNTS}
-    return line | {f"paper_{key}": np.nan if told is None else getattr(told, key) for key in paper.Table2Row._fields}
+    fields = paper.Table2Row._fields
+    return line | {f"paper_{key}": np.nan if printed is None else getattr(printed, key) for key in fields}
 
 
 def _partial(rows: Sequence[Mapping[str, Any]]) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +12,16 @@ import pandas as pd
 from ivgbench.errors import UserError
 from ivgbench.metrics.catalogue import MEASURED, Metric, from_record
 from ivgbench.metrics.clip_sim import attained
-from ivgbench.registry import AROUND
-from ivgbench.report import paper, settings_notes
-from ivgbench.report.clips import load, scored
+from ivgbench.report import paper, settings_notes, table2
+from ivgbench.report.clips import scored
 from ivgbench.report.estimates import MEANS, NEEDED, interval, mean
+from ivgbench.report.loading import load, named
 from ivgbench.report.notes import is_pocket, notes, ordered
+from ivgbench.report.printed import Table, print_label
 from ivgbench.report.ranking import REFERENCES
 from ivgbench.report.together import join
 
 _SPLITS = ["static", "dynamic"]
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """A table ready to print.
-
-    frame: one row per split and method, see `table`. floors: split -> mean CLIP-SIM of the methods' clips with
-    captions of other cases. notes: what a reader must know. partial: what is missing, None for a complete run.
-    own: metrics of other packages, whose columns follow ours.
-    """
-
-    number: int
-    title: str
-    run: str
-    frame: pd.DataFrame
-    floors: dict[str, float]
-    notes: tuple[str, ...]
-    partial: str | None
-    own: tuple[Metric, ...] = ()
 
 
 def table(
@@ -80,8 +61,6 @@ def build(
 ) -> Table:
     """The same with everything that is printed around it."""
     if number == 2:
-        from ivgbench.report import table2  # here, because it needs `Table` from this file
-
         return table2.build(runs, run, allow_partial)
     if number != 1:
         raise UserError(f"there is no table {number}; known: 1, 2")
@@ -103,11 +82,6 @@ def build(
     return Table(number, title, name, frame, _floors(clips), notes(manifest, clips, own), partial, own)
 
 
-def named(run: str | Sequence[str] | None) -> list[str | None]:
-    """The runs that are meant, each once; [None] for the default one."""
-    return [run] if run is None or isinstance(run, str) else list(dict.fromkeys(run))
-
-
 def _split_lines(
     split: str,
     clips: pd.DataFrame,
@@ -120,7 +94,7 @@ def _split_lines(
     methods = ordered(order, [*paper.LABELS])
     # A reference is no competitor: it comes last.
     methods.sort(key=REFERENCES.__contains__)
-    lines = []
+    lines: list[dict[str, Any]] = []
     for method in methods:
         for label in order.index[order == method]:
             mine = clips[clips["label"] == label]
@@ -140,12 +114,6 @@ def _split_lines(
     for line in lines:
         line["clip_sim_attained"] = attained(line["clip_sim"], line["clip_sim_shuffled"], ceiling)
     return lines
-
-
-def print_label(method: str, label: str) -> str:
-    """The name in print; a label of the user's own stays as it is, even if it is another method's name."""
-    ours = label == method or label in paper.BESIDE or (method in AROUND and label.startswith(f"{method}+"))
-    return paper.print_name(label) if ours else label
 
 
 def _measures(clips: pd.DataFrame, own: Sequence[Metric]) -> dict[str, float]:

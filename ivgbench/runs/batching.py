@@ -45,14 +45,14 @@ def batches(jobs: Iterable[Job], size: int | Callable[[Job, int], int]) -> list[
 
     size: of a batch at most; or a function (a job of the kind, how many there are) -> that.
     """
-    jobs = [(kind_of(job), job) for job in jobs]
+    of_kinds = [(kind_of(job), job) for job in jobs]
     counts: dict[str, int] = {}
-    for kind, _ in jobs:
+    for kind, _ in of_kinds:
         counts[kind] = counts.get(kind, 0) + 1
     found: list[list[Job]] = []
     sizes: dict[str, int] = {}
     filling: dict[str, list[Job]] = {}
-    for kind, job in jobs:
+    for kind, job in of_kinds:
         if kind not in sizes:
             sizes[kind] = size if isinstance(size, int) else size(job, counts[kind])
         if len(filling.get(kind, ())) in (0, sizes[kind]):
@@ -98,7 +98,7 @@ def chosen(size: int | str, lab: Any, workers: int) -> int | Callable[[Job, int]
     lab: its `room` says how many clips of a kind fit; see `fitting`.
     """
     size = check(size, "--batch-size")
-    if size != AUTO:
+    if isinstance(size, int):
         return size
     room = lab.room(workers)
     return lambda job, count: 1 if job.method == GROUND_TRUTH else max(min(MOST, room(job), -(-count // workers)), 1)

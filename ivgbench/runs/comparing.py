@@ -94,7 +94,7 @@ class Comparer:
         counts: dict[str, int | None] = {"n_videos": len(item.clips), "reference_videos": len(item.against)}
         for encoder in item.encoders:
             x, owner = self._features(item.clips, encoder)
-            known = self.store.arrays(encoder.id, set_key(item.against))
+            known = self.store.kept_arrays(encoder.id, set_key(item.against))
             if item.frames is not None:
                 counts |= {"reference_videos": None, "n_frames": len(x), "reference_frames": item.frames}
                 metrics["frames"][encoder.name] = fid_metrics(x, owner, Gaussian(**known))
@@ -112,7 +112,7 @@ class Comparer:
 
     def _features(self, keys: Sequence[str], encoder: Encoder) -> tuple[np.ndarray, np.ndarray]:
         """Features of all videos [N,D], and the number of the video that each row is of [N]."""
-        parts = [np.atleast_2d(self.store.arrays(encoder.id, key)[encoder.of]) for key in keys]
+        parts = [np.atleast_2d(self.store.kept_arrays(encoder.id, key)[encoder.of]) for key in keys]
         return np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
 
 

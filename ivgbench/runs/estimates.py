@@ -93,11 +93,12 @@ def rows(
 
     advance: called after each row.
     """
-    found, counted = [], set()
+    found: list[Row] = []
+    counted: set[str] = set()
     for label in labels(plan):
         # A clip that several rows show is made, and counted, once.
-        mine = {entry.job.id: entry.job for entry in plan.entries if entry.label == label}
-        mine = [job for job in mine.values() if job.id not in counted]
+        shown = {entry.job.id: entry.job for entry in plan.entries if entry.label == label}
+        mine = [job for job in shown.values() if job.id not in counted]
         counted |= {job.id for job in mine}
         costs: dict[tuple[int | None, int], Cost] = {}
         row = Row(label, len(mine), sum(job.id in done for job in mine), 0, 0, 0.0, 0, 0)
@@ -132,8 +133,16 @@ def remarks(every: list[Row]) -> list[str]:
 
 def total(every: list[Row]) -> Row:
     """The sum of all rows; of memory the largest."""
-    sums = [sum(row[column] for row in every) for column in range(1, 6)]
-    return Row("total", *sums, max(row.peak for row in every), max(row.offloaded for row in every))
+    return Row(
+        "total",
+        sum(row.jobs for row in every),
+        sum(row.done for row in every),
+        sum(row.evaluations for row in every),
+        sum(row.backward for row in every),
+        sum(row.hours for row in every),
+        max(row.peak for row in every),
+        max(row.offloaded for row in every),
+    )
 
 
 def counts(row: Row) -> list[str]:

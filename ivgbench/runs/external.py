@@ -53,7 +53,8 @@ def import_videos(
     entries = tuple(_import(case, seed, found, suite, label, store) for case in suite.cases for seed in seeds)
     made_of = MethodSpec(EXTERNAL, {"videos": [entry.job.weights for entry in entries]}, label)
     spec = replace(asked, methods=(made_of,))
-    spec = spec.named_by_content("score") if name is None else replace(spec, name=name)
+    if name is None:
+        spec = replace(spec, name=spec.named_by_content("score").name)
     facts = Facts(EXTERNAL, "", UNSAMPLED, suite.frames)
     return Plan(spec, facts, {suite.name: suite}, entries, tuple(found.notes()))
 
@@ -103,5 +104,5 @@ def _import(case: Case, seed: int, found: Matches, suite: Suite, label: str, sto
         except UserError as error:  # a size that cannot be stored
             fault = f"{shown(paths[0])}: {error}"
     log(f"failed: {entry.describe()}: {fault}")
-    store.fail(job.id, fault, {"spec": job.identity()})
+    store.fail(job.id, str(fault), {"spec": job.identity()})
     return entry

@@ -10,7 +10,7 @@ from typing import Any
 
 from ivgbench.cases import Case
 from ivgbench.files import canonical_json
-from ivgbench.generator.sampling import CHECKPOINT, Sampling
+from ivgbench.generator.sampling import CHECKPOINT, Decided
 
 #: Raised whenever the layout of `Job.identity` changes. Old jobs then simply have other ids; a test pins literal ids.
 IDENTITY_VERSION = 2
@@ -25,7 +25,7 @@ ROW_NAMES = {GROUND_TRUTH: "Ground truth", FLOOR: "Reference again"}
 #: The pseudo-method of clips made by another system and only measured here.
 EXTERNAL = "external"
 #: Of clips that no sampler made.
-UNSAMPLED = Sampling(0, 0.0, CHECKPOINT, "", "", "uint8")
+UNSAMPLED = Decided(0, 0.0, CHECKPOINT, "", "", "uint8")
 
 
 def row_name(label: str) -> str:
@@ -60,7 +60,7 @@ class Job:
     version: int | list[int]
     backbone: str
     weights: str
-    sampling: Sampling
+    sampling: Decided
     seed: int
     lora: str = ""
     lora_file: str = ""

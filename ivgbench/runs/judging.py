@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ivgbench.cases import Case, Suite, spelling
 from ivgbench.errors import UserError
 from ivgbench.generator.backbones import sources
 from ivgbench.registry import FRAME_ENCODERS, VIDEO_ENCODERS
-from ivgbench.runs.spec import RunSpec
+from ivgbench.runs.spec import RunSpec, is_judged
+
+if TYPE_CHECKING:
+    from ivgbench.runs.spec import JudgedSpec
 
 POCKET: dict[str, Any] = {
     "detector": "pocket",
@@ -27,7 +30,7 @@ PUBLISHED: dict[str, Any] = {
 }
 
 
-def with_judges(spec: RunSpec, suites: Iterable[Suite]) -> RunSpec:
+def with_judges(spec: RunSpec, suites: Iterable[Suite]) -> JudgedSpec:
     """The spec with every judge named. The pocket lab judges what it made, and clips of what it can tell apart.
 
     Raises:
@@ -43,6 +46,7 @@ def with_judges(spec: RunSpec, suites: Iterable[Suite]) -> RunSpec:
             f"case {case}: the pocket detector does not know {phrase!r}; it knows a colour and a shape, such as "
             f"'red star': ask for another subject, or name another detector"
         )
+    assert is_judged(spec)
     return spec
 
 
@@ -62,6 +66,6 @@ def _strange(cases: Iterable[Case]) -> tuple[str, str] | None:
     known = {f"{colour} {shape}" for colour in COLOURS for shape in SHAPES}
     for case in cases:
         for subject in case.subjects:
-            if spelling(subject.phrase) not in known:
-                return case.id, subject.phrase
+            if spelling(subject.words) not in known:
+                return case.id, subject.words
     return None

@@ -15,7 +15,7 @@ import numpy as np
 from ivgbench.cases import Case
 from ivgbench.errors import UserError
 from ivgbench.files import canonical_json
-from ivgbench.generator.sampling import Sampling
+from ivgbench.generator.sampling import Decided
 from ivgbench.generator.settings import DEFAULTS
 from ivgbench.judges import ids
 from ivgbench.plugins import broken
@@ -38,7 +38,7 @@ class Facts(NamedTuple):
 
     backbone: str
     weights: str
-    sampling: Sampling
+    sampling: Decided
     frames: int | None
     revision: str | None = None
 

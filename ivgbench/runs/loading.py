@@ -18,8 +18,8 @@ def load(registry: Registry, name: str, device: str, does: str) -> Any:
     Raises:
         UserError: other files than it is made of. PluginFault: a plug-in's that cannot be made, or is no judge.
     """
-    kind, _, files = name.partition(":")
-    make, files = registry.get(kind), files.split(",") if files else []
+    kind, _, named = name.partition(":")
+    make, files = registry.get(kind), named.split(",") if named else []
     if kind in registry.plugins():
         return _of_plugin(registry.called(kind), make, files, device, does)
     try:

@@ -148,8 +148,8 @@ def _to_look(
     def lacks(model: str, key: str) -> bool:
         return key not in there[model] or (fresh and store.arrays(model, key) is None)
 
-    phrases = [one.phrase for one in job.case.subjects]
-    phrases = tuple(one for one in phrases if lacks(judges.detector, scoring.detection_key(pixels, one)))
+    asked = [one.words for one in job.case.subjects]
+    phrases = tuple(one for one in asked if lacks(judges.detector, scoring.detection_key(pixels, one)))
     embed = any(lacks(model, pixels) for model in (judges.clip, judges.squash))
     return Look(job.id, phrases, embed) if phrases or embed else None
 
@@ -170,8 +170,10 @@ def _score(
     """
     job, score = entry.job, scoring.score_id(entry.job.id, judges, suite)
     pixels, facts_of_score = facts["pixel_sha256"], {"job": job.id, **judges.facts()}
-    fault = captions if isinstance(captions, Failure) else None
-    if fault is None:
+    fault = None
+    if isinstance(captions, Failure):
+        fault = captions
+    else:
         try:
             values = scoring.score_job(store, judges, job.case, captions, facts)
         except (UserError, LookupError, ValueError) as raised:

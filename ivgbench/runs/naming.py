@@ -38,14 +38,19 @@ def taken(plan: Plan, store: Store) -> str | None:
     if {_key(row) for row in kept["jobs"]} != {_key(row) for row in mine}:
         weights = (kept.get("backbone") or {}).get("weights")
         if weights != plan.facts.weights:
-            return f"its weights are {weights[:12] or 'none'}, here {plan.facts.weights[:12] or 'none'}"
+            return f"its weights are {_digits(weights)}, here {_digits(plan.facts.weights)}"
         return f"its {len(kept['jobs'])} clips are of other cases, seeds or settings than the {len(mine)} here"
-    here = measured(plan.spec)
+    now = measured(plan.spec)
     # A manifest of before says nothing of this.
-    for what, there in kept.get("measured", here).items():
-        if there != here.get(what):
-            return f"its {what}: {_told(there)}, here {_told(here.get(what))}"
+    for what, there in kept.get("measured", now).items():
+        if there != now.get(what):
+            return f"its {what}: {_told(there)}, here {_told(now.get(what))}"
     return None
+
+
+def _digits(weights: str | None) -> str:
+    """The first of a hash; an old manifest may have none."""
+    return (weights or "none")[:12]
 
 
 def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:

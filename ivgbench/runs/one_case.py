@@ -55,7 +55,7 @@ def compare(spec: RunSpec, case: Case, lab: Any, engine: Any, store: Store) -> l
         UserError: a wrong option, or what no method can be asked for.
         DiskFull, StartFailed: see `engines`. What was finished before is kept.
     """
-    suite = Suite("own", case.frames, (case,))
+    suite = Suite("own", len(case.subjects[0].track), (case,))
     spec = replace(spec, suites=(suite.name,))
     unjudged = ""
     try:
@@ -128,7 +128,7 @@ def _result(entry: Entry, suite: Suite, judges: Judges | str, store: Store, fact
     if (known := store.score(score, pixels)) is None:
         return made._replace(unscored=store.score_failure(score, pixels) or "it was not measured")
     tracks = [
-        scoring.cached(store, judges.detector, scoring.detection_key(pixels, subject.phrase))["boxes"]
+        scoring.cached(store, judges.detector, scoring.detection_key(pixels, subject.words))["boxes"]
         for subject in entry.job.case.subjects
     ]
     return made._replace(values=values | known, detected=np.stack(tracks))

@@ -43,12 +43,13 @@ class Measurer:
         if name not in self.metrics:
             self.metrics[name] = own.make(name)
         value = own.measured(name, self.metrics[name], self._seen(ask))
-        self.store.save_arrays(scoring.own_model(ask.metric), ask.key, {"value": np.float64(value)})
+        self.store.save_arrays(scoring.own_model(ask.metric), ask.key, {"value": np.asarray(value, dtype=np.float64)})
 
     def _seen(self, ask: Ask) -> own.Seen:
         needs, case = ask.metric.needs, ask.job.case
-        pixels = self.store.sidecar(ask.job.id)["pixel_sha256"]
-        phrases, given = tuple(subject.phrase for subject in case.subjects), {}
+        pixels = self.store.pixels(ask.job.id)
+        phrases = tuple(subject.words for subject in case.subjects)
+        given: dict[str, np.ndarray] = {}
         if "video" in needs:
             given["video"] = self.store.clip(ask.job.id)
         if "asked boxes" in needs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ivgbench.cases import Case, Suite
 from ivgbench.errors import UserError
@@ -19,6 +19,9 @@ from ivgbench.runs.settings_text import NOTHING, describe
 from ivgbench.runs.spec import RunSpec
 from ivgbench.suites import load_suite, spread, stand_in
 
+if TYPE_CHECKING:
+    from ivgbench.runs.spec import JudgedSpec
+
 
 class Plan(NamedTuple):
     """A spec spelled out. `suites` by name, whole (scores shuffle captions over all of a suite's cases).
@@ -26,7 +29,7 @@ class Plan(NamedTuple):
     entries: the run's rows. notes: what of a dry plan stands for something that is not on this machine.
     """
 
-    spec: RunSpec
+    spec: JudgedSpec
     facts: Facts
     suites: dict[str, Suite]
     entries: tuple[Entry, ...]
@@ -70,14 +73,14 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False, own: Suite | None = No
             raise UserError(f"run {spec.name!r}: the suite {suite.name!r} has no cases")
         if suites.setdefault(suite.name, suite) is not suite:
             raise UserError(f"run {spec.name!r}: two suites are named {suite.name!r}; name each once")
-    spec = with_judges(spec, suites.values())
+    judged = with_judges(spec, suites.values())
     if not dry:
         references.check(spec.references)
     methods = []
     for one in spec.methods:
         resolved = settings.resolve(backbone, one.method, spec.settings_of(one), one.options, lab.resolve)
         methods.append((one, resolved, describe(backbone, resolved, lab.resolve)))
-    facts = lab.facts(spec, needed=not dry)
+    facts = lab.facts(judged, needed=not dry)
     if not facts.weights:
         notes.append(f"the weights of {spec.backbone} are not on this machine (`ivgbench fetch {spec.backbone}`)")
     lora = ""
@@ -106,8 +109,8 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False, own: Suite | None = No
                         source=spec.backbone,
                     )
                     entries.append(Entry(job, suite.name, case, one.row, split, *told))
-    plan = Plan(spec, facts, suites, tuple(entries), tuple(notes))
-    lab.check(spec, plan.jobs)
+    plan = Plan(judged, facts, suites, tuple(entries), tuple(notes))
+    lab.check(judged, plan.jobs)
     return plan
 
 

@@ -31,11 +31,11 @@ NAMES = {
 
 
 class Statistics(NamedTuple):
-    """A reference of which only the statistics are kept. `encoder`: the id of what computed them; `count`: of frames;
+    """A reference of which only the statistics are kept. `encoder`: the id of what computed them; `frames`: how many;
     `key`: hash of the file."""
 
     gaussian: Gaussian
-    count: int
+    frames: int
     encoder: str
     key: str
 

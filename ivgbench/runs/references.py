@@ -97,7 +97,11 @@ def gather(source: str, name: str, floor: int, plan: Plan, store: Store, lab: An
     if reference_statistics.is_meant(source):
         return ReferenceSet(name, statistics=reference_statistics.load(Path(source)))
     total = spec.reference_videos + floor
-    order = np.random.default_rng(spec.reference_seed).permutation
+    draw = np.random.default_rng(spec.reference_seed)
+
+    def order(count: int) -> list[int]:
+        return draw.permutation(count).tolist()
+
     found = reference_folders.find(Path(source), order, total, store, lab, engine)
     for place, reason in found.unreadable.items():
         log(f"reference {name}: left out: {place}: {reason}")

@@ -53,7 +53,8 @@ def run(
     ids = [job.id for job in mine]
     wanted = set(ids)
     entries = [entry for entry in plan.entries if entry.job.id in wanted]
-    judges = Judges(lab.detector_id(plan.spec.detector), *lab.clip_ids(plan.spec.clip), _own_metrics())
+    clip, squash = lab.clip_ids(plan.spec.clip)
+    judges = Judges(lab.detector_id(plan.spec.detector), clip, squash, _own_metrics())
     done = each_done(store, ids, log)
     # Another system's clips cannot be made here: they are there or have failed.
     open_jobs = [job for job in mine if job.id not in done and job.method != EXTERNAL]

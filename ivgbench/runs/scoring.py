@@ -127,8 +127,8 @@ def score_job(
     values["caption_cut"] = captions.cut[case.prompt]
     per_subject = []
     for subject in case.subjects:
-        found = cached(store, judges.detector, detection_key(pixels, subject.phrase))["boxes"]
-        per_subject.append(control.score(subject.boxes, found, variant="clean", size=(height, width)))
+        found = cached(store, judges.detector, detection_key(pixels, subject.words))["boxes"]
+        per_subject.append(control.score(subject.track, found, variant="clean", size=(height, width)))
     values.update({name: _mean([float(one[name]) for one in per_subject]) for name in per_subject[0]})
     for metric in judges.own:
         kept = store.arrays(own_model(metric), own_key(metric, judges, pixels, case))

@@ -149,7 +149,7 @@ def _comparisons(
     for encoder in fitting:
         store.save_arrays(encoder.id, set_key(against), statistics.gaussian._asdict())
     return [
-        Comparison(chosen.name, *name, tuple(sorted(keys)), against, fitting, statistics.count)
+        Comparison(chosen.name, *name, tuple(sorted(keys)), against, fitting, statistics.frames)
         for name, keys in rows.items()
     ]
 

@@ -7,7 +7,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ivgbench.cases import ID_PATTERN
 from ivgbench.errors import UserError
@@ -149,6 +149,21 @@ class RunSpec:
 _NAMED_AS = {"scheduler": "ddim", "negative_prompt": "", "prompt_suffix": "", "dtype": "float32"}
 
 
+if TYPE_CHECKING:
+
+    class JudgedSpec(RunSpec):
+        """A spec with its judges named, as far as a type checker must know; see `judging.with_judges`."""
+
+        detector: str
+        clip: str
+        frame_encoders: tuple[str, ...]
+
+
+def is_judged(spec: RunSpec) -> TypeGuard[JudgedSpec]:
+    """Whether every judge that has a default is named."""
+    return None not in (spec.detector, spec.clip, spec.frame_encoders)
+
+
 def load_spec(path: Path) -> RunSpec:
     """Reads a run spec from TOML: fields of `RunSpec` and of its sampling, and a [[methods]] table for each method.
 
@@ -192,7 +207,9 @@ def _names(cls: type) -> list[str]:
 
 def _with_sampling(data: Mapping[str, Any]) -> dict[str, Any]:
     """A table's fields as the class takes them."""
-    asked = {name: tuple(value) if name == "size" else value for name, value in data.items() if name in sampling.NAMES}
+    asked: dict[str, Any] = {
+        name: tuple(value) if name == "size" else value for name, value in data.items() if name in sampling.NAMES
+    }
     return {name: value for name, value in data.items() if name not in asked} | {"sampling": Sampling(**asked)}
 
 

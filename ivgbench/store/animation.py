@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,9 +40,11 @@ def gif(video: np.ndarray, fps: int = 8) -> bytes:
             for frame in video:
                 drawn = _with_palette(np.ascontiguousarray(frame))
                 opaque = np.full((256, 4), 255, np.uint8)  # alpha, red, green, blue
-                chosen = np.array(drawn.getpalette("RGB"), np.uint8).reshape(-1, 3)
+                chosen = np.array(_colours(drawn), np.uint8).reshape(-1, 3)
                 opaque[: len(chosen), 1:] = chosen
-                container.mux(stream.encode(av.VideoFrame.from_ndarray((np.asarray(drawn), opaque), format="pal8")))
+                # Of pal8 it takes pixels and palette; its annotation knows single arrays only.
+                pixels: Any = (np.asarray(drawn), opaque)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="pal8")))
             container.mux(stream.encode())
     except av.FFmpegError as fault:
         raise _too_large(video, "GIF", fault.strerror) from None
@@ -82,8 +84,13 @@ def _with_palette(frame: np.ndarray) -> Image:
     counted = Image.fromarray(np.ascontiguousarray(frame[::every, ::every]))
     common = counted.quantize(256 - FAR, Image.Quantize.MEDIANCUT)
     palette = Image.new("P", (1, 1))
-    palette.putpalette([*far.getpalette("RGB"), *common.getpalette("RGB")])
+    palette.putpalette([*_colours(far), *_colours(common)])
     return Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
+
+
+def _colours(image: Image) -> list[int]:
+    """The palette of an image that has one: red, green, blue, one colour after another."""
+    return image.getpalette("RGB") or []
 
 
 def _distinct(frame: np.ndarray) -> np.ndarray:

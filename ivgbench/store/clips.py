@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ivgbench.errors import UserError
 from ivgbench.files import file_sha256, write_atomic
 from ivgbench.store import video as videos
 from ivgbench.store.index import Index, stamps
@@ -122,6 +123,13 @@ class ClipStore:
         """Removes a damaged clip, the sidecar first: without it there is no clip."""
         self._sidecar_path(job).unlink(missing_ok=True)
         self.video_path(job).unlink(missing_ok=True)
+
+    def pixels(self, job: str) -> str:
+        """Hash of the pixels of a job that is done. UserError where there is no clip."""
+        facts = self.sidecar(job)
+        if facts is None:
+            raise UserError(f"the clip of job {job} is gone; run the same again")
+        return facts["pixel_sha256"]
 
     def fail(self, job: str, reason: str, facts: Mapping[str, Any]) -> None:
         """Records why a job has no clip. The next run tries it again."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 #: Types of boxes that MP4 and MOV files begin with, or have at the top. Makers of cameras add their own.
 BOXES = frozenset(
@@ -60,7 +60,7 @@ def _short(part: str, end: int, total: int) -> str:
     return f"the file ends early: {part} goes on to byte {end}, and the file has {total}"
 
 
-def _number(file: BinaryIO, count: int, order: str = "big") -> int:
+def _number(file: BinaryIO, count: int, order: Literal["little", "big"] = "big") -> int:
     return int.from_bytes(file.read(count), order)
 
 

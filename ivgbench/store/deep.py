@@ -14,7 +14,7 @@ class Looked(NamedTuple):
     """A kind of files: how many there are, and of those that are damaged what is wrong."""
 
     kind: str
-    count: int
+    files: int
     damaged: tuple[str, ...]
 
 

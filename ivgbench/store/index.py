@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -51,9 +51,7 @@ class Index:
 
     def get(self, key: str, of: Sequence[int] | None) -> Any:
         """The note of files that have these stamps; None when there is none, or they have changed."""
-        if self._notes is None:
-            self._load()
-        note = self._notes.get(key)
+        note = self._known().get(key)
         return note[1] if note is not None and note[0] == of else None
 
     def put(self, key: str, of: Sequence[int] | None, note: Any) -> None:
@@ -63,9 +61,7 @@ class Index:
 
     def drop(self, key: str) -> None:
         """Forgets a note: its files are read again."""
-        if self._notes is None:
-            self._load()
-        if key in self._notes:
+        if key in self._known():
             self._change(key, None)
 
     def save(self) -> None:
@@ -83,25 +79,31 @@ class Index:
     def _change(self, key: str, note: list[Any] | None) -> None:
         self._news[key] = note
         if self._notes is not None:
-            self._apply({key: note})
+            _apply({key: note}, self._notes)
 
-    def _apply(self, news: dict[str, list[Any] | None]) -> None:
-        for key, note in news.items():
-            if note is None:
-                self._notes.pop(key, None)
-            else:
-                self._notes[key] = note
+    def _known(self) -> dict[str, list[Any]]:
+        return self._load() if self._notes is None else self._notes
 
-    def _load(self) -> None:
+    def _load(self) -> dict[str, list[Any]]:
         """What is in the file, and on top what is new here; an index that is damaged or of another version is empty."""
-        self._notes = {}
+        notes: dict[str, list[Any]] = {}
         if self.path is not None:
             self._read = stamps(self.path)
             try:
                 seal, _, body = self.path.read_bytes().partition(b"\n")
                 if hashlib.sha256(body).hexdigest().encode() == seal:
                     found = json.loads(body)
-                    self._notes = found["notes"] if found["version"] == VERSION else {}
+                    notes = found["notes"] if found["version"] == VERSION else {}
             except OSError:
                 pass
-        self._apply(self._news)
+        _apply(self._news, notes)
+        self._notes = notes
+        return notes
+
+
+def _apply(news: Mapping[str, list[Any] | None], notes: dict[str, list[Any]]) -> None:
+    for key, note in news.items():
+        if note is None:
+            notes.pop(key, None)
+        else:
+            notes[key] = note

@@ -54,8 +54,9 @@ class Store(ClipStore):
 
     def save_arrays(self, model: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Caches arrays that a model computed. `key`: hash of the pixels or text they came from."""
+        named: dict[str, Any] = dict(arrays)
         path, data = self._cache_path(model, key), io.BytesIO()
-        np.savez(data, **arrays)
+        np.savez(data, **named)
         with zipfile.ZipFile(data, "a") as archive:
             archive.comment = _whose(path)
         write_atomic(path, lambda handle: handle.write(data.getbuffer()))
@@ -66,6 +67,13 @@ class Store(ClipStore):
         A file that cannot be read is removed: it is computed again by the next run.
         """
         return self.arrays_of(self._cache_path(model, key))
+
+    def kept_arrays(self, model: str, key: str) -> dict[str, np.ndarray]:
+        """The same of what was cached before. UserError where it is gone since."""
+        arrays = self.arrays(model, key)
+        if arrays is None:
+            raise UserError(f"what was cached of {key} is gone; run the same again")
+        return arrays
 
     def arrays_of(self, path: Path) -> dict[str, np.ndarray] | None:
         """The same by the file. One that says it is another's is none; of before, none says whose it is."""

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -69,7 +70,7 @@ def encode(video: np.ndarray, lossless: bool = True, fps: int = 8) -> bytes:
     name, codec, pixels = ("matroska", "ffv1", "bgr0") if lossless else ("mp4", "libx264", "yuv420p")
     try:
         with av.open(buffer, "w", format=name, options={"fflags": "+bitexact"}) as container:
-            stream = container.add_stream(codec, rate=Fraction(fps))
+            stream: Any = container.add_stream(codec, rate=Fraction(fps))  # of a kind that the codec's name says
             stream.height, stream.width, stream.pix_fmt = video.shape[1], video.shape[2], pixels
             stream.codec_context.thread_count = 1
             for frame in video:

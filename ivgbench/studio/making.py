@@ -29,7 +29,9 @@ class Warm:
     """
 
     def __init__(self, lab: Any):
-        self._lab, self._backbones, self._judges = lab, {}, {}
+        self._lab = lab
+        self._backbones: dict[tuple[str, str, str], Any] = {}
+        self._judges: dict[tuple[str, str], Any] = {}
         self.told: Callable[[int, int], None] | None = None
         self.look: Callable[[], None] = lambda: None
 
@@ -106,17 +108,17 @@ class Maker:
         if result.clip is None:
             take.state, take.failed = "failed", result.failed
             return
-        take.result = shown(result, np.stack([one.boxes for one in asked.case.subjects]))
+        take.result = shown(result, result.clip, np.stack([one.track for one in asked.case.subjects]))
         take.state = "done"
 
 
-def shown(result: one_case.Result, asked: np.ndarray) -> dict[str, Any]:
+def shown(result: one_case.Result, clip: np.ndarray, asked: np.ndarray) -> dict[str, Any]:
     """What the page is told of a clip.
 
     Args:
-        asked: float64 [K,F,4].
+        clip: the result's. asked: float64 [K,F,4].
     """
-    frames, height, width = result.clip.shape[:3]
+    frames, height, width = clip.shape[:3]
     told = {
         "job": result.job, "name": print_name(result.label), "settings": result.settings, "frames": frames,
         "height": height, "width": width, "asked": _rounded(asked), "detected": None, "iou": None,

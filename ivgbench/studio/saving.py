@@ -36,10 +36,11 @@ class Suites:
         name, id = _name(suite, "suite", "the suite"), _name(case, "case", "the case")
         if is_taken(name):
             raise FieldError("suite", f"the name {name!r} is taken: it is a suite that ships; choose another one")
-        made = own.case_of(Record("the case", _record(id, asked)), asked.case.frames)
+        frames = len(asked.case.subjects[0].track)
+        made = own.case_of(Record("the case", _record(id, asked)), frames)
         path = self.folder / f"{name}.jsonl"
         with self._lock:
-            old = self._read(path, name, made.frames)
+            old = self._read(path, name, frames)
             if id in [one.id for one in old.cases]:
                 raise FieldError("case", f"the suite {name!r} has a case {id!r} already; call this one otherwise")
             if len(old.cases) >= MAX_CASES:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from ivgbench.metrics import stats
-from ivgbench.report import clips, paper, tables
+from ivgbench.report import loading, paper, tables
 from ivgbench.report.layout import evaluations
 
 RUN, BASE = "ablations", "masks: self, cross"
@@ -20,7 +20,7 @@ RUN, BASE = "ablations", "masks: self, cross"
 def ablations(runs: str | Path = "results/runs", run: str = RUN, base: str = BASE) -> pd.DataFrame:
     """One row per split and setting, in the spec's order: mIoU in percent, its difference to the base, text, cost."""
     built = tables.build(1, runs, run)
-    rows, manifest = clips.load(1, runs, run)
+    rows, manifest = loading.load(1, runs, run)
     miou = pd.DataFrame(rows).query("metric == 'miou'").astype({"value": "float64"})
     miou = miou.assign(label=miou["label"].map(paper.print_name))
     miou = miou.pivot_table(index=["split", "case"], columns="label", values="value", aggfunc="mean")

@@ -47,6 +47,8 @@ def plan_of(spec: RunSpec, lab: Any, tokens: Tokens | None) -> Plan:
 def _on_padding(entry: Entry, lab: Any, tokens: Tokens | None) -> Entry:
     if entry.label != PADDING_ONLY:
         return entry
+    if tokens is None:
+        raise ValueError(f"the row {PADDING_ONLY} needs a counter of tokens")
     end = tokens(entry.case.prompt + entry.job.sampling.prompt_suffix) + 1
     options = {**entry.job.changed, "token_indices": tuple(range(end, end + TRAILING)), "trailing_length": 0}
     job = replace(entry.job, **lab.resolve(entry.job.method, options)._asdict())
@@ -90,6 +92,8 @@ def calibrate(
     if any(fact.metric in PROBES for fact in spec.used()):
         from ivgbench.study import probes
 
+        if tokens is None:
+            raise ValueError("probes need a counter of tokens")
         items = probe_items(plan, tokens)
         samples |= measures.of_probes(probes.measure(store, lab, engine, items))
     made = Calibration(

@@ -84,7 +84,7 @@ class Claim:
 
     id: str = ruled("a text, not an empty one", is_text)
     text: str = ruled("a text, not an empty one", is_text)
-    paper: str
+    paper: str = ruled("a text", lambda value: isinstance(value, str))
     metric: str = ruled(f"one of {', '.join(METRICS)}", METRICS.__contains__)
     row: str = ruled("the label of a row", is_text)
     than: tuple[str | float, ...] = ruled("a list of rows' labels or numbers, at least one", _filled)
@@ -105,7 +105,7 @@ class ClaimsSpec:
     open; level: chance of a wrong verdict among all of them; contradictions: where the paper contradicts itself."""
 
     run: Path = ruled("the file name of a run spec", lambda value: is_text(str(value)))
-    claims: tuple[Claim, ...]
+    claims: tuple[Claim, ...] = ruled("[[claims]] tables", lambda value: isinstance(value, tuple))
     cases: int = ruled("a whole number from 1", lambda value: value >= 1, default=96)
     level: float = ruled("a number between 0 and 1", lambda value: 0 < value < 1, default=0.05)
     contradictions: tuple[str, ...] = ruled("a list of texts", _no_blank, default=())
@@ -123,9 +123,8 @@ class Sample(NamedTuple):
 
     def difference(self, row: str, rival: str | float) -> tuple[float, float]:
         """row - rival, and its standard error; a number as rival does not vary."""
-        constant = not _is_row(rival)
-        value = self.values[row] - (rival if constant else self.values[rival])
-        draws = self.draws[row] - (rival if constant else self.draws[rival])
+        value = self.values[row] - (self.values[rival] if isinstance(rival, str) else rival)
+        draws = self.draws[row] - (self.draws[rival] if isinstance(rival, str) else rival)
         return float(value), stats.standard_error(draws, self.cases)
 
 

@@ -95,12 +95,12 @@ def quotation(study: Study) -> str:
         lines.append(f"| {variant or study.run} | {' | '.join(counts)} |")
     lines.append("")
     for word, title in zip(VERDICTS, ("Holds", "Fails"), strict=False):
-        mine = [
+        said = [
             claim.text
             for place, claim in enumerate(study.spec.claims)
             if all(one.verdict == word for one in study.of(place))
         ]
-        lines.append(f"* {title}{' in every variant' if several else ''}: {_named(mine)}")
+        lines.append(f"* {title}{' in every variant' if several else ''}: {_named(said)}")
     if told := agreement.verdict(study.judged, study.orders, study.spec.level):
         lines.append(f"* {told}")
     return "\n".join(lines)

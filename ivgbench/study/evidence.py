@@ -92,7 +92,8 @@ def renamed(samples: Mapping[tuple[str, str], Sample], names: Mapping[str, str])
     """Samples with other names for the rows that have one, and without all others."""
     found = {}
     for key, one in samples.items():
-        values, draws = ({new: part[old] for old, new in names.items() if old in part} for part in one[:2])
+        values = {new: one.values[old] for old, new in names.items() if old in one.values}
+        draws = {new: one.draws[old] for old, new in names.items() if old in one.draws}
         found[key] = one._replace(values=values, draws=draws)
     return found
 
@@ -116,6 +117,8 @@ def set_samples(store: Store, entries: pd.DataFrame, model: str, resamples: int)
         weights = stats.case_weights(max(cases) + 1, resamples) if weights is None else weights
         values["fid"][str(label)] = fid_draws(clips, cases, known, weights)
         values["kid"][str(label)] = COLUMN["kid_xvideo"].scale * kid_draws(clips, cases, frames, owner, weights)
+    if weights is None:  # the ground truth alone
+        return {}
     found = {}
     for metric, rows in values.items():
         first, rest = ({row: one[part] for row, one in rows.items()} for part in (0, slice(1, None)))
@@ -128,5 +131,5 @@ def _features(store: Store, entries: pd.DataFrame, model: str) -> tuple[list[np.
     """Cached frame features [F,D] of each job, and the number of its case; the same cases have the same numbers."""
     entries = entries.sort_values(["suite", "case", "seed"])
     cases = entries.groupby(["suite", "case"], sort=True).ngroup().tolist()
-    pixels = [store.sidecar(job)["pixel_sha256"] for job in entries["job"]]
-    return [np.float64(store.arrays(model, one)["frames"]) for one in pixels], cases
+    pixels = [store.pixels(job) for job in entries["job"]]
+    return [np.asarray(store.kept_arrays(model, one)["frames"], np.float64) for one in pixels], cases

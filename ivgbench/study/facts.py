@@ -179,11 +179,11 @@ def _measured(fact: Fact, one: Comparison) -> str:
         return one.missing
     decimals = KNOWN[fact.metric].decimals
     # Against a number the value itself says more than its distance.
-    number = not isinstance(one.rival, str)
     value, low, high = (
-        f"{x + one.rival:.{decimals}f}" if number else f"{x:+.{decimals}f}" for x in (one.value, one.low, one.high)
+        f"{x:+.{decimals}f}" if isinstance(one.rival, str) else f"{x + one.rival:.{decimals}f}"
+        for x in (one.value, one.low, one.high)
     )
-    against = f" against {name(one.rival)}" if len(fact.than) > 1 and not number else ""
+    against = f" against {name(one.rival)}" if len(fact.than) > 1 and isinstance(one.rival, str) else ""
     return f"{one.split}{against} {value} ({f'{low} to {high}' if one.cases > 1 else 'one case'})"
 
 

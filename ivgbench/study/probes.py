@@ -60,13 +60,13 @@ def measure(store: Store, lab: Any, engine: Any, items: Sequence[tuple[Job, str]
     """
     missing = [item for item in items if store.arrays(KIND, key(*item)) is None]
     with progress("probe", len(items), len(items) - len(missing)) as advance:
-        source = {(job.source, job.sampling.dtype, job.lora_file) for job, _ in missing}
-        start = partial(Prober, store, lab, *source)
+        sources = {(job.source, job.sampling.dtype, job.lora_file) for job, _ in missing}
+        start = partial(Prober, store, lab, *sources)
         for index, outcome in engine.run(start, Prober.look, missing):
             if isinstance(outcome, Failure):
                 raise UserError(f"probe of {missing[index][0].describe()}: {outcome.reason}")
             advance()
-    return [store.arrays(KIND, key(*item)) for item in items]
+    return [store.kept_arrays(KIND, key(*item)) for item in items]
 
 
 def partner(prompt: str, prompts: Sequence[str], length: Any) -> str:
@@ -96,9 +96,9 @@ def probe(backbone: Backbone, job: Job, other: str) -> dict[str, np.ndarray]:
     tokens = sorted(phrase_positions(backbone, case.prompt, case.subjects[0].phrase))
     cells = (backbone.latent_height, backbone.latent_width)
     with watching(backbone, tokens, sampling.guidance_scale, max(sampling.steps // EARLY, 1), cells) as seen:
-        video = made().video
+        video = made().pixels
     masks, found = drawn.sprite(video, caption)
-    _, early = drawn.sprite(backbone.decode(seen.clean), caption)
+    _, early = drawn.sprite(backbone.decode(seen.early), caption)
     there = np.isfinite(found).all(1)
     maps = seen.maps.numpy()
     own, lent, empty = backbone.encode_prompt(
@@ -106,7 +106,7 @@ def probe(backbone: Backbone, job: Job, other: str) -> dict[str, np.ndarray]:
     )
     end = len(backbone.phrase_ids(case.prompt + sampling.prompt_suffix)) - 1
     context = torch.stack([backbone.encode_prompt([sampling.negative_prompt])[0], with_padding(own, lent, end)])
-    swapped = made(prompt_embeds=context).video
+    swapped = made(prompt_embeds=context).pixels
     mass, free = seen.mass.numpy(), content_free(own, empty).numpy()
     return {
         "map_ap": _mean(np.array([drawn.average_precision(*pair) for pair in zip(maps, masks, strict=True)])[there]),

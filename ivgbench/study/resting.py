@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 from ivgbench import calibration
 from ivgbench.calibration import FAILS, NOT_APPLICABLE, Calibration
@@ -32,7 +33,7 @@ def without(judged: Sequence[Judged], lacking: Collection[str]) -> list[Judged]:
     found = []
     for one in judged:
         gone = next((str(row) for row in (one.claim.row, *one.claim.than) if row in lacking), None)
-        lost = {} if gone is None else {"lacks": paper.print_name(gone), "verdict": NOT_TESTABLE}
+        lost: dict[str, Any] = {} if gone is None else {"lacks": paper.print_name(gone), "verdict": NOT_TESTABLE}
         found.append(one._replace(**lost))
     return found
 

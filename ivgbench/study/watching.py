@@ -26,8 +26,16 @@ class Watcher:
 
     def __init__(self, backbone: Backbone, tokens: Sequence[int], guidance: float, step: int, shape: tuple[int, int]):
         self._backbone, self._tokens, self._guidance, self._step = backbone, list(tokens), guidance, step
-        self._mass, self._maps, self._seen, self._steps = 0.0, 0.0, 0, 0
+        self._mass, self._maps = torch.zeros(()), torch.zeros(())
+        self._seen = self._steps = 0
         self.clean: torch.Tensor | None = None
+
+    @property
+    def early(self) -> torch.Tensor:
+        """`clean`, once the step has been made that was asked for. ValueError before."""
+        if self.clean is None:
+            raise ValueError(f"step {self._step} was not made")
+        return self.clean
 
     @property
     def mass(self) -> torch.Tensor:
@@ -79,7 +87,7 @@ def watching(
     for site in backbone.sites((1, *shape)):
         if site.reads == "text":
             handles.append(site.layer.register_forward_hook(partial(watcher._attention, site), with_kwargs=True))
-    backbone.denoise = watcher._watched(backbone.denoise)  # of this one object
+    vars(backbone)["denoise"] = watcher._watched(backbone.denoise)  # of this one object
     try:
         yield watcher
     finally:

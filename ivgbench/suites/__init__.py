@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 #: Released sets that can be imported.
 IMPORTERS = ("imc", "lasot", "davis", "ssv2", "trailblazer")
 #: Shipped suites -> how each is drawn anew.
-RECIPES: dict[str, Callable[[str], Suite]] = {name: pocket.make for name in pocket.RECIPES} | {
-    name: scenes.make for name in scenes.NAMES
+RECIPES: dict[str, Callable[[str], Suite]] = {
+    **{name: pocket.make for name in pocket.RECIPES},
+    **{name: scenes.make for name in scenes.NAMES},
 }
 
 

@@ -124,7 +124,7 @@ def mend(
     made = np.array(track, dtype=np.float64)[:, [names.index(name) for name in _ORDER]]
     if names != _ORDER:
         changes.append(("reordered", len(made), f"from {order}"))
-    finite = np.isfinite(made).all(1)
+    finite = np.asarray(np.isfinite(made).all(1))
     for frame, box in enumerate(made):
         if finite[frame] and (box.min() < -FURTHEST or box.max() > 1 + FURTHEST):
             raise Rejected(f"box of frame {frame} is not in fractions of the frame: {_spell(box)}")

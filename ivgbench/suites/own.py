@@ -88,7 +88,7 @@ def _cases(tracks: list[Any], frames: int) -> tuple[Case, ...]:
     """The cases of what `_case` gives."""
     cases: dict[str, Case] = {}
     for where, case, subjects in tracks:
-        made = [Subject(phrase, _track(keys, frames, f"{where}: {phrase!r}")) for phrase, keys in subjects]
+        made = tuple(Subject(phrase, _track(keys, frames, f"{where}: {phrase!r}")) for phrase, keys in subjects)
         case = check_case(Case(case.id, case.prompt, made, case.metadata), where, frames)
         if case.id in cases:
             raise UserError(f"{where}: the case {case.id!r} stands twice; give one of them another name")

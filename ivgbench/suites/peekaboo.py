@@ -43,8 +43,8 @@ def read(kind: str, file: Path, frames: int, name: str | None = None, order: str
             case = f"{kind}-{_id(record)}"
             track, changes = mend(_boxes(record), frames, order)
             prompt, phrase = (text_of(record.get(key, ""), key) for key in ("caption", "subject"))
-            about = {"rule": kind, "order": order}
-            made.take(where, Case(case, prompt, (Subject(phrase.lower(), track),), about), frames, changes)
+            metadata = {"rule": kind, "order": order}
+            made.take(where, Case(case, prompt, (Subject(phrase.lower(), track),), metadata), frames, changes)
         except (Rejected, UserError) as reason:
             made.reject(where, case, reason)
     about = f"{ABOUT[kind]} boxes released with Peekaboo, read as {order}, resampled to {frames} frames"

@@ -57,7 +57,7 @@ def read(files: Iterable[Path], frames: int, name: str | None = None) -> tuple[S
             case = _id(file.stem) + (f"-{number_}" if len(configs) > 1 else "")
             try:
                 prompt, subjects, changes = _composition(config, file, frames)
-                made.take(where, Case(case, prompt, subjects, {"rule": "trailblazer"}), frames, changes)
+                made.take(where, Case(case, prompt, tuple(subjects), {"rule": "trailblazer"}), frames, changes)
             except (Rejected, UserError) as reason:
                 made.reject(where, case, reason)
     return made.suite(name or "trailblazer", frames, f"TrailBlazer's configs, brought to {frames} frames"), made

@@ -23,7 +23,7 @@ class Measured(NamedTuple):
 
     method: str
     seconds: float
-    evaluations: int
+    evaluations: int | float
     layers: int
     peak: int | None
     planned: Cost
@@ -78,9 +78,10 @@ def _time(rows: Sequence[Measured], name: str, gpu: Gpu | None, dtype: str) -> C
 
 
 def _memory(rows: Sequence[Measured], offload: bool) -> Check:
-    seen = [(row.peak, row.planned.peak_offloaded if offload else row.planned.peak, row.method) for row in rows]
-    if any(peak is None for peak, _, _ in seen):
-        planned = max(bytes_ for _, bytes_, _ in seen)
+    plans = [row.planned.peak_offloaded if offload else row.planned.peak for row in rows]
+    seen = [(row.peak, plan, row.method) for row, plan in zip(rows, plans, strict=True) if row.peak is not None]
+    if len(seen) < len(rows):
+        planned = max(plans)
         return Check("memory", NOT_RUN, f"torch counts no memory on a CPU; plan says {planned / 1e9:.1f} GB")
     faults = [
         f"{method}: {peak / 1e9:.1f} GB, plan says {planned / 1e9:.1f}"

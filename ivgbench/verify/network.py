@@ -16,7 +16,7 @@ from ivgbench.generator import inputs, schedulers
 from ivgbench.generator.backbones.base import Backbone
 from ivgbench.generator.recorder import TENSORS, decoder_transformer, recording
 from ivgbench.generator.sampler import generate
-from ivgbench.generator.sampling import Sampling
+from ivgbench.generator.sampling import Decided
 from ivgbench.study.recording import BASELINE, MASKED, NORMALISED, ROWS
 from ivgbench.verify import files
 from ivgbench.verify.clips import SAME, apart, latent_faults, video_faults
@@ -31,7 +31,7 @@ class Request:
     """What is asked of the network. sampling: all of it decided; other: a prompt unlike the case's."""
 
     case: Case
-    sampling: Sampling
+    sampling: Decided
     other: str
 
 
@@ -88,7 +88,7 @@ def half_precision(bb: Backbone, reference: Outputs, asked: Request) -> Check:
         return Check(what, FAILED, f"the network's output is NaN or infinite in {dtype}")
     far = max(apart(*pair) for pair in zip(reference, half, strict=True))
     clip = generate(bb, asked.case, "plain", **asked.sampling.arguments())
-    faults = latent_faults(clip.latents.float().numpy()) + video_faults(clip.video)
+    faults = latent_faults(clip.latents.float().numpy()) + video_faults(clip.pixels)
     if far > HALF_APART:
         faults.append(f"the network's output in {dtype} is {far:.0%} from that in float32")
     return check(what, faults, f"{dtype}: output {far:.2%} from float32's, a clip without a fault")
@@ -129,7 +129,7 @@ def edited_layers(bb: Backbone) -> Iterator[set[str]]:
         found.update(site.name for site in edits)
         return own(edits, clips)
 
-    bb.edited = edited
+    vars(bb)["edited"] = edited
     try:
         yield found
     finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ivgbench.runs.environment import environment
 from ivgbench.verify.costs import HEADER, cells
 from ivgbench.verify.files import FAILED, NOT_RUN, PASSED
@@ -47,5 +49,5 @@ def markdown(made: Verification, command: str) -> str:
 
 
 def _table(header: tuple[str, ...], rows: list[list[object]]) -> str:
-    lines = [list(header), ["---"] * len(header), *rows]
+    lines: list[list[Any]] = [list(header), ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(str(cell).replace('|', '/') for cell in line)} |" for line in lines)

@@ -27,7 +27,7 @@ from ivgbench.generator.foresight import Foresight
 from ivgbench.generator.methods.options import resolve
 from ivgbench.generator.methods.peekaboo import Masking
 from ivgbench.generator.sampler import GeneratedClip, generate
-from ivgbench.generator.sampling import Sampling
+from ivgbench.generator.sampling import Decided, Sampling
 from ivgbench.verify import files, network
 from ivgbench.verify.clips import SAME, apart, latent_faults, video_faults
 from ivgbench.verify.costs import Measured, against_plan, device_facts
@@ -51,7 +51,7 @@ class Verification(NamedTuple):
     revision: str | None
     weights: str
     device: str
-    sampling: Sampling
+    sampling: Decided
     frames: int
     checks: list[Check]
     rows: list[Measured]
@@ -189,7 +189,7 @@ class Verifier:
             self._add(Check(name, FAILED, _line(fault)))
             return None
         latents = clip.latents.float().numpy()
-        faults = latent_faults(latents) + video_faults(clip.video)
+        faults = latent_faults(latents) + video_faults(clip.pixels)
         if isinstance(config, Masking) and config.frozen_steps:
             if not layers:
                 faults.append("its masks touch no layer")

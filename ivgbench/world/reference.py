@@ -20,7 +20,7 @@ def render_case(case: Case, seed: int, split: str = "report") -> np.ndarray:
         pairs, background = world.parse_caption(case.prompt)
     except ValueError as fault:
         raise UserError(f"case {case.id}: cannot render its ground truth: {fault}") from None
-    by_phrase = {subject.phrase: subject.boxes for subject in case.subjects}
+    by_phrase = {subject.words: subject.track for subject in case.subjects}
     missing = [f"{c} {s}" for c, s in pairs if f"{c} {s}" not in by_phrase]
     if missing:
         raise UserError(f"case {case.id}: no boxes for {missing[0]!r}, so its ground truth cannot be rendered")

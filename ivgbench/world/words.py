@@ -41,11 +41,12 @@ def parse_caption(text: str) -> tuple[list[tuple[str, str]], str]:
     """The inverse of `caption`: ([(colour, shape), ...], background). Raises ValueError for any other sentence."""
     subjects, _, ground = text.partition(" on ")
     match = re.fullmatch(r"an? (\w+) background", ground)
-    pairs = [tuple(re.sub(r"^an? ", "", part).split(" ")) for part in subjects.split(" and ")]
-    known = all(len(pair) == 2 and pair[0] in COLOURS and pair[1] in SHAPES for pair in pairs)
+    words = [re.sub(r"^an? ", "", part).split(" ") for part in subjects.split(" and ")]
+    pairs = [(one[0], one[1]) for one in words if len(one) == 2]
+    known = len(pairs) == len(words) and all(colour in COLOURS and shape in SHAPES for colour, shape in pairs)
     if not match or match[1] not in BACKGROUNDS or not known:
         raise ValueError(f"not a sentence of the pocket world: {text!r}; expected {caption(['red star'], 'grey')!r}")
-    return pairs, match[1]  # type: ignore[return-value]
+    return pairs, match[1]
 
 
 def all_captions() -> list[str]:

@@ -17,7 +17,7 @@ def site(tmp_path_factory):
     hostile = "<img src=x onerror=\"document.title='taken'\">"
     make_record(["plain"], run=hostile, by=hostile, cases=2, truth=False).save(sent / "hostile.json")
     (sent / "broken.json").write_text("{}")
-    return build([sent], tmp_path_factory.mktemp("site"), {}).index.parent
+    return build([sent], tmp_path_factory.mktemp("site"), {}).page.parent
 
 
 @pytest.fixture

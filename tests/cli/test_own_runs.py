@@ -13,6 +13,7 @@ from ivgbench import load_suite
 from ivgbench.cli import claims, options, results
 from ivgbench.runs import lab
 from ivgbench.store import video
+from ivgbench.store.records import write_record
 from ivgbench.store.runs import Store
 from ivgbench.study import recording
 
@@ -78,6 +79,14 @@ def test_other_weights_are_another_run(call, monkeypatch, tmp_path):
     assert call(*ONE, "--name", "mine")[0] == 0
     monkeypatch.setattr(lab, "Lab", lambda *_: FakeLab(tmp_path / "log", weights="w2"))
     assert "its weights are w1, here w2" in refused(call(*ONE, "--name", "mine"))
+
+
+def test_a_manifest_that_names_no_weights_is_another_run_too(call):
+    assert call(*ONE, "--name", "mine")[0] == 0
+    store = Store("results/runs")
+    kept = {name: value for name, value in store.manifest("mine").items() if name != "backbone"}
+    write_record(store.manifest_path("mine"), kept)
+    assert "its weights are none, here w1" in refused(call(*ONE, "--steps", 2, "--name", "mine"))
 
 
 def test_a_spec_that_was_changed_takes_its_runs_place_and_says_so(call, tmp_path):
@@ -188,7 +197,7 @@ def ignored(path):
 
 
 def test_defaults_leave_tracked_files_alone(call, tmp_path):
-    for command in (results.table, results.figure, results.report):
+    for command in (results.table, results.figure):
         assert ignored(inspect.signature(command).parameters["out"].default), command
     assert ignored(options.OWN / "CLAIMS.md") and ignored(options.DEFAULT_RUNS / "jobs")
     assert "OWN" in inspect.getsource(claims) and not ignored("results/tables/table1.md")

@@ -5,18 +5,23 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import length_hint
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ivgbench import boxes
 from ivgbench.engines.base import failure_of, telling
 from ivgbench.errors import UserError
-from ivgbench.generator.sampling import PLAIN, Sampling
+from ivgbench.generator.sampling import Decided
 from ivgbench.registry import METHODS
 from ivgbench.runs.lab import Facts, Made, Resolved
+
+if TYPE_CHECKING:
+    from ivgbench.judges import base
 
 HEIGHT, WIDTH = 48, 80
 
@@ -105,9 +110,9 @@ class FakeLab:
         return {"threads": 1, "device": "fake"}
 
     def facts(self, spec: object, needed: bool = True) -> Facts:
-        return Facts("pocket", self.weights, Sampling(3, 6.0, "ddim", size=(HEIGHT, WIDTH)).over(PLAIN), 8)
+        return Facts("pocket", self.weights, Decided(3, 6.0, "ddim", "", "", "float32", (HEIGHT, WIDTH)), 8)
 
-    def costs(self, spec: object) -> object:
+    def costs(self, spec: object) -> Callable[[Any], Any]:
         from ivgbench.generator.cost import Cost  # not for the worker processes, which import this file
 
         return lambda job: Cost(job.sampling.steps, 1, 10**12, (2**30, 2**30, 2**30), (2**31, 2**30))
@@ -121,7 +126,7 @@ class FakeLab:
     def backbone(self, name: str, dtype: str, lora: str = "") -> str:
         return f"{name} in {dtype}"
 
-    def generate(self, backbone: str, job: object, callback: object = None) -> Made:
+    def generate(self, backbone: str, job: Any, callback: Callable[[int, int], None] | None = None) -> Made:
         self.note(job.case.id)
         if callback is not None:
             callback(1, job.sampling.steps)
@@ -134,17 +139,19 @@ class FakeLab:
             raise OSError(28, "No space left on device", "video.mkv")
         return self.draw(job.case, job.options["shift"], job.sampling.steps)
 
-    def generate_batch(self, backbone: str, jobs: list, callback: object = None) -> list[Made]:
+    def generate_batch(
+        self, backbone: str, jobs: list, callback: Callable[[int, int], None] | None = None
+    ) -> list[Made]:
         self.note(f"batch:{len(jobs)}")
         return [self.generate(backbone, job, callback) for job in jobs]
 
-    def room(self, workers: int) -> object:
+    def room(self, workers: int) -> Callable[[Any], int]:
         return lambda job: 3 if job.method == "plain" else 1
 
     def free_memory(self) -> None:
         self.note("freed")
 
-    def draw(self, case: object, shift: float, nfe: int) -> Made:
+    def draw(self, case: Any, shift: float, nfe: int) -> Made:
         track = np.clip(np.add(case.subjects[0].boxes, [shift, 0, shift, 0]), 0, 1)
         masks = boxes.rasterise(track, HEIGHT, WIDTH)
         return Made(np.repeat(masks[..., None], 3, -1).astype(np.uint8) * 255, nfe, 0)
@@ -159,20 +166,20 @@ class FakeLab:
     def world_version(self) -> str:
         return "world-1"
 
-    def ground_truth(self, case: object, seed: int) -> Made:
+    def ground_truth(self, case: Any, seed: int) -> Made:
         self.note(f"truth:{case.id}")
         return self.draw(case, 0.0, 0)
 
-    def detector(self, name: str) -> Detector:
+    def detector(self, name: str) -> base.Detector:
         return Detector(self.knows_rings)
 
-    def clip(self, name: str) -> Clip:
+    def clip(self, name: str) -> base.Clip:
         return Clip()
 
-    def frame_encoder(self, name: str, clip: str) -> Encoder | Clip:
+    def frame_encoder(self, name: str, clip: str) -> base.FrameEncoder:
         return Clip() if name == "clip" else Encoder(self.log.with_name("embedded"), f"cells-{name}")
 
-    def video_encoder(self, name: str) -> Encoder:
+    def video_encoder(self, name: str) -> base.VideoEncoder:
         return Encoder(self.log.with_name("embedded"), f"clip-{name}")
 
     def detector_id(self, name: str) -> str:
@@ -196,7 +203,14 @@ class InlineEngine:
     def __init__(self, limit: int | None = None):
         self.limit = limit
 
-    def run(self, start, work, items, tries=None, hear=None):
+    def run(
+        self,
+        start: Callable[[], Any],
+        work: Callable[[Any, Any], Any],
+        items: Iterable[Any],
+        tries: Callable[[Any], int] | None = None,
+        hear: Callable[[int, int, int], None] | None = None,
+    ) -> Iterator[tuple[int, Any]]:
         state = start() if length_hint(items) else None
         for index, item in enumerate(items):
             if self.limit is not None:

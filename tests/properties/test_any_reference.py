@@ -81,7 +81,7 @@ def test_statistics_are_sound_or_refused(folder, data, seed):
     path.write_bytes(data)
     told = answer(reference_statistics.load, path)
     if told is not None:
-        assert told.count >= 2 and told.encoder and len(told.key) == 64
+        assert told.frames >= 2 and told.encoder and len(told.key) == 64
         x = np.random.default_rng(seed).normal(size=(9, WIDTH))
         value = answer(against, x, told.gaussian)
         assert value is None or (np.isfinite(value) and value >= 0)

@@ -7,7 +7,8 @@ from ivgbench.errors import UserError
 from ivgbench.generator import around, settings
 from ivgbench.generator.methods.options import resolve
 from ivgbench.generator.sampling import Sampling
-from ivgbench.report import paper, tables
+from ivgbench.report import paper
+from ivgbench.report.printed import print_label
 from ivgbench.runs.lab import Lab
 from ivgbench.runs.planning import make_plan
 from ivgbench.runs.settings_text import describe
@@ -116,11 +117,11 @@ def test_a_row_says_what_is_inside(tmp_path):
     entries = make_plan(load_spec(tmp_path / "a.toml"), Lab("cpu")).entries
     assert [entry.label for entry in entries] == ["peekaboo", "freeinit", "freeinit+mask-norm-tid", "mine"]
     assert entries[2].job.options["base.gamma"] == 0.5
-    shown = [tables.print_label(entry.job.method, entry.label) for entry in entries]
+    shown = [print_label(entry.job.method, entry.label) for entry in entries]
     assert shown == ["Peekaboo", "FreeInit", "FreeInit + Mask Norm + TID", "mine"]
     assert paper.print_name("freeinit+my-own") == "FreeInit + my-own" and paper.print_name("a+b") == "a+b"
     # A label of the user's own is no method's.
-    assert tables.print_label("peekaboo", "freeinit+peekaboo") == "freeinit+peekaboo"
+    assert print_label("peekaboo", "freeinit+peekaboo") == "freeinit+peekaboo"
     with pytest.raises(UserError, match=r"two methods are labelled 'freeinit\+peekaboo'"):
         jobs(*[MethodSpec("freeinit", {"base": "peekaboo", "rounds": n}) for n in (2, 3)], lab=FakeLab(None))
 

@@ -109,7 +109,7 @@ def test_files_that_hold_no_statistics_are_refused(tmp_path):
 def test_statistics_in_single_precision_are_good_enough(tmp_path, features):
     path = save(tmp_path / "real.npz", features.astype(np.float32), encoder=np.bytes_("cells-cells"))
     known = reference_statistics.load(path)
-    assert known.encoder == "cells-cells" and known.count == 48
+    assert known.encoder == "cells-cells" and known.frames == 48
     assert against(features, known.gaussian) == pytest.approx(0, abs=1e-4)
 
 

@@ -139,6 +139,16 @@ def test_cached_arrays_are_kept_apart_by_model_and_key(tmp_path):
     np.testing.assert_array_equal(store.arrays("owl/vit thr=.1", "k")["boxes"], [[0.1, np.nan]])
 
 
+def test_what_was_there_and_is_gone_is_told(tmp_path):
+    store = Store(tmp_path)
+    store.save_arrays("m", "k", {"a": np.zeros(3)})
+    assert store.kept_arrays("m", "k").keys() == {"a"}
+    with pytest.raises(UserError, match="what was cached of other is gone; run the same again"):
+        store.kept_arrays("m", "other")
+    with pytest.raises(UserError, match="the clip of job j is gone; run the same again"):
+        store.pixels("j")
+
+
 @pytest.mark.parametrize("content", [b"", b"PK not a zip", None], ids=["empty", "broken", "pickle"])
 def test_a_cache_file_that_cannot_be_read_is_no_cache(tmp_path, content):
     store = Store(tmp_path)

@@ -51,6 +51,13 @@ def test_fid_is_against_the_reference_rows_clips(stored, samples):
     assert samples["kid", "clip"].values["plain"] > samples["kid", "clip"].values["mask-norm"]
 
 
+def test_the_ground_truth_alone_is_compared_with_nothing(stored):
+    store, _, manifest, _ = stored
+    entries = pd.DataFrame(manifest["jobs"])
+    drawn = entries[entries["label"] == paper.GROUND_TRUTH]
+    assert evidence.set_samples(store, drawn, manifest["clip"], 10) == {}
+
+
 def test_activation_metrics_by_hand():
     base = np.ones((4, 3)) * [[2.0], [3.0], [4.0], [5.0]]
     masked = base * [0.9, 0.8, 1.2]

@@ -45,6 +45,12 @@ def test_the_clip_is_the_one_that_an_unwatched_run_makes(recorded):
     assert np.array_equal(lab.generate(lab.backbone("pocket", "float32"), job).video, store.clip(job.id))
 
 
+def test_whoever_waits_for_steps_is_told_them_while_they_are_recorded(recorded, tmp_path):
+    lab, steps = recording.RecordingLab(Store(tmp_path), "cpu", None), []
+    lab.generate(lab.backbone("pocket", "float32"), recorded[0].jobs[-1], lambda *step: steps.append(step))
+    assert steps == [(1, 2), (2, 2)]
+
+
 def test_what_is_recorded_is_not_made_again(recorded):
     plan, store, seen = recorded
     again = recording.record(plan, store, InlineEngine(limit=0), "cpu")

@@ -61,8 +61,14 @@ class Backbone(ABC):
 
     name: str
     reader: Reader
-    text_width: int
+    # Parts of diffusers and transformers, and which of them there are is the family's.
+    vae: Any
+    frames: int
+    height: int
+    width: int
     latent_channels: int
+    latent_height: int
+    latent_width: int
     vae_scale_factor: int
     time_factor: int = 1
 
@@ -168,7 +174,12 @@ class Backbone(ABC):
 
     @property
     @abstractmethod
-    def denoiser(self) -> torch.nn.Module:
+    def text_width(self) -> int:
+        """Of the text states."""
+
+    @property
+    @abstractmethod
+    def denoiser(self) -> Any:
         """The network that `denoise` evaluates."""
 
     @property

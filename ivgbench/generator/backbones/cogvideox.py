@@ -52,7 +52,7 @@ class CogMasked(MaskedBlock):
         if self.matches:
             with torch.no_grad():
                 unmasked = heads_together(F.scaled_dot_product_attention(query, key, value))
-            cells = self.match(result[:, length:], unmasked[:, length:], self.frames)
+            cells = self.matched(result[:, length:], unmasked[:, length:])
             result = torch.cat([result[:, :length], cells], dim=1)
         result = project_out(attn, result)
         return result[:, length:], result[:, :length]
@@ -76,8 +76,8 @@ class CogVideoX(T5DiT):
 
     flow: ClassVar[bool] = False
     masked: ClassVar[type[MaskedBlock]] = CogMasked
-    transformer_class: ClassVar[type[torch.nn.Module]] = CogVideoXTransformer3DModel
-    vae_class: ClassVar[type[torch.nn.Module]] = AutoencoderKLCogVideoX
+    transformer_class: ClassVar[Any] = CogVideoXTransformer3DModel
+    vae_class: ClassVar[Any] = AutoencoderKLCogVideoX
 
     @staticmethod
     def text_length(config: Mapping[str, Any]) -> int:

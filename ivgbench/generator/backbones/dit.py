@@ -55,6 +55,12 @@ class MaskedBlock:
     def matches(self) -> bool:
         return self.match is not None and self.mask.acts and self.on
 
+    def matched(self, masked: torch.Tensor, unmasked: torch.Tensor) -> torch.Tensor:
+        """What replaces the masked output of the cells, where it `matches`."""
+        if self.match is None:
+            raise ValueError("this mask replaces no output")
+        return self.match(masked, unmasked, self.frames)
+
     @property
     def frames(self) -> int:
         """Latent frames of the clip."""
@@ -88,6 +94,7 @@ class VideoDiT(Backbone):
     masked_bands: ClassVar[frozenset[Band]] = frozenset({"early", "late"})
     frame_prompts: ClassVar[bool] = False
     masked: ClassVar[type[MaskedBlock]]
+    transformer: Any
 
     def _start(self, *arguments: Any, **keywords: Any) -> None:
         super()._start(*arguments, **keywords)
@@ -95,13 +102,15 @@ class VideoDiT(Backbone):
 
     def _measure(self, preset: presets.Preset) -> None:
         self.vae_scale_factor, self.time_factor = factors(self._configs())
+        if preset.height is None or preset.width is None:
+            raise ValueError(f"the preset of {self.name!r} says no size of the frames")
         self.frames, self.height, self.width = preset.frames, preset.height, preset.width
         self.latent_channels = self.transformer.config.in_channels
         self.latent_height = self.height // self.vae_scale_factor
         self.latent_width = self.width // self.vae_scale_factor
 
     @property
-    def denoiser(self) -> torch.nn.Module:
+    def denoiser(self) -> Any:
         return self.transformer
 
     @property
@@ -151,8 +160,8 @@ class T5DiT(VideoDiT):
     """One with a T5EncoderModel that sees the padding too."""
 
     #: Classes of the denoiser and the VAE.
-    transformer_class: ClassVar[type[torch.nn.Module]]
-    vae_class: ClassVar[type[torch.nn.Module]]
+    transformer_class: ClassVar[Any]
+    vae_class: ClassVar[Any]
 
     @staticmethod
     @abstractmethod

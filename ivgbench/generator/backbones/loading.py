@@ -30,7 +30,7 @@ def text_encoder(cls: type, folder: Path, dtype: torch.dtype) -> torch.nn.Module
             transformers_logging.enable_progress_bar()
 
 
-def sharded(cls: type, folder: Path, part: str, dtype: torch.dtype) -> torch.nn.Module:
+def sharded(cls: Any, folder: Path, part: str, dtype: torch.dtype) -> Any:
     """A part that is a class of diffusers, from one .safetensors file or several, without a helper library.
 
     What the class keeps in float32 stays there.
@@ -63,7 +63,7 @@ def cast(model: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
     return model
 
 
-def _load(cls: type, folder: Path, part: str, wanted: torch.dtype, **how: Any) -> Any:
+def _load(cls: Any, folder: Path, part: str, wanted: torch.dtype, **how: Any) -> Any:
     """From a .bin file both libraries read tensors and nothing else."""
     weights = layout.weights_file(folder, part)
     safe = ".safetensors" in weights.name

@@ -7,7 +7,7 @@ pixels. The padding of a text is hidden from the text attention.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,10 @@ LENGTH = 128
 FRAME_RATE = 25
 #: Of the VAEs from 0.9.1 on, which denoise a little themselves: the timestep they are told, and the share of noise.
 DECODE_TIMESTEP, DECODE_NOISE = 0.05, 0.025
+
+
+#: A block's attentions, and what each reads.
+ROLES: tuple[tuple[str, Literal["self", "text"]], ...] = (("attn1", "self"), ("attn2", "text"))
 
 
 class LtxMasked(MaskedBlock):
@@ -58,7 +62,7 @@ class LtxMasked(MaskedBlock):
         if self.matches:
             with torch.no_grad():
                 unmasked = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask)
-            result = self.match(result, heads_together(unmasked), self.frames)
+            result = self.matched(result, heads_together(unmasked))
         return self.kept(project_out(attn, result))
 
 
@@ -73,8 +77,8 @@ class Ltx(T5DiT):
     flow: ClassVar[bool] = True
     wide_latents: ClassVar[bool] = True
     masked: ClassVar[type[MaskedBlock]] = LtxMasked
-    transformer_class: ClassVar[type[torch.nn.Module]] = LTXVideoTransformer3DModel
-    vae_class: ClassVar[type[torch.nn.Module]] = AutoencoderKLLTXVideo
+    transformer_class: ClassVar[Any] = LTXVideoTransformer3DModel
+    vae_class: ClassVar[Any] = AutoencoderKLLTXVideo
 
     @staticmethod
     def text_length(config: Mapping[str, Any]) -> int:
@@ -130,7 +134,7 @@ class Ltx(T5DiT):
                 getattr(block, role),
             )
             for number, block in enumerate(self.blocks)
-            for role, reads in (("attn1", "self"), ("attn2", "text"))
+            for role, reads in ROLES
         ]  # fmt: skip
 
     def prepared(self, latents: torch.Tensor, stream: torch.Generator | None) -> torch.Tensor:

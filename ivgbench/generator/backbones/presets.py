@@ -10,7 +10,7 @@ from typing import Any
 
 from ivgbench.errors import UserError
 from ivgbench.generator.backbones.layout import FILES
-from ivgbench.generator.sampling import PLAIN, Sampling
+from ivgbench.generator.sampling import PLAIN, Decided, Sampling
 from ivgbench.texts import short
 
 #: Configs of published models, for plans without their files; see `Preset`.
@@ -45,11 +45,11 @@ class Preset:
     architecture: str = "text-to-video-1.7b.json"
 
     @property
-    def sampling(self) -> Sampling:
+    def sampling(self) -> Decided:
         """What a run is sampled with where it says nothing."""
-        size = None if self.height is None else (self.height, self.width)
+        size = None if self.height is None or self.width is None else (self.height, self.width)
         own = Sampling(self.steps, self.guidance, FILES[self.family].scheduler, size=size)
-        return own.over(PLAIN)
+        return Decided(**own.over(PLAIN).said())
 
 
 #: Named backbones. Sizes as in the published demos (Peekaboo's app: 40 steps, guidance 9); the pocket's are tuned.

@@ -10,7 +10,7 @@ import torch
 
 
 @contextmanager
-def attached(network: torch.nn.Module, processors: dict[str, Any]) -> Iterator[None]:
+def attached(network: Any, processors: dict[str, Any]) -> Iterator[None]:
     """While open, the named layers run the given processors; afterwards the model's own are back, whatever happened."""
     if not processors:
         yield
@@ -26,7 +26,7 @@ def attached(network: torch.nn.Module, processors: dict[str, Any]) -> Iterator[N
         network.set_attn_processor(dict(before))
 
 
-def heads_apart(attn: torch.nn.Module, tensor: torch.Tensor) -> torch.Tensor:
+def heads_apart(attn: Any, tensor: torch.Tensor) -> torch.Tensor:
     """[B,N,heads*d] -> [B,heads,N,d]."""
     return tensor.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
 
@@ -36,6 +36,6 @@ def heads_together(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.transpose(1, 2).flatten(2)
 
 
-def project_out(attn: torch.nn.Module, tensor: torch.Tensor) -> torch.Tensor:
+def project_out(attn: Any, tensor: torch.Tensor) -> torch.Tensor:
     """The layer's output projection (and its dropout, idle in eval mode)."""
     return attn.to_out[1](attn.to_out[0](tensor))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -41,7 +41,8 @@ class Site:
     second: bool
     grid: tuple[int, int]
     stride: int
-    layer: torch.nn.Module
+    # A module of diffusers, whose attributes torch does not know.
+    layer: Any
 
     @property
     def heads(self) -> int:

@@ -28,8 +28,9 @@ def preset(source: str) -> tuple[str, Preset]:
             return name, known
     hub_id = source if _is_hub_id(source) else None
     folder = Path(source) if hub_id is None else _fetched(hub_id, None)
-    usual = USUAL.get(family(folder)) if folder is not None and folder.is_dir() else None
-    known = Preset() if usual is None else _within_reach(PRESETS[usual], folder)
+    known = Preset()
+    if folder is not None and folder.is_dir() and (usual := USUAL.get(family(folder))) is not None:
+        known = _within_reach(PRESETS[usual], folder)
     return Path(source).name, replace(known, hub_id=hub_id, revision=None)
 
 
@@ -37,7 +38,9 @@ def _within_reach(preset: Preset, folder: Path) -> Preset:
     """A preset whose frames are no larger than a small model of its kind has positions for."""
     files = {part: folder / part / "config.json" for part in ("transformer", "vae")}
     most = limits.of_parts({part: read_config(file) for part, file in files.items() if file.is_file()}).side
-    return preset if most is None else replace(preset, height=min(preset.height, most), width=min(preset.width, most))
+    if most is None or preset.height is None or preset.width is None:
+        return preset
+    return replace(preset, height=min(preset.height, most), width=min(preset.width, most))
 
 
 def is_pocket(source: str) -> bool:
@@ -100,13 +103,14 @@ def place(source: str) -> Path:
             f"no backbone {source!r}: neither a folder, nor one of {', '.join(PRESETS)}, nor a hub id (owner/name)"
         )
     # Never downloads, so that a run cannot start with gigabytes of surprise.
-    if (folder := _fetched(known.hub_id, known.revision)) is None:
+    fetched = _fetched(known.hub_id, known.revision)
+    if fetched is None:
         every = ", ".join(missing_files(None, known.family, with_vae=True))
         raise UserError(
             f"backbone {source!r} ({known.hub_id}) is not on this machine: missing {every}; get them with "
             f"`ivgbench fetch {source}`"
         )
-    return folder
+    return fetched
 
 
 def _fetched(hub_id: str, revision: str | None) -> Path | None:

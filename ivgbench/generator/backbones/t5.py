@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from pathlib import Path
-from typing import ClassVar
 
 from ftfy import fix_text
 from transformers import PreTrainedTokenizerFast
@@ -20,7 +19,7 @@ LENGTH = 512
 class T5Reader(Reader):
     """A tokenizer.json and the family's length; see `Reader`."""
 
-    start: ClassVar[int] = 0
+    start: int = 0
 
     def __init__(self, folder: Path, length: int = LENGTH):  # another tokenizer: no super().__init__
         file = folder / "tokenizer" / "tokenizer.json"

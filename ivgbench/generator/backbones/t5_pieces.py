@@ -6,7 +6,7 @@ Their pipelines do not clean a prompt, and cut it at a length of their own, what
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from ivgbench.errors import UserError
 from ivgbench.extras import told
@@ -36,7 +36,7 @@ class Uncleaned(T5Reader):
 class Pieces(Reader):
     """A spiece.model, read by sentencepiece itself; `</s>` after the words."""
 
-    start: ClassVar[int] = 0
+    start: int = 0
 
     def __init__(self, folder: Path, length: int):  # another tokenizer: no super().__init__
         with told():

@@ -16,9 +16,9 @@ from ivgbench.generator.backbones.base import Backbone
 from ivgbench.generator.backbones.limits import factors
 from ivgbench.generator.backbones.loading import diffusion_part, text_encoder
 from ivgbench.generator.backbones.processors import attached, heads_apart
-from ivgbench.generator.backbones.sites import Band, Offer
+from ivgbench.generator.backbones.sites import Band, Offer, Site
 from ivgbench.generator.backbones.text_states import emptied_after_words
-from ivgbench.generator.backbones.unet3d_attention import Batch, UNetSite, compiled, sites
+from ivgbench.generator.backbones.unet3d_attention import Batch, compiled, sites
 from ivgbench.generator.words import Reader, WordReader
 
 #: Frames decoded at a time: bounds the VAE's memory.
@@ -36,6 +36,7 @@ class UNet3D(Backbone):
     frame_prompts: ClassVar[bool] = True
     offers: ClassVar[frozenset[Offer]] = frozenset({"frames", "signal"})
     flow: ClassVar[bool] = False
+    unet: Any
 
     def _start(self, *arguments: Any, **keywords: Any) -> None:
         super()._start(*arguments, **keywords)
@@ -70,7 +71,7 @@ class UNet3D(Backbone):
         return Reader(folder)
 
     @property
-    def denoiser(self) -> torch.nn.Module:
+    def denoiser(self) -> Any:
         return self.unet
 
     @property
@@ -110,16 +111,16 @@ class UNet3D(Backbone):
             shown = context[:: rows.shape[2]] if per_frame else context
             return self.unet(rows, timestep, encoder_hidden_states=shown, return_dict=False)[0]
 
-    def sites(self, shape: tuple[int, int, int]) -> list[UNetSite]:
-        return sites(self.unet, *shape[1:])
+    def sites(self, shape: tuple[int, int, int]) -> list[Site]:
+        return [*sites(self.unet, *shape[1:])]
 
-    def text_maps(self, site: UNetSite, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> torch.Tensor:
+    def text_maps(self, site: Site, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> torch.Tensor:
         layer = site.layer
         hidden, text = (one.chunk(2)[1] for one in (args[0], keywords["encoder_hidden_states"]))
         query, key = heads_apart(layer, layer.to_q(hidden)), heads_apart(layer, layer.to_k(text))
         return torch.softmax(query @ key.transpose(-1, -2) * layer.scale, dim=-1).float()
 
-    def edited(self, edits: Mapping[UNetSite, Any], clips: int) -> AbstractContextManager[None]:
+    def edited(self, edits: Mapping[Site, Any], clips: int) -> AbstractContextManager[None]:
         return attached(self.unet, compiled(edits, clips, self.batch))
 
     def slices(self, latents: torch.Tensor) -> Sequence[torch.Tensor]:

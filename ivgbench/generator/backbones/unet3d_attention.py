@@ -19,7 +19,7 @@ from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.attention_processor import Attention
 
 from ivgbench.generator.backbones.processors import heads_apart, heads_together, project_out
-from ivgbench.generator.backbones.sites import Site
+from ivgbench.generator.backbones.sites import Band, Site
 from ivgbench.generator.edits.biased import Bias
 from ivgbench.generator.edits.efdm import match_exactly
 from ivgbench.generator.edits.maps import Maps
@@ -27,7 +27,7 @@ from ivgbench.generator.edits.masked import Mask
 from ivgbench.generator.edits.trajectory import TextInside
 from ivgbench.generator.edits.watched import Watch
 
-BANDS = {"in": "input", "down": "early", "mid": "middle", "up": "late"}
+BANDS: dict[str, Band] = {"in": "input", "down": "early", "mid": "middle", "up": "late"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,8 @@ def sites(unet: UNet3DConditionModel, height: int, width: int) -> list[UNetSite]
     """
     grids = [(height, width)]
     for _ in unet.config.down_block_types[1:]:
-        grids.append(tuple(-(-side // 2) for side in grids[-1]))
+        rows, columns = grids[-1]
+        grids.append((-(-rows // 2), -(-columns // 2)))
     found, last = [], len(grids) - 1
     for name in unet.attn_processors:
         role = name.split(".")[-2]
@@ -88,7 +89,7 @@ class Batch:
 BOTH = Batch()
 
 
-def compiled(edits: Mapping[UNetSite, Any], clips: int, batch: Batch = BOTH) -> dict[str, Any]:
+def compiled(edits: Mapping[Any, Any], clips: int, batch: Batch = BOTH) -> dict[str, Any]:
     """The processors of edits, by layer name."""
     kinds = {
         Mask: MaskedAttention,
@@ -171,7 +172,9 @@ class EditedAttention:
 class OneHalfEdited(EditedAttention):
     """One guidance half is edited, and the other is the model's own."""
 
-    conditional = True
+    @property
+    def conditional(self) -> bool:
+        return True
 
     def attended(self, attn: Attention, *parts: torch.Tensor) -> torch.Tensor:
         halves = zip(*(one.chunk(self.batch.halves) for one in parts), strict=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -41,7 +41,7 @@ class WanMasked(MaskedBlock):
         if self.matches:
             with torch.no_grad():
                 unmasked = heads_together(F.scaled_dot_product_attention(query, key, value))
-            result = self.match(result, unmasked, self.frames)
+            result = self.matched(result, unmasked)
         return self.kept(project_out(attn, result.type_as(query)))
 
 
@@ -132,7 +132,8 @@ class Wan(VideoDiT):
         found = []
         for name in self.transformer.attn_processors:
             _, number, role, _ = name.split(".")
-            layer, reads = getattr(self.blocks[int(number)], role), "self" if role == "attn1" else "text"
+            layer = getattr(self.blocks[int(number)], role)
+            reads: Literal["self", "text"] = "self" if role == "attn1" else "text"
             found.append(Site(name, self.band(int(number)), "clip", reads, False, (height, width), 1, layer))
         return found
 
@@ -150,7 +151,7 @@ class Wan(VideoDiT):
             yield
             return
 
-        def turned(rope: torch.nn.Module, *_: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        def turned(rope: Any, *_: Any) -> tuple[torch.Tensor, torch.Tensor]:
             """As the module makes them, [N,T,1,d], of other positions."""
             axes = positions.to(rope.freqs_cos.device).flatten(1, 3).unbind(-1)
             sizes = (rope.t_dim, rope.h_dim, rope.w_dim)
@@ -177,6 +178,6 @@ class Wan(VideoDiT):
         return self.vae.decode(part.float() * std + mean, return_dict=False)[0][0].transpose(0, 1)
 
 
-def _vae_class(config: Mapping[str, Any]) -> type[torch.nn.Module]:
+def _vae_class(config: Mapping[str, Any]) -> Any:
     """Of a VAE's config."""
     return AutoencoderKL if config.get("_class_name") == "AutoencoderKL" else AutoencoderKLWan

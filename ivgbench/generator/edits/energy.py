@@ -58,14 +58,14 @@ def loss(
     Returns:
         At least float32.
     """
-    total = 0
+    total: torch.Tensor | int = 0
     for probs, grid in maps:
         for track, own in zip(boxes, tokens, strict=True):
             inside = cells(track, *grid).to(probs.device)
             wide = probs[..., list(own)].to(torch.promote_types(probs.dtype, torch.float32))
             of_tokens = wide.permute(3, 0, 1, 2).unflatten(-1, grid)
             total = total + _energy(of_tokens, inside, weights) / len(own)
-    return total / (len(maps) * len(boxes))
+    return torch.as_tensor(total / (len(maps) * len(boxes)))
 
 
 def _energy(maps: torch.Tensor, inside: torch.Tensor, weights: Weights) -> torch.Tensor:

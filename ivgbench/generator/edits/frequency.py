@@ -50,7 +50,7 @@ def low_pass(
     elif filter == "gaussian":
         kept = np.exp(-squared / (2 * d_s**2))
     else:
-        kept = squared <= (2 * d_s if rule == "official" else d_s**2)
+        kept = (squared <= (2 * d_s if rule == "official" else d_s**2)).astype(np.float64)
     return torch.from_numpy(kept.astype(np.float32))
 
 

@@ -57,7 +57,8 @@ def injected(base: torch.Tensor, patch: torch.Tensor, where: Sequence[Place]) ->
     """Noise [C,F,h,w] with the same patch in the box of every frame; of a larger patch [C,.,.] its top left part."""
     made = base.clone()
     for frame, place in enumerate(where):
-        made[(slice(None), frame, *place.cells())] = patch[:, : place.height, : place.width]
+        cells = (slice(None), frame, *place.cells())
+        made[cells] = patch[:, : place.height, : place.width]
     return made
 
 
@@ -67,7 +68,8 @@ def raised(boxes: np.ndarray, height: int, width: int, tokens: int, size: Size =
     for frame, place in enumerate(places(boxes, height, width, size)):
         left, top, right, bottom = (float(side) for side in boxes[frame if size == "frame" else 0])
         gain = GAIN / ((bottom - top) * (right - left)) / tokens
-        found[(frame, *place.cells())] = window(place.height, place.width) * gain
+        cells = (frame, *place.cells())
+        found[cells] = window(place.height, place.width) * gain
     return found
 
 
@@ -75,7 +77,8 @@ def inside(boxes: np.ndarray, height: int, width: int, size: Size = "first") -> 
     """Which cells of a map the boxes cover: bool [F,height,width]."""
     found = torch.zeros(len(boxes), height, width, dtype=torch.bool)
     for frame, place in enumerate(places(boxes, height, width, size)):
-        found[(frame, *place.cells())] = True
+        cells = (frame, *place.cells())
+        found[cells] = True
     return found
 
 

@@ -57,7 +57,7 @@ class Setup:
 class Network:
     """The network as a method sees it inside a step: latents [N,C,f,h,w] -> guided output, counted.
 
-    level: what the output means, see `levels.Level`; None as in `Setup.levels`.
+    level: what the output means, see `levels.Level`.
     evaluations: guided ones so far; backward: passes that the method went back through the network, counted by it.
     """
 
@@ -67,9 +67,17 @@ class Network:
         level: Level | None,
         conditional: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ):
-        self._evaluate, self._conditional, self.level = evaluate, conditional, level
+        self._evaluate, self._conditional, self._level = evaluate, conditional, level
         self.evaluations: float = 0
         self.backward = 0
+
+    @property
+    def level(self) -> Level:
+        """What the output means. ValueError where the scheduler keeps its latents on another scale: a method that asks
+        has refused such a scheduler in `check_schedule`."""
+        if self._level is None:
+            raise ValueError("the scheduler keeps its latents on a scale of its own")
+        return self._level
 
     def __call__(self, latents: torch.Tensor) -> torch.Tensor:
         self.evaluations += 1
@@ -77,6 +85,8 @@ class Network:
 
     def conditional(self, latents: torch.Tensor) -> torch.Tensor:
         """The output of the conditional half alone: half of a guided evaluation, and counted as that."""
+        if self._conditional is None:
+            raise ValueError("this network is evaluated in pairs only")
         self.evaluations += 0.5
         return self._conditional(latents)
 

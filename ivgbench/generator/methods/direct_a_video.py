@@ -128,8 +128,11 @@ class DirectAVideoRun(Run):
         return dict.fromkeys(self._sites, self._amplified if self._first[step] else self._hidden)
 
 
-def _place(text: str, phrases: Sequence[str], index: int) -> tuple[int, int]:
+def _place(text: str, phrases: Sequence[str | None], index: int) -> tuple[int, int]:
     """First and last character of a phrase's place: of equal ones the next, while there is one."""
-    before = sum(spelling(phrases[index]) == spelling(other) for other in phrases[:index])
-    found = occurrences(text, phrases[index])
+    phrase = phrases[index]
+    if phrase is None:
+        raise ValueError(f"subject {index} has no phrase")
+    before = sum(other is not None and spelling(phrase) == spelling(other) for other in phrases[:index])
+    found = occurrences(text, phrase)
     return found[min(before, len(found) - 1)]

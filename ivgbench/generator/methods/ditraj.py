@@ -65,7 +65,7 @@ class DiTraj(Method):
                 f"{self.name}: the background's prompt is the prompt without the subject, and {short(phrase)} is not "
                 f"in {short(prompt)}: name it there, or give the option background"
             )
-        background = without(prompt, phrase) + suffix if self.background is None else self.background
+        background = without(prompt, phrase or "") + suffix if self.background is None else self.background
         return background, self.foreground.replace(PHRASE, phrase or "")
 
     def start(self, setup: Setup) -> Run:

@@ -92,8 +92,9 @@ class FreeInit(Filtering):
         """The config of the method inside."""
         return resolve(self.base, self.base_options)
 
+    # A class says this of itself; here the method inside does.
     @property
-    def batches(self) -> bool:
+    def batches(self) -> bool:  # type: ignore[override]
         return self.inner.batches
 
     def versions(self) -> tuple[int, ...]:
@@ -128,7 +129,7 @@ class FreeInit(Filtering):
         again = Again(setup, self)
         run = self.inner.start(setup)
         # The run of the method inside, all its hooks as they are, whose sampler starts again.
-        run.rounds, run.restart = again.rounds, again.restart
+        vars(run).update(rounds=again.rounds, restart=again.restart)
         return run
 
     def _no_solo(self, *_: Any) -> torch.Tensor:
@@ -142,6 +143,8 @@ class Again:
     """The rounds of FreeInit, and where each of them starts."""
 
     def __init__(self, setup: Setup, config: FreeInit):
+        if setup.schedule is None:
+            raise ValueError("rounds need a schedule")
         self._config, self._steps, self._last = config, setup.schedule.asked, setup.schedule.last
         self._kept = config.kept(setup.shape)
         self._streams = [clip.stream("freeinit") for clip in setup.clips]
@@ -153,6 +156,8 @@ class Again:
         return [int(self._steps / count * (number + 1)) for number in range(count)]
 
     def restart(self, round: int, initial: torch.Tensor, final: torch.Tensor) -> torch.Tensor:
+        if self._last is None:
+            raise ValueError("a schedule that ends in noise alone noises nothing back")
         noised = self._last.a * final + self._last.b * initial
         fresh = standard_normal(self._streams, (1, *final.shape[1:])).to(final.device)
         # As released: noised in the latents' own precision, mixed in float32, and not brought to unit variance.

@@ -121,7 +121,7 @@ class IntrinsicRun(MaskedRun):
                 gradient = _detached(latents.to(wide), output, level, self._clips, guide.crop_grid)
         fresh = standard_normal(self._streams, (1, *latents.shape[1:])).to(latents.device, wide)
         moved = renoise(latents.to(wide), eps, fresh, level.b, self._config.gamma)
-        if guide is not None:
+        if guide is not None and gradient is not None:
             score_norm = eps.flatten(1).norm(dim=1) / level.b
             push = guidance(gradient, score_norm, guide.kappa, guide.c_g)
             moved = moved + self._config.gamma * level.variance * push

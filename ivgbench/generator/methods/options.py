@@ -58,7 +58,7 @@ def changed_of(config: Method) -> dict[str, Any]:
     """Those of `options_of` that are not at their default; of a method inside: at that method's."""
     defaults = options_of(type(config)())
     if config.name in AROUND:
-        inner = options_of(resolve(config.base))
+        inner = options_of(resolve(getattr(config, around.BASE)))
         defaults |= {f"{around.PREFIX}{name}": value for name, value in inner.items()}
     return {name: value for name, value in options_of(config).items() if value != defaults[name]}
 

@@ -181,6 +181,8 @@ class CompositionRun(Run):
 
     def _one(self, setup: Setup, clip: Clip, index: int) -> torch.Tensor:
         phrase = clip.phrases[index]
+        if phrase is None or setup.solo is None:
+            raise ValueError("a clip that is made alone has one subject, with a phrase")
         subject = Clip(
             phrase, clip.suffix, (phrase,), clip.masks[index : index + 1], clip.boxes[index : index + 1], clip.stream
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -127,7 +128,7 @@ def two_subjects(videos: np.ndarray, detector: PocketYolo) -> dict[str, float]:
     }
 
 
-def distance(videos: np.ndarray, embed, seed: int = 0) -> dict[str, float]:
+def distance(videos: np.ndarray, embed: Callable[[np.ndarray], np.ndarray], seed: int = 0) -> dict[str, float]:
     """FID and KID of one random frame of each video against rendered clips, beside a second rendered set's.
 
     embed: uint8 [N,H,W,3] -> features [N,D].

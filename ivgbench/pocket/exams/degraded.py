@@ -102,7 +102,8 @@ def series(degrade: Degradation, subject: list[Scene], embed: Embed) -> list[np.
 def _both(embed: Embed, clips: int) -> tuple[list[Scene], np.ndarray, np.ndarray]:
     """`clips` scenes, their features while they are whole, and those of as many others."""
     subject = scenes(clips, 0)
-    return subject, *(features([scene.whole for scene in some], embed) for some in (subject, scenes(clips, clips)))
+    own, others = (features([scene.whole for scene in some], embed) for some in (subject, scenes(clips, clips)))
+    return subject, own, others
 
 
 def of_frames(embed_video: Embed, clips: int) -> dict[str, list[float]]:

@@ -56,8 +56,8 @@ def measure(weights: Path) -> dict[str, dict[str, float]]:
             "autoencoder": quality.probe_accuracy(watched, whole, clips, what),
         }
     for name in traps.TRAPS:
-        shown, phrases = zip(*traps.trap(name, TRAPS), strict=True)
-        pictures = {"rendered": np.stack(shown), "autoencoder": round_trip(autoencoder, np.stack(shown))}
+        trapped, phrases = zip(*traps.trap(name, TRAPS), strict=True)
+        pictures = {"rendered": np.stack(trapped), "autoencoder": round_trip(autoencoder, np.stack(trapped))}
         facts[f"detector, false claims: {name}"] = {
             how: judging.false_alarms(yolo, frames, list(phrases)) for how, frames in pictures.items()
         }
@@ -68,10 +68,11 @@ def measure_encoders(weights: Path) -> dict[str, dict[str, list[float]]]:
     """What the encoders behind FID, KID and JEDi make of clips that get worse: encoder -> metric -> by strength."""
     from ivgbench.judges import frame_encoders as frame_features
     from ivgbench.judges import video_encoders as video_features
+    from ivgbench.judges.base import FrameEncoder
     from ivgbench.judges.clip import ClipModel
     from ivgbench.pocket.exams import degraded
 
-    frames = {
+    frames: dict[str, FrameEncoder] = {
         "CLIP tower": ClipModel.from_pretrained(weights / "clip"),
         "denoiser": frame_features.denoiser(weights / "denoiser" / "model.safetensors"),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -91,7 +93,7 @@ def caption_accuracy(clip_model: ClipModel, frames: np.ndarray, clips: list[worl
 @torch.inference_mode()
 def probe_accuracy(encoder: VideoModel, videos: list[np.ndarray], clips: list[world.Clip], what: str) -> float:
     """How often the video encoder's probe names the "motion" or the "shape" of a one-subject clip, 0..1."""
-    network = encoder.encode
+    network: Any = encoder.encode  # of the pocket lab's, which has a probe
     told = torch.cat([network.probe.linear(network(to_pixels(one, encoder.size))) for one in videos])
     motions, shapes, _ = video.lesson(clips)
     scores = told.split([len(video.MOTIONS), len(world.SHAPES)], 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -61,9 +62,9 @@ def sample(backbone: Backbone, folder: Path, clips: int, subjects: int) -> np.nd
                 for i, clip in enumerate(shown)
             ]
             made = generate_batch(backbone, cases, "plain", seeds=range(first, first + BLOCK))
-            block = np.stack([clip.video for clip in made])
+            block = np.stack([clip.pixels for clip in made])
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, lambda handle, block=block: np.save(handle, block))
+            write_atomic(path, partial(np.save, arr=block))
             if first % 32 == 0:
                 print(f"exam: {subjects} subject(s), {first + BLOCK} of {clips} clips", flush=True)
         videos.append(np.load(path))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -44,13 +44,14 @@ def encode_shard(work: Path, vae: AutoencoderKL, number: int) -> None:
             mode = vae.encode(pixels).latent_dist.mode()
         latents.append((mode.float() * vae.config.scaling_factor).half().cpu().numpy())
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {"latents": np.stack(latents), "captions": np.array([clip.caption for clip in clips])}
+    arrays: dict[str, Any] = {"latents": np.stack(latents), "captions": np.array([clip.caption for clip in clips])}
     write_atomic(path, lambda handle: np.savez(handle, **arrays))
 
 
 def load_bank(work: Path, vae: AutoencoderKL, clips: int = CLIPS) -> tuple[torch.Tensor, list[str]]:
     """Latents float16 [clips,F,4,h,w] and their captions; shards that are missing in `work` are made first."""
-    latents, captions = [], []
+    latents: list[torch.Tensor] = []
+    captions: list[str] = []
     for number in range(-(-clips // SHARD)):
         encode_shard(work, vae, number)
         with np.load(_shard(work, number)) as shard:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from ivgbench.pocket.training.vae import round_trip
 
 SCHEDULE = Schedule(steps=900, learning_rate=1e-3, warmup=100, weight_decay=0.05)
 BATCH = 64
-MODEL_CONFIG = {
+MODEL_CONFIG: dict[str, Any] = {
     "embed_dim": 64,
     "vision_cfg": {
         "image_size": [world.HEIGHT, world.WIDTH],

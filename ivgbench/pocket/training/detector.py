@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,8 +47,8 @@ ARCHITECTURE = {
 }
 
 
-def build() -> torch.nn.Module:
-    """An untrained detector. Its loss weights are ultralytics' defaults."""
+def build() -> Any:
+    """An untrained detector of ultralytics. Its loss weights are ultralytics' defaults."""
     quiet_ultralytics()
     from ultralytics.nn.tasks import DetectionModel
     from ultralytics.utils import IterableSimpleNamespace

@@ -8,6 +8,7 @@ Flow matching (Lipman et al. 2023): z = (1-sigma) z0 + sigma n, and the network 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -164,7 +165,7 @@ def loss_function(
     states: dict[str, torch.Tensor],
     phase: Phase,
     seed: int,
-):
+) -> Callable[[int], torch.Tensor]:
     """step -> flow-matching error on a batch of the bank, all noise levels in each batch.
 
     Levels are spread as the sampler's steps are: evenly, then shifted (`SCHEDULER_CONFIG`).

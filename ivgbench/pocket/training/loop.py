@@ -45,7 +45,8 @@ class Schedule:
         return 0.05 + 0.95 * 0.5 * (1 + math.cos(done * math.pi))
 
     def optimisers(self, module: torch.nn.Module) -> list[torch.optim.Optimizer]:
-        matrices, rest = [], []
+        matrices: list[torch.nn.Parameter] = []
+        rest: list[torch.nn.Parameter] = []
         for name, weight in module.named_parameters():
             # Embeddings, and the maps from and to latents, are tables rather than maps between features.
             table = any(part in name for part in ("embedding", "conv_in", "conv_out"))
@@ -54,7 +55,7 @@ class Schedule:
         made: list[torch.optim.Optimizer] = [
             torch.optim.AdamW(rest, lr=self.learning_rate, betas=(0.9, 0.99), weight_decay=self.weight_decay)
         ]
-        if matrices:
+        if matrices and self.matrix_rate is not None:
             made.append(Muon(matrices, lr=self.matrix_rate, weight_decay=self.weight_decay))
         return made
 

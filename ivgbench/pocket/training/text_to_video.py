@@ -13,10 +13,10 @@ geometric mean, to the weights of velocity prediction. Under them every noise le
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -106,7 +106,14 @@ class TrainingAttention:
     itself alone, so its value passes through.
     """
 
-    def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, **_):
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        **_: Any,
+    ) -> torch.Tensor:
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         value = attn.to_v(context)
         if context.shape[1] == 1:
@@ -201,7 +208,7 @@ def loss_function(
     lean: bool = False,
     words: bool = False,
     two: float | None = None,
-):
+) -> Callable[[int], torch.Tensor]:
     """step -> min-SNR weighted noise error on `batch` clips of the bank, or on some random frames of each, in order.
 
     lean: see the module; words, two: as in `Phase`.

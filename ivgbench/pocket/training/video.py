@@ -92,7 +92,8 @@ def train(
     if start is not None:
         model.transformer.load_state_dict(load_file(start / "model.safetensors"))
         name, seed = f"video-onward-{file_sha256(start / 'model.safetensors')[:8]}", seed + 100
-        schedule = replace(schedule, learning_rate=schedule.learning_rate / 2, matrix_rate=schedule.matrix_rate / 2)
+        matrices = None if schedule.matrix_rate is None else schedule.matrix_rate / 2
+        schedule = replace(schedule, learning_rate=schedule.learning_rate / 2, matrix_rate=matrices)
 
     def loss_of(step: int) -> torch.Tensor:
         clips = [world.sample_clip("video", seed * 10**7 + step * BATCH + i) for i in range(BATCH)]

@@ -17,8 +17,8 @@ from ivgbench.report.layout import UNDEFINED, number
 from ivgbench.report.leaderboard.protocol import Protocol, of, split_order
 from ivgbench.report.leaderboard.ranks import Standing, shown_better, standings
 from ivgbench.report.leaderboard.reading import Sent
+from ivgbench.report.printed import print_label
 from ivgbench.report.ranking import REFERENCES
-from ivgbench.report.tables import print_label
 from ivgbench.runs.identity import EXTERNAL
 
 #: The metric that ranks until another is chosen: it has no filter, so that no method gains by losing its hard clips.
@@ -86,7 +86,7 @@ def boards(sent: Sequence[Sent]) -> list[Board]:
     """A board for each protocol of the records that verify: those of most records first, then of most rows."""
     by_protocol: dict[str, tuple[Protocol, list[Sent]]] = {}
     for one in sent:
-        if not one.reason:
+        if one.record is not None and not one.reason:
             protocol = of(one.record)
             by_protocol.setdefault(protocol.id, (protocol, []))[1].append(one)
     made = [_board(protocol, mine) for protocol, mine in by_protocol.values()]
@@ -134,6 +134,7 @@ def _better(clips: Sequence[pd.DataFrame], metric: Metric) -> np.ndarray:
 def _rows(sent: Sent) -> list[tuple[str, Row]]:
     """A record's rows, each with a key that is equal where the clips and all their numbers are."""
     record = sent.record
+    assert record is not None, "a record that cannot be read has a reason"
     manifest = record.manifest()
     told = settings_notes.by_label(manifest["jobs"])
     wide, _ = scored(record.run, pd.DataFrame(manifest["jobs"]), pd.DataFrame(record.rows()), NEEDED, False)
@@ -168,7 +169,7 @@ def _scope(split: str | None, ranked: Sequence[Row], references: Sequence[Row]) 
 
 def _measured(clips: pd.DataFrame, metric: Metric) -> Cell:
     value, low, high, *_ = interval(clips, metric)
-    ends = tuple(number(metric.scale * end, metric.decimals) for end in (low, high))
+    ends = (number(metric.scale * low, metric.decimals), number(metric.scale * high, metric.decimals))
     return _cell(metric.scale * value, metric)._replace(ends=None if UNDEFINED in ends else ends)
 
 

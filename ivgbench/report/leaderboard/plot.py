@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ivgbench.report.leaderboard.board import FIRST, Line
@@ -56,15 +56,17 @@ def plot(lines: Sequence[Line]) -> Plot:
             low, high = _ends(line)
             told = f"NFE {line.costs['nfe'].text}, mIoU all {line.cells[FIRST].text} %"
             place = round(middle + gap * (at - (len(group) - 1) / 2), 1)
-            heights = (round(y(value), 1) for value in (line.cells[FIRST].value, low, high))
-            dots.append(Dot(line.number, line.row.name, told, place, *heights))
-    marks = ([(round(scale(value), 1), f"{value:g}") for value in values] for scale, values in ((x, across), (y, up)))
-    return Plot(tuple(dots), *map(tuple, marks), len(ranked) - len(known))
+            middle_, bottom, top = (round(y(value), 1) for value in (line.cells[FIRST].value, low, high))
+            dots.append(Dot(line.number, line.row.name, told, place, middle_, bottom, top))
+    below, beside_it = (
+        tuple((round(scale(value), 1), f"{value:g}") for value in values) for scale, values in ((x, across), (y, up))
+    )
+    return Plot(tuple(dots), below, beside_it, len(ranked) - len(known))
 
 
 def _ends(line: Line) -> tuple[float, float]:
     cell = line.cells[FIRST]
-    return tuple(map(float, cell.ends)) if cell.ends else (cell.value, cell.value)
+    return (float(cell.ends[0]), float(cell.ends[1])) if cell.ends else (cell.value, cell.value)
 
 
 def _ticks(low: float, high: float) -> list[float]:
@@ -78,6 +80,6 @@ def _ticks(low: float, high: float) -> list[float]:
     return [round(step * at, 10) for at in range(first, last + 1)]
 
 
-def _scale(ticks: Sequence[float], start: float, end: float):
+def _scale(ticks: Sequence[float], start: float, end: float) -> Callable[[float], float]:
     low, high = ticks[0], ticks[-1]
     return lambda value: start + (value - low) / (high - low) * (end - start)

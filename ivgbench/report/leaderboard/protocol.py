@@ -46,6 +46,7 @@ class Protocol(NamedTuple):
 
 def of(record: Record) -> Protocol:
     """The protocol of a record that verifies (`verifying.fault_of`)."""
+    assert isinstance(record.backbone, dict), "a record that verifies says so"
     name, weights = record.backbone["name"], record.backbone["weights"]
     cases = sorted({(clip.suite, clip.split, clip.case) for clip in record.clips})
     counts = Counter(split for _, split, _ in cases)

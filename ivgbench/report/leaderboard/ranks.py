@@ -80,7 +80,7 @@ class _Resampled:
         """(first less second, two-sided p) over the cases where both have a value."""
         both = self.present[one] & self.present[other]
         (value, draws), (value2, draws2) = (self._number(row, both) for row in (one, other))
-        count = min(np.count_nonzero(self.weights[row][both]) for row in (one, other))
+        count = min(int(np.count_nonzero(self.weights[row][both])) for row in (one, other))
         apart = draws - draws2
         apart = apart[~np.isnan(apart)]
         if count < 2 or not len(apart):

@@ -46,7 +46,7 @@ class Known(NamedTuple):
 class Site(NamedTuple):
     """What was written, and what was read."""
 
-    index: Path
+    page: Path
     boards: int
     sent: tuple[Sent, ...]
 

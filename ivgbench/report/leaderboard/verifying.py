@@ -42,8 +42,8 @@ def _faults(record: Record) -> Iterator[str]:
 
 
 def _protocol_fault(record: Record) -> str:
-    backbone = record.backbone
-    named = isinstance(backbone, dict) and all(isinstance(backbone.get(key), str) for key in ("name", "weights"))
+    backbone = record.backbone if isinstance(record.backbone, dict) else {}
+    named = all(isinstance(backbone.get(key), str) for key in ("name", "weights"))
     if not named or not (backbone["weights"] or backbone["name"] == EXTERNAL):
         return "it does not say which backbone made the clips: its name and the hash of its weights"
     if not record.detector or not record.clip:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ivgbench import boxes
-from ivgbench.report import settings_notes, tables
+from ivgbench.report import settings_notes
+from ivgbench.report.printed import print_label
 from ivgbench.report.ranking import REFERENCES
 from ivgbench.runs.scoring import detection_key
 from ivgbench.store.runs import Store
@@ -70,7 +71,7 @@ def collect(
     for job in jobs:
         label, method = job["label"], job["method"]
         settings, about = told[label]
-        name = tables.print_label(method, label)
+        name = print_label(method, label)
         rows.setdefault(label, Row(label, name, settings if about else "", about, method in REFERENCES))
     rows = {row.label: row for row in sorted(rows.values(), key=lambda row: row.reference)}  # as in the tables
     numbers = {label: number for number, label in enumerate(rows)}
@@ -113,12 +114,15 @@ def _ask(scene: Scene, case: Mapping[str, Any]) -> None:
 def found(store: Store, detector: str, scene: Scene, shot: Shot) -> list[np.ndarray | None]:
     """The detected boxes of each phrase in a clip, [F,4] with NaN where there is none; None where none looked."""
     tracks: list[np.ndarray | None] = []
+    facts = shot.facts
+    if facts is None:  # there is no clip
+        return [None for _ in scene.phrases]
     for phrase in scene.phrases:
         # A job keeps its phrases composed; they were looked for as they were given.
         spellings = dict.fromkeys((phrase, unicodedata.normalize("NFD", phrase)))
-        seen = (store.arrays(detector, detection_key(shot.facts["pixel_sha256"], one)) for one in spellings)
+        seen = (store.arrays(detector, detection_key(facts["pixel_sha256"], one)) for one in spellings)
         track = next((one["boxes"] for one in seen if one is not None and "boxes" in one), None)
-        fits = track is not None and np.shape(track) == (shot.facts["shape"][0], 4)
+        fits = track is not None and np.shape(track) == (facts["shape"][0], 4)
         tracks.append(np.asarray(track, float) if fits else None)
     return tracks
 

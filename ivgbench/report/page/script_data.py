@@ -98,7 +98,8 @@ def scores(values: Mapping[str, float | None], own: Sequence[Metric]) -> list[li
     sim, miou = KNOWN["clip_sim"], KNOWN["miou"]
     shown = [["mIoU", _printed(values, miou)], [sim.title, _printed(values, sim)]]
     if (seen := values.get("n_detected")) is not None:
-        covered = {0.0: "no", 1.0: "yes"}.get(values.get("covered"), "in part")
+        words: dict[float | None, str] = {0.0: "no", 1.0: "yes"}
+        covered = words.get(values.get("covered"), "in part")
         of = "" if values.get("n_frames") is None else f" of {values['n_frames']:g}"
         shown.append(["covered", f"{covered}, {seen:g}{of}"])
     if (count := values.get("nfe")) is not None:
@@ -112,7 +113,7 @@ def _printed(values: Mapping[str, float | None], metric: Metric) -> str:
     return f"{text} {metric.unit}".strip() if value is not None else text
 
 
-def _track(track: np.ndarray) -> list[list[float] | None]:
+def _track(track: np.ndarray) -> list[list[float | None] | None]:
     """Boxes [F,4] as plain data; null for a frame without one."""
     return [None if np.isnan(box).any() else [_rounded(edge) for edge in box] for box in track]
 

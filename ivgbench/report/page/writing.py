@@ -50,7 +50,8 @@ def write(runs: str | Path, run: str | None, out: Path, allow_partial: bool = Fa
         UserError: no such run, or a partial one without allow_partial.
     """
     loaded = _Loaded(runs, run, allow_partial)
-    sources, written = {}, {"data": set(), "clips": set()}
+    sources: dict[str, str] = {}
+    written: dict[str, set[str]] = {"data": set(), "clips": set()}
     with late_progress() as stage:
         for job, facts in _each(loaded.clips(loaded.scenes), "previews", stage):
             path = out / "clips" / previews.name(facts["video_sha256"])

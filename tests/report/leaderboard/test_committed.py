@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ivgbench.report import tables
 from ivgbench.report.leaderboard.protocol import of
 from ivgbench.report.leaderboard.reading import read_all
+from ivgbench.report.printed import print_label
 
 ROOT = Path(__file__).parents[3]
 RECORDS = ROOT / "results" / "records"
@@ -31,7 +31,7 @@ def test_all_of_them_verify(sent):
 def test_they_agree_with_the_committed_tables(sent, run):
     told = pd.DataFrame(sent[run].record.table)
     committed = pd.read_csv(ROOT / "results" / "tables" / TABLES[run] / "table1.csv")
-    told["label"] = [tables.print_label(method_of(sent[run], label), label) for label in told["label"]]
+    told["label"] = [print_label(method_of(sent[run], label), label) for label in told["label"]]
     both = committed.merge(told, on=["split", "label"], suffixes=("", "_told"), validate="one_to_one")
     assert len(both) == len(committed) == len(told)
     for column in told.columns.intersection(committed.columns).difference(["split", "label"]):

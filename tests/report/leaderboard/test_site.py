@@ -205,7 +205,7 @@ def test_texts_of_strangers_are_texts(folder, text):
 def test_an_attack_is_shown_as_it_was_written(folder):
     attacked(ATTACKS[0]).save(folder / "a.json")
     site = build([folder], folder.parent / "site", {})
-    assert ATTACKS[0] in "".join(Read(site.index.read_text()).text)
+    assert ATTACKS[0] in "".join(Read(site.page.read_text()).text)
 
 
 def test_names_that_are_confused_when_cleaned_have_files_of_their_own():
@@ -225,7 +225,7 @@ def test_a_command_quotes_what_it_takes_from_a_record(folder):
 def test_nothing_is_loaded_and_a_policy_holds_it(folder):
     make_record().save(folder / "a.json")
     known = {"plain": Known(("told",), (("arXiv 1", "https://arxiv.org/abs/1"),))}
-    out = build([folder], folder.parent / "site", known).index.parent
+    out = build([folder], folder.parent / "site", known).page.parent
     for content in pages(out).values():
         text = content.decode()
         policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1]
@@ -266,7 +266,7 @@ def test_pages_of_an_earlier_build_go_and_other_files_stay(folder):
 def test_a_site_of_nothing_that_verifies_says_why(folder):
     (folder / "a.json").write_text("{}")
     site = build([folder], folder.parent / "site", {})
-    text = site.index.read_text()
+    text = site.page.read_text()
     assert site.boards == 0 and "There is no board" in text and "not a record of a run" in text
 
 
