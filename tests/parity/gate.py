@@ -89,7 +89,7 @@ PERTURBATIONS = (
     one("a gradient step less", "lvd", "backward", f"{LVD}.before_step", "range(self._config.iterations(step))",
         "range(self._config.iterations(step) - 1)"),
     one("boxes a pixel to the right", "", "miou_all", "runs.scoring:score_job",
-        'phrase))["boxes"]', 'phrase))["boxes"] + [1 / width, 0, 1 / width, 0]'),
+        'words))["boxes"]', 'words))["boxes"] + [1 / width, 0, 1 / width, 0]'),
     one("missed frames do not count", "", "miou_all", FRAMES,
         "float(overlap.sum()) / frames if frames", "float(overlap.sum()) / max(found.sum(), 1) if frames"),
     one("missed frames are not in the volume", "", "miou", "metrics.control:_volume_iou",
