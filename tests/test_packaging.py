@@ -30,7 +30,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PARTS = {
     "generator": ["gen"], "metrics": ["metrics"], "judges": ["metrics"], "pocket": ["gen", "metrics"],
     "runs": ["gen"], "engines": ["gen", "ray"], "gate": ["gen"], "study": ["gen", "metrics"], "verify": ["gen"],
-    "world": ["metrics"],
+    "world": ["metrics"], "studio": ["studio"], "cli": ["studio"],
 }  # fmt: skip
 
 

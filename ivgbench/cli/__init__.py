@@ -108,7 +108,7 @@ def stoppable() -> Iterator[list[int]]:
 
 def _told(fault: Exception) -> tuple[str, int] | None:
     """(line, exit code) for an error that needs no traceback; None for one that does."""
-    from ivgbench.engines.local import DiskFull, StartFailed
+    from ivgbench.engines.base import DiskFull, StartFailed
 
     if isinstance(fault, ImportError):
         fault = missing(fault) or fault

@@ -158,7 +158,9 @@ Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse a reference with a video that cannot be read, not leave it out.")
 ]
 ReferenceVideos = Annotated[int | None, typer.Option(help="How many videos of each reference (default: 400).")]
-Workers = Annotated[int | None, typer.Option(help="Processes (default: one per CPU; one on a GPU).")]
+Workers = Annotated[
+    int | None, typer.Option(help="Processes (default: one per CPU; one on a GPU; on Ray as many as find room).")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", callback=_device)]
 Offload = Annotated[bool, typer.Option("--offload", help="Parts of the backbone on the device only while they work.")]
 
@@ -239,7 +241,7 @@ def engine_of(lab: Any, workers: int | None, name: str = "local") -> Any:
     if name == "ray":
         from ivgbench.engines.ray import RayEngine
 
-        return RayEngine(workers, gpu=lab.device().startswith("cuda"))
+        return RayEngine(workers, lab.requested)
     from ivgbench.engines.local import LocalEngine
 
     return LocalEngine(lab.default_workers() if workers is None else workers)

@@ -41,7 +41,10 @@ def run(
             "workers. More than 1 agrees to 1e-5, not bits. (default: 1, or the spec's)"
         ),
     ] = None,
-    engine: Annotated[Literal["local", "ray"], typer.Option(help="Processes here, or a Ray cluster.")] = "local",
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="Processes here, or a Ray cluster: that of RAY_ADDRESS, or of this machine."),
+    ] = "local",
     workers: Workers = None,
     shard: Annotated[str | None, typer.Option(help="i/n: every n-th job from the i-th; i from 0.")] = None,
     device: Device = "auto",

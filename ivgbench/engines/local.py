@@ -1,57 +1,28 @@
-"""How work is spread: local worker processes that load their models once and take items until none is left.
-
-An engine turns items into outcomes, in any order. It knows nothing of videos. A worker that dies (killed, out of
-memory, a crash in native code) costs the one item it held; a fresh worker takes its place.
-"""
+"""Local worker processes that load their models once and take items until none is left."""
 
 from __future__ import annotations
 
 import multiprocessing
 import signal
-import traceback
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, NamedTuple
 
+from ivgbench.engines.base import TRIES, DiskFull, Failure, StartFailed, failure_of, start_error, telling
+from ivgbench.engines.queue import Queue
 from ivgbench.errors import UserError
-from ivgbench.extras import missing
-from ivgbench.files import is_full, room_at
 
 #: What stops a command: Ctrl-C, and what a scheduler of jobs sends.
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
-@dataclass(frozen=True)
-class Failure:
-    """Why an item has no result: `reason` on one line, `trace` for the log. `kind`: "item", "user" or "disk"."""
+class _Told(NamedTuple):
+    """A message of a worker: how far its item is."""
 
-    reason: str
-    trace: str = ""
-    kind: str = "item"
-
-
-def failure_of(fault: Exception) -> Failure:
-    """An exception as an outcome that can leave its process."""
-    if is_full(fault):
-        return Failure(room_at(fault), traceback.format_exc(), "disk")
-    if isinstance(fault, ImportError):
-        fault = missing(fault) or fault
-    if isinstance(fault, UserError):
-        return Failure(str(fault), traceback.format_exc(), "user")
-    reason = " ".join(f"{type(fault).__name__}: {fault}".split())
-    return Failure(reason, traceback.format_exc())
-
-
-class DiskFull(Exception):
-    """No room left. What was computed so far is whole; a later run goes on from there."""
-
-
-class StartFailed(Exception):
-    """The workers could not load what they need, so no item can be worked on."""
+    done: int
+    of: int
 
 
 class _Worker:
@@ -105,7 +76,8 @@ def _serve(pipe: Connection, start: Callable[[], Any], work: Callable[[Any, Any]
         while True:
             item = pipe.recv()
             try:
-                outcome = work(state, item)
+                with telling(lambda done, of: pipe.send(_Told(done, of))):
+                    outcome = work(state, item)
             except Exception as fault:  # becomes the item's failure, with its reason
                 outcome = failure_of(fault)
             pipe.send(outcome)
@@ -120,74 +92,70 @@ class LocalEngine:
         self.workers = workers
 
     def run(
-        self, start: Callable[[], Any], work: Callable[[Any, Any], Any], items: Sequence[Any]
+        self,
+        start: Callable[[], Any],
+        work: Callable[[Any, Any], Any],
+        items: Iterable[Any],
+        tries: Callable[[Any], int] = lambda item: TRIES,
+        hear: Callable[[int, int, int], None] | None = None,
     ) -> Iterator[tuple[int, Any]]:
-        """Yields (index, outcome) for every item as they come; an outcome is work's result or a `Failure`.
-
-        start: called once in each worker; its result is the first argument of `work`. All must be picklable.
-        Raises:
-            StartFailed: `start` failed. UserError: for a reason of the user's. DiskFull: nothing can be written.
-        """
-        context = multiprocessing.get_context("spawn")
-        waiting = deque(range(len(items)))
-        workers = [_Worker(context, start, work) for _ in range(min(self.workers, len(items)))]
+        """See `Engine.run`."""
+        context, queue, workers = multiprocessing.get_context("spawn"), Queue(items, tries), list[_Worker]()
         try:
-            while workers:
+            while True:
+                while len(workers) < min(self.workers, queue.open()):
+                    workers.append(_Worker(context, start, work))
+                if not workers:
+                    return
                 # A dead process closes its pipe, which wakes `wait` too: one place to hear of both.
                 for pipe in wait([worker.pipe for worker in workers]):
                     worker = next(one for one in workers if one.pipe is pipe)
-                    yield from self._hear(worker, workers, waiting, items, lambda: _Worker(context, start, work))
+                    yield from _hear(worker, workers, queue, hear)
         finally:
             for worker in workers:
                 worker.stop()
 
-    def _hear(
-        self,
-        worker: _Worker,
-        workers: list[_Worker],
-        waiting: deque[int],
-        items: Sequence[Any],
-        fresh: Callable[[], _Worker],
-    ) -> Iterator[tuple[int, Any]]:
-        """Takes one message of a worker, yields the outcome it brings, and gives the worker its next item."""
-        try:
-            outcome = worker.pipe.recv()
-        except (EOFError, ConnectionResetError):
-            workers.remove(worker)
-            worker.process.join()
-            how = _cause_of_death(worker.process.exitcode)
-            worker.stop()
-            if worker.index is None:
-                raise StartFailed(f"a worker process died while loading: {how}") from None
-            if waiting:
-                workers.append(fresh())
-            yield worker.index, Failure(f"the worker process died: {how}")
-            return
-        if worker.index is None:
-            if isinstance(outcome, Failure):
-                raise start_error(outcome)
-        else:
-            if isinstance(outcome, Failure) and outcome.kind == "disk":
-                raise DiskFull(outcome.reason)
-            index, worker.index = worker.index, None
-            yield index, outcome
-        if waiting:
-            worker.index = waiting.popleft()
-            with suppress(BrokenPipeError):  # it died just now: the next `wait` hears of it, and the item fails
-                worker.pipe.send(items[worker.index])
-        else:
-            workers.remove(worker)
-            worker.stop()
+
+def _hear(
+    worker: _Worker, workers: list[_Worker], queue: Queue, hear: Callable[[int, int, int], None] | None
+) -> Iterator[tuple[int, Any]]:
+    """Takes one message of a worker, yields the outcome it brings, and gives the worker its next item."""
+    index = worker.index
+    try:
+        outcome = worker.pipe.recv()
+    except (EOFError, ConnectionResetError):
+        workers.remove(worker)
+        worker.process.join()
+        how = _cause_of_death(worker.process.exitcode)
+        worker.stop()
+        if index is None:
+            raise StartFailed(f"a worker process died while loading: {how}") from None
+        if failure := queue.died(index, f"the worker process died: {how}"):
+            yield index, failure
+        return
+    if isinstance(outcome, _Told):
+        if hear is not None and index is not None:
+            hear(index, *outcome)
+        return
+    if index is None:
+        if isinstance(outcome, Failure):
+            raise start_error(outcome)
+    else:
+        if isinstance(outcome, Failure) and outcome.kind == "disk":
+            raise DiskFull(outcome.reason)
+        queue.done(index)
+        worker.index = None
+        yield index, outcome
+    worker.index = queue.take()
+    if worker.index is not None:
+        with suppress(BrokenPipeError):  # it died just now: the next `wait` hears of it, and the item is given again
+            worker.pipe.send(queue.item(worker.index))
+    else:
+        workers.remove(worker)
+        worker.stop()
 
 
 def _cause_of_death(code: int | None) -> str:
     if code is None or code >= 0:
         return f"exit code {code}"
     return f"killed by signal {-code}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
-
-
-def start_error(failure: Failure) -> Exception:
-    """What is raised when the workers cannot start for this reason."""
-    if failure.kind == "user":
-        return UserError(failure.reason)
-    return DiskFull(failure.reason) if failure.kind == "disk" else StartFailed(f"{failure.reason}\n{failure.trace}")

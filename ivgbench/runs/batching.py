@@ -8,7 +8,8 @@ agree with those made alone to about 1e-5, not bit for bit.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,36 @@ def batches(jobs: Iterable[Job], size: int | Callable[[Job, int], int]) -> list[
             found.append(filling[kind])
         filling[kind].append(job)
     return found
+
+
+class Waiting(Iterator[list[Job]]):
+    """Batches that wait for a worker. An engine takes them one by one, so those that wait can still be made smaller."""
+
+    def __init__(self, batches: Iterable[list[Job]]):
+        self._waiting, self._count = deque(batches), 0
+        #: Those at work, by the engine's index.
+        self.taken: dict[int, list[Job]] = {}
+
+    def __next__(self) -> list[Job]:
+        if not self._waiting:
+            raise StopIteration
+        self.taken[self._count] = batch = self._waiting.popleft()
+        self._count += 1
+        return batch
+
+    def __length_hint__(self) -> int:
+        return len(self._waiting)
+
+    def halve(self, batch: list[Job]) -> int:
+        """For a batch that was too much: it waits again, first, in halves, and so do those of its kind that are no
+        smaller. Returns the size of a half."""
+        half, kind = len(batch) // 2, kind_of(batch[0])
+        waiting, self._waiting = [batch, *self._waiting], deque()
+        for one in waiting:
+            small = len(one) < len(batch) or kind_of(one[0]) != kind
+            size = len(one) if small else half
+            self._waiting += [one[at : at + size] for at in range(0, len(one), size)]
+        return half
 
 
 def chosen(size: int | str, lab: Any, workers: int) -> int | Callable[[Job, int], int]:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from ivgbench.engines.local import Failure, failure_of
-from ivgbench.runs.batching import batches, chosen, kind_of
+from ivgbench.engines.base import TRIES, Engine, Failure, failure_of, tell
+from ivgbench.runs.batching import Waiting, batches, chosen, kind_of
 from ivgbench.runs.identity import GROUND_TRUTH, Job
 from ivgbench.runs.lab import Made
 from ivgbench.runs.progress import log, progress
@@ -35,6 +35,13 @@ class Generator:
         self.backbones = {key: lab.backbone(*key) for key in backbones}
         #: Kind of job -> how many were made together after there was too little memory for more.
         self.fits: dict[str, int] = {}
+        #: Of the batch in hand: how many clips it has, and how many of them are made.
+        self._clips_in_hand, self._clips_made = 0, 0
+
+    def work(self, jobs: Sequence[Job]) -> list[str | Failure]:
+        """`make`, and tells how many steps of all clips of the batch are done."""
+        self._clips_in_hand, self._clips_made = len(jobs), 0
+        return self.make(jobs)
 
     def make(self, jobs: Sequence[Job]) -> list[str | Failure]:
         """Makes the clips of a batch and stores them; for each its id, or why there is none.
@@ -56,6 +63,7 @@ class Generator:
             except Exception as fault:  # of a single clip it becomes the job's failure, with its reason
                 _raise_if_disk_is_full(fault)
                 if size == 1:
+                    self._clips_made += 1
                     return [failure_of(fault)]
                 size = self._smaller(jobs, fault)
             self.lab.free_memory()  # what was held by the fault is let go by now
@@ -82,6 +90,7 @@ class Generator:
                 continue
             facts = {"spec": job.identity(), "nfe": clip.nfe, "backward": clip.backward, "seconds": seconds}
             self.store.save_clip(job.id, clip.video, {**facts, "environment": about})
+        self._clips_made += len(jobs)
         return [job.id for job in jobs]
 
     def _clips(self, jobs: Sequence[Job]) -> list[Made]:
@@ -89,9 +98,13 @@ class Generator:
         if first.method == GROUND_TRUTH:
             return [self.lab.ground_truth(job.case, job.seed) for job in jobs]
         backbone = self.backbones[first.source, first.sampling.dtype, first.lora_file]
+
+        def told(done: int, of: int) -> None:
+            tell(self._clips_made * of + len(jobs) * done, self._clips_in_hand * of)
+
         if len(jobs) == 1:
-            return [self.lab.generate(backbone, first)]
-        return self.lab.generate_batch(backbone, jobs)
+            return [self.lab.generate(backbone, first, told)]
+        return self.lab.generate_batch(backbone, jobs, told)
 
 
 def _is_out_of_memory(fault: Exception) -> bool:
@@ -110,7 +123,7 @@ def _raise_if_disk_is_full(fault: Exception) -> None:
 def generate(
     store: Store,
     lab: Any,
-    engine: Any,
+    engine: Engine,
     jobs: list[Job],
     total: int,
     about: dict[str, Any],
@@ -119,28 +132,34 @@ def generate(
 ) -> int:
     """Makes the clips of jobs; failures are recorded with their reason. Returns how many were made.
 
-    batch_size: see `batching`. A batch that costs a worker its life is made again clip by clip.
+    batch_size: see `batching`. A batch that costs a worker its life is made again in halves.
     there: whether all that is wanted of a job is in the store, which another run may have put there meanwhile.
     """
     backbones = {(job.source, job.sampling.dtype, job.lora_file) for job in jobs if job.method != GROUND_TRUTH}
     start = partial(Generator, store, lab, about, backbones, there=there)
-    items = batches(jobs, chosen(batch_size, lab, getattr(engine, "workers", 1))) if jobs else []
+    waiting = Waiting(batches(jobs, chosen(batch_size, lab, engine.workers)) if jobs else ())
     made = 0
-    with progress("generate", total, total - len(jobs)) as advance:
-        while items:
-            again: list[list[Job]] = []
-            for index, outcome in engine.run(start, Generator.make, items):
-                batch = items[index]
-                if isinstance(outcome, Failure) and len(batch) > 1:
-                    log(f"{len(batch)} clips of {batch[0].method} are made again, one by one: {outcome.reason}")
-                    again += [[job] for job in batch]
-                    continue
-                for job, one in zip(batch, [outcome] if isinstance(outcome, Failure) else outcome, strict=True):
-                    if isinstance(one, Failure):
-                        log(f"failed: {job.describe()}: {one.reason}")
-                        store.fail(job.id, one.reason, {"spec": job.identity(), "trace": one.trace})
-                    else:
-                        made += 1
-                    advance()
-            items = again
+
+    def tries(batch: list[Job]) -> int:
+        return TRIES if len(batch) == 1 else 1
+
+    with progress("generate", total, total - len(jobs)) as bar:
+
+        def hear(index: int, done: int, of: int) -> None:
+            bar.steps(index, done, of, len(waiting.taken[index]))
+
+        for index, outcome in engine.run(start, Generator.work, waiting, tries, hear):
+            batch = waiting.taken.pop(index)
+            bar.ended(index)
+            if isinstance(outcome, Failure) and len(batch) > 1:
+                half = waiting.halve(batch)
+                log(f"{len(batch)} clips of {batch[0].method} are made again, {half} at once: {outcome.reason}")
+                continue
+            for job, one in zip(batch, [outcome] if isinstance(outcome, Failure) else outcome, strict=True):
+                if isinstance(one, Failure):
+                    log(f"failed: {job.describe()}: {one.reason}")
+                    store.fail(job.id, one.reason, {"spec": job.identity(), "trace": one.trace})
+                else:
+                    made += 1
+                bar()
     return made

@@ -193,12 +193,18 @@ class Lab:
         clip = generate(backbone, job.case, seed=job.seed, **_settings(job), callback=callback)
         return Made(np.asarray(clip.video), clip.nfe, clip.backward)
 
-    def generate_batch(self, backbone: Any, jobs: Sequence[Job]) -> list[Made]:
-        """Clips of jobs that differ in nothing but their cases and seeds, made together."""
+    def generate_batch(
+        self, backbone: Any, jobs: Sequence[Job], callback: Callable[[int, int], None] | None = None
+    ) -> list[Made]:
+        """Clips of jobs that differ in nothing but their cases and seeds, made together. `callback`: as `generate`."""
         from ivgbench.generator import generate_batch
 
         clips = generate_batch(
-            backbone, [job.case for job in jobs], seeds=[job.seed for job in jobs], **_settings(jobs[0])
+            backbone,
+            [job.case for job in jobs],
+            seeds=[job.seed for job in jobs],
+            **_settings(jobs[0]),
+            callback=callback,
         )
         return [Made(np.asarray(clip.video), clip.nfe, clip.backward) for clip in clips]
 

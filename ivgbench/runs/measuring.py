@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ivgbench.cases import Suite
-from ivgbench.engines.local import Failure, failure_of
+from ivgbench.engines.base import Failure, failure_of
 from ivgbench.errors import UserError
 from ivgbench.runs import own_metrics, scoring
 from ivgbench.runs.identity import Entry, Job

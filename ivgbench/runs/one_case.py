@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ivgbench.cases import Case, Suite
-from ivgbench.engines.local import StartFailed
+from ivgbench.engines.base import StartFailed
 from ivgbench.errors import UserError
 from ivgbench.plugins import PluginFault
 from ivgbench.runs import generating, measuring, scoring

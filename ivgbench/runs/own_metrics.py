@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ivgbench.engines.local import Failure
+from ivgbench.engines.base import Failure
 from ivgbench.metrics import own
 from ivgbench.metrics.catalogue import Metric
 from ivgbench.runs import scoring

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ivgbench.engines.local import Failure
+from ivgbench.engines.base import Failure
 from ivgbench.errors import UserError
 from ivgbench.files import file_sha256
 from ivgbench.runs.environment import installed

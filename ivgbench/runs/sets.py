@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from ivgbench.engines.local import Failure
+from ivgbench.engines.base import Failure
 from ivgbench.errors import UserError
 from ivgbench.files import digest
 from ivgbench.runs import references

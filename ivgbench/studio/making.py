@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ivgbench import boxes
+from ivgbench.engines.base import StartFailed
 from ivgbench.engines.here import HereEngine
-from ivgbench.engines.local import StartFailed
 from ivgbench.errors import UserError
 from ivgbench.metrics.catalogue import COLUMN
 from ivgbench.report.layout import evaluations, number
@@ -49,13 +49,14 @@ class Warm:
             self._backbones[key] = loaded
         return self._backbones[key]
 
-    def generate(self, backbone: Any, job: Any) -> Any:
-        return self._lab.generate(backbone, job, self._step)
+    def generate(self, backbone: Any, job: Any, told: Callable[[int, int], None]) -> Any:
+        def step(done: int, steps: int) -> None:
+            told(done, steps)
+            if self.told is not None:
+                self.told(done, steps)
+            self.look()
 
-    def _step(self, done: int, steps: int) -> None:
-        if self.told is not None:
-            self.told(done, steps)
-        self.look()
+        return self._lab.generate(backbone, job, step)
 
     def detector(self, name: str) -> Any:
         return self._judge("detector", name)

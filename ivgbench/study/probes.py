@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ivgbench import boxes
-from ivgbench.engines.local import Failure
+from ivgbench.engines.base import Failure
 from ivgbench.errors import UserError
 from ivgbench.files import digest
 from ivgbench.generator.backbones.base import Backbone

@@ -58,12 +58,12 @@ class RecordingLab(Lab):
 
         with recording(backbone, self.block) as recorder:
 
-            def stepped(done: int, steps: int) -> None:
-                recorder.step_done(done, steps)
+            def told(done: int, of: int) -> None:
+                recorder.step_done(done, of)
                 if callback is not None:
-                    callback(done, steps)
+                    callback(done, of)
 
-            made = super().generate(backbone, job, stepped)
+            made = super().generate(backbone, job, told)
         arrays = {
             "variance": np.array([recorder.variance[name] for name in TENSORS]),
             "layer": np.array(recorder.layer),

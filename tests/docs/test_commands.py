@@ -36,10 +36,12 @@ OF_PAGES = [pytest.param(page, id=page.name) for page in PAGES]
 
 
 class Inline:
-    def run(self, start, work, items):
+    workers = 1
+
+    def run(self, *asked):
         from fake_lab import InlineEngine
 
-        return InlineEngine().run(start, work, items)
+        return InlineEngine().run(*asked)
 
 
 @pytest.fixture

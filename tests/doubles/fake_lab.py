@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from operator import length_hint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ivgbench import boxes
-from ivgbench.engines.local import failure_of
+from ivgbench.engines.base import failure_of, telling
 from ivgbench.errors import UserError
 from ivgbench.generator.sampling import Decided
 from ivgbench.registry import METHODS
@@ -95,6 +96,8 @@ class FakeLab:
     weights: str = "w1"
     knows_rings: bool = False
 
+    requested = "cpu"
+
     def device(self) -> str:
         return "cpu"
 
@@ -123,8 +126,10 @@ class FakeLab:
     def backbone(self, name: str, dtype: str, lora: str = "") -> str:
         return f"{name} in {dtype}"
 
-    def generate(self, backbone: str, job: Any, callback: object = None) -> Made:
+    def generate(self, backbone: str, job: Any, callback: Callable[[int, int], None] | None = None) -> Made:
         self.note(job.case.id)
+        if callback is not None:
+            callback(1, job.sampling.steps)
         how = self.broken.get(job.case.id)
         if how == "raise":
             raise FloatingPointError("latents are not\nfinite")
@@ -134,9 +139,11 @@ class FakeLab:
             raise OSError(28, "No space left on device", "video.mkv")
         return self.draw(job.case, job.options["shift"], job.sampling.steps)
 
-    def generate_batch(self, backbone: str, jobs: list) -> list[Made]:
+    def generate_batch(
+        self, backbone: str, jobs: list, callback: Callable[[int, int], None] | None = None
+    ) -> list[Made]:
         self.note(f"batch:{len(jobs)}")
-        return [self.generate(backbone, job) for job in jobs]
+        return [self.generate(backbone, job, callback) for job in jobs]
 
     def room(self, workers: int) -> Callable[[Any], int]:
         return lambda job: 3 if job.method == "plain" else 1
@@ -191,19 +198,28 @@ class FakeLab:
 class InlineEngine:
     """Items one after another in this process; stops for good after `limit` items, as if killed."""
 
+    workers = 1
+
     def __init__(self, limit: int | None = None):
         self.limit = limit
 
     def run(
-        self, start: Callable[[], Any], work: Callable[[Any, Any], Any], items: Sequence[Any]
+        self,
+        start: Callable[[], Any],
+        work: Callable[[Any, Any], Any],
+        items: Iterable[Any],
+        tries: Callable[[Any], int] | None = None,
+        hear: Callable[[int, int, int], None] | None = None,
     ) -> Iterator[tuple[int, Any]]:
-        state = start() if items else None
+        state = start() if length_hint(items) else None
         for index, item in enumerate(items):
             if self.limit is not None:
                 if self.limit == 0:
                     raise KeyboardInterrupt
                 self.limit -= 1
             try:
-                yield index, work(state, item)
+                with telling((lambda *far, at=index: hear(at, *far)) if hear else lambda *far: None):
+                    outcome = work(state, item)
+                yield index, outcome
             except Exception as fault:
                 yield index, failure_of(fault)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -16,8 +15,15 @@ class ActorDiedError(RayError):
     pass
 
 
+class ActorUnavailableError(RayError):
+    pass
+
+
 class Died(BaseException):
-    """What work raises here to take its actor with it, as a kill would."""
+    """What work raises here to take its actor with it, as a kill would; or, `lost`, the machine with it."""
+
+    def __init__(self, lost: bool = False):
+        self.lost = lost
 
 
 def install(monkeypatch: Any, resources: dict[str, float]) -> SimpleNamespace:
@@ -30,7 +36,9 @@ def install(monkeypatch: Any, resources: dict[str, float]) -> SimpleNamespace:
             self._held, self._dead = cls(*arguments), False
 
         def __getattr__(self, name: str) -> Any:
-            return SimpleNamespace(remote=lambda *arguments: Reference(self, name, arguments))
+            call = SimpleNamespace(remote=lambda *arguments: Reference(self, name, arguments))
+            call.options = lambda **_: call
+            return call
 
     class Reference:
         """Computed when it is asked for, once."""
@@ -43,9 +51,9 @@ def install(monkeypatch: Any, resources: dict[str, float]) -> SimpleNamespace:
                 raise ActorDiedError("the actor\nis dead")
             try:
                 return getattr(self.actor._held, self.name)(*self.arguments)
-            except Died:
+            except Died as fault:
                 self.actor._dead = True
-                raise ActorDiedError("killed by signal 9") from None
+                raise (ActorUnavailableError if fault.lost else ActorDiedError)("killed by signal 9") from None
 
     def remote(**options: Any) -> Any:
         log.options.append(options)
@@ -54,22 +62,28 @@ def install(monkeypatch: Any, resources: dict[str, float]) -> SimpleNamespace:
     def kill(actor: Actor) -> None:
         log.killed += 1
 
-    def init() -> None:
+    def init(**_: Any) -> None:
         log.inits += 1
+
+    def wait(asked: list, num_returns: int, timeout: float) -> tuple[list, list]:
+        """The last that was asked for, out of order; what says how far another is comes after all else."""
+        done = [one for one in asked if one.name != "heard"][-num_returns:]
+        return done, [one for one in asked if one not in done]
 
     fake = ModuleType("ray")
     fake.remote, fake.kill, fake.init = remote, kill, init
     fake.is_initialized = lambda: log.inits > 0
     fake.cluster_resources = lambda: resources
     fake.get = lambda reference: reference.get()
-    fake.wait = lambda references, num_returns: (references[-num_returns:], references[:-num_returns])  # out of order
-    fake.exceptions = SimpleNamespace(RayError=RayError)
+    fake.available_resources = lambda: resources
+    fake.wait = wait
+    fake.nodes = lambda: [{"NodeID": "node", "Alive": True}]
+    fake.get_runtime_context = lambda: SimpleNamespace(get_node_id=lambda: "node")
+    fake.exceptions = SimpleNamespace(RayError=RayError, ActorUnavailableError=ActorUnavailableError)
     monkeypatch.setitem(sys.modules, "ray", fake)
     return log
 
 
-def die() -> None:
-    """Takes a real process, or a fake actor, with it."""
-    if "ray" in sys.modules and isinstance(sys.modules["ray"].exceptions, SimpleNamespace):
-        raise Died
-    os._exit(9)
+def die(lost: bool = False) -> None:
+    """Takes the fake actor with it."""
+    raise Died(lost)

@@ -1,10 +1,12 @@
 """Clips that share a network call: what can be made together, how many, and what happens when they are too many."""
 
+import os
 from dataclasses import replace
 
 import pytest
 from fake_lab import FakeLab, InlineEngine
 
+from ivgbench.engines.base import TRIES
 from ivgbench.engines.local import LocalEngine
 from ivgbench.errors import UserError
 from ivgbench.runs import batching, runner
@@ -85,11 +87,21 @@ def test_what_fits_is_by_the_plans_count(monkeypatch):
 class Small(FakeLab):
     """Has memory for two clips at once."""
 
-    def generate_batch(self, backbone, jobs):
+    def generate_batch(self, backbone, jobs, callback=None):
         self.note(f"batch:{len(jobs)}")
         if len(jobs) > 2:
-            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
-        return [self.generate(backbone, job) for job in jobs]
+            self.too_much()
+        return [self.generate(backbone, job, callback) for job in jobs]
+
+    def too_much(self):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+
+
+class Smallest(Small):
+    """The same, and nothing says so: the worker is killed."""
+
+    def too_much(self):
+        os._exit(9)
 
 
 def test_a_batch_without_memory_is_halved_and_so_are_the_next(tmp_path, capsys):
@@ -110,12 +122,23 @@ def test_a_smaller_size_is_kept_for_the_next_batch(tmp_path):
     assert tried == ["batch:4", "batch:2", "batch:2"] * 2 + ["batch:2"] * 4
 
 
-def test_a_batch_that_kills_its_worker_is_made_again_one_by_one(tmp_path):
+def test_a_batch_that_kills_its_worker_is_halved_and_so_are_those_that_wait(tmp_path, capsys):
+    lab, store = Smallest(tmp_path / "log"), Store(tmp_path)
+    assert runner.run(make_plan(SPEC, lab), store, lab, LocalEngine(1), batch_size=4)[2:4] == (16, 0)
+    tried = [line for line in lab.made() if line.startswith("batch:")]
+    # Of each of the two kinds the first four; the other four, of either, are not tried.
+    assert sorted(tried) == ["batch:2"] * 8 + ["batch:4"] * 2
+    assert "4 clips of plain are made again, 2 at once: the worker process died: exit code 9" in capsys.readouterr().err
+
+
+def test_a_case_that_kills_its_worker_is_the_only_one_to_fail(tmp_path, capsys):
     lab, store = FakeLab(tmp_path / "log", {FIRST: "die"}), Store(tmp_path)
     outcome = runner.run(make_plan(SPEC, lab), store, lab, LocalEngine(1), batch_size=4)
     assert (outcome.made, outcome.failed) == (14, 2)  # the case itself, of both methods
-    failed = {row["case"] for row in store.load_rows("r")[0] if row["metric"] == "failed"}
-    assert failed == {FIRST}
+    failed = {row["case"]: row["status"] for row in store.load_rows("r")[0] if row["metric"] == "failed"}
+    # Once in four, once in two, and alone as often as it is tried.
+    assert failed == {FIRST: "failed: the worker process died: killed by signal 9 (out of memory?) (3 times)"}
+    assert lab.made().count(FIRST) == 2 * (1 + 1 + TRIES)
 
 
 def test_auto_makes_the_same_rows(tmp_path):

@@ -35,3 +35,22 @@ def test_a_failure_stands_alone(capsys, monkeypatch):
         wait_for(stage)
         raise ValueError
     assert capsys.readouterr().err.strip() == ""
+
+
+def test_a_bar_shows_the_steps_of_what_is_at_work(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    with progress.progress("generate", 4, 1) as bar:
+        bar.steps("first", 5, 20, 2)
+        bar.steps("second", 1, 4)
+        assert bar._bar.tasks[0].completed == 1.75 and bar._bar.tasks[0].fields["beside"] == "6/24 steps"
+    told = capsys.readouterr()
+    assert told.out == "" and "1/4" in told.err and "6/24 steps" in told.err
+    with progress.progress("generate", 4, 1) as bar:
+        bar.steps("first", 5, 20, 2)
+        bar.ended("first")
+        bar()
+        bar()
+    assert "3/4" in (told := capsys.readouterr().err) and "steps" not in told
+    with progress.progress("generate", 0) as bar:
+        bar.steps("first", 1, 2)
+    assert capsys.readouterr() == ("", "")

@@ -174,10 +174,10 @@ def test_what_another_run_has_made_meanwhile_is_not_made_again(tmp_path):
     class Overtaken(InlineEngine):
         """Another run makes everything just before this one's first item."""
 
-        def run(self, start, work, items):
+        def run(self, *asked):
             if not first.made():
                 runner.run(plan, Store(tmp_path), first, InlineEngine())
-            yield from super().run(start, work, items)
+            yield from super().run(*asked)
 
     first, second = FakeLab(tmp_path / "first"), FakeLab(tmp_path / "second")
     assert runner.run(plan, store, second, Overtaken()).failed == 0

@@ -20,7 +20,6 @@ function redraw() {
 }
 
 setUpTheme();
-setUpSorting();
 setUpKeys();
 // Links within the page move it; the address is kept for what is shown.
 for (const link of document.querySelectorAll("nav a")) {
