@@ -139,7 +139,7 @@ class Mask:
         key = ("added", site.over, site.reads, site.grid, len(query))
         if self.acts and key not in self._made:
             bias = torch.cat([self._pairs(rule, site, query.device, query.dtype) for rule in self.rules])
-            self._made[key] = bias.repeat(len(query) // len(bias), 1, 1) if bias.any() else None
+            self._made[key] = bias.repeat(len(query) // len(bias), 1, 1) if bias.is_meta or bias.any() else None
         return self._made.get(key)
 
     def _pairs(self, rule: Rule, site: Site, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
