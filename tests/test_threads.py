@@ -36,7 +36,7 @@ def test_scripts_import_the_package_before_anything_heavy(script):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names += [node.module] if isinstance(node, ast.ImportFrom) else [one.name for one in node.names]
     heads = [name.partition(".")[0] for name in names]
-    first = next(head for head in heads if head not in BEFORE)
+    first = next((head for head in heads if head not in BEFORE), "ivgbench")  # or nothing that is heavy
     assert first == "ivgbench"
 
 

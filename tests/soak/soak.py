@@ -20,7 +20,6 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "doubles"), str(HERE.parents[1])]
 
 import clock  # noqa: E402
-import damage  # noqa: E402
 import disk  # noqa: E402
 import memory  # noqa: E402
 import stopping  # noqa: E402
@@ -29,7 +28,7 @@ from scene import Scene, undisturbed  # noqa: E402
 
 FAULTS = {
     name: fault
-    for part in (stopping, disk, damage, together, clock, memory)
+    for part in (stopping, disk, damaging, together, clock, memory)
     for name, fault in part.FAULTS.items()
 }  # fmt: skip
 
