@@ -167,7 +167,7 @@ def test_another_folder_of_runs(call):
 
 def test_commands_say_which_run_they_show_and_how_to_choose(call, tmp_path):
     assert call("run", "--method", "plain", "--method", "tid", "--cases", 1, "--name", "table1")[0] == 0
-    for arguments, what in ((("table", 1), "table 1"), (("report",), "the page"), (("figure", 4), "figure 4"),
+    for arguments, what in ((("table", 1), "table 1"), (("report",), "the report"), (("figure", 4), "figure 4"),
                             (("figure", 1), "figure 1")):  # fmt: skip
         code, _, err = call(*arguments)
         assert code == 0 and f"ivgbench: {what} of run table1, the only one in results/runs (`ivgbench list" in err

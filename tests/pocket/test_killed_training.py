@@ -37,7 +37,7 @@ def result(work):
     for path in sorted(work.glob("*.csv")):
         with path.open(newline="") as handle:
             logs[path.name] = [(row["step"], row["loss"], row["learning_rate"]) for row in csv.DictReader(handle)]
-    assert set(logs) == {"dit-text.csv", "dit-frames.csv", "dit-clips.csv", "dit-two.csv"}
+    assert set(logs) == {"dit-text.csv", "dit-frames.csv", "dit-clips.csv", "dit-two.csv", "dit-both.csv"}
     return weights, logs
 
 

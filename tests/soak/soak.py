@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "doubles"), str(HERE.parents[1])]
 
 import clock  # noqa: E402
+import damaging  # noqa: E402
 import disk  # noqa: E402
 import memory  # noqa: E402
 import stopping  # noqa: E402
