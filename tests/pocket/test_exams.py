@@ -113,7 +113,7 @@ def test_the_whole_exam_is_sat_on_a_folder_and_written_down(name, dit_folder, tm
     def drawn(backbone, cases, method, seeds):
         assert (backbone.name, backbone.flow, method) == (name, name == "pocket-dit", "plain")
         assert (backbone.default_steps, backbone.frames, backbone.height) == (20, 8, 48)
-        return [SimpleNamespace(video=samples.truth(int(case.id), len(case.subjects)).video) for case in cases]
+        return [SimpleNamespace(pixels=samples.truth(int(case.id), len(case.subjects)).video) for case in cases]
 
     folder = tmp_path / "own"
     shutil.copytree(dit_folder if name == "pocket-dit" else presets.POCKETS[name], folder)
