@@ -70,7 +70,9 @@ def test_a_sound_model_passes_what_can_be_looked_at(made, family):
     assert passed == always | ({"trailblazer"} if family == "unet3d" else set())
     assert "a folder that was not fetched" in told["hashes"][1] and "plan knows no speed of cpu" in told["time"][1]
     if family == "wan":
-        assert "needs attention within frames" in told["trailblazer"][1] and "of plain's variance" in told["figure 2"][1]
+        assert (
+            "needs attention within frames" in told["trailblazer"][1] and "of plain's variance" in told["figure 2"][1]
+        )
     assert {row.method: row.evaluations for row in found.rows if row.evaluations != 2} == {"tid": 4}
     page = verification_text.markdown(found, "ivgbench verify X")
     assert page.count("| **passed** |") == len(passed) and hashing.weights_hash(made[family])[:16] in page
