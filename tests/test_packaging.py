@@ -141,7 +141,7 @@ def test_wheel_and_sdist_have_every_file_and_no_other(built):
     data = {path.relative_to(ROOT).as_posix() for where, kind in (("data/suites", "*.jsonl"), ("benchmarks", "*.toml"))
             for path in (ROOT / where).glob(kind)}  # fmt: skip
     assert {name for name in names if ".dist-info/" not in name} == code | {f"ivgbench/_data/{name}" for name in data}
-    for name in ("generator/settings.toml", "generator/methods/about.toml", "report/templates/report.html",
+    for name in ("generator/settings.toml", "generator/methods/about.toml", "report/page/templates/page.html",
                  "pocket/weights/denoiser/model.safetensors", "_data/benchmarks/pocket.toml",
                  "_data/data/suites/pocket-static.jsonl"):  # fmt: skip
         assert f"ivgbench/{name}" in names
