@@ -11,27 +11,7 @@ from pathlib import Path
 from fake_lab import FakeLab
 
 from ivgbench.engines.base import tell
-from ivgbench.errors import UserError
 from ivgbench.runs.lab import Made
-
-
-def start() -> dict:
-    return {"pid": os.getpid(), "calls": 0}
-
-
-def work(state: dict, item: str) -> tuple[str, int, int]:
-    state["calls"] += 1
-    if item == "raise":
-        raise ValueError("two\nlines")
-    if item == "die":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if item == "full":
-        raise OSError(28, "No space left on device", "clip.mkv")
-    if item.isdigit():
-        time.sleep(0.3)
-    if item == "folder":
-        return os.getcwd(), os.getpid(), int(os.environ["IVGBENCH_NUMBER"])
-    return item, state["pid"], state["calls"]
 
 
 def walk(state: dict, steps: int) -> int:
@@ -40,18 +20,6 @@ def walk(state: dict, steps: int) -> int:
         tell(step + 1, steps)
         time.sleep(0.3)
     return steps
-
-
-def bad_start() -> None:
-    raise UserError("no weights")
-
-
-def broken_start() -> None:
-    raise RuntimeError("bug")
-
-
-def dead_start() -> None:
-    os._exit(7)
 
 
 @dataclass

@@ -6,41 +6,13 @@ import signal
 import time
 
 import pytest
+from engine_work import bad_start, broken_start, dead_start, start, work
 
 from ivgbench.engines import base
 from ivgbench.engines import local as engines
 from ivgbench.engines.base import TRIES, DiskFull, Failure, StartFailed, tell
 from ivgbench.engines.local import LocalEngine
 from ivgbench.errors import UserError
-
-
-def start() -> dict:
-    return {"pid": os.getpid(), "calls": 0}
-
-
-def work(state: dict, item: str) -> tuple[str, int, int]:
-    state["calls"] += 1
-    if item == "raise":
-        raise ValueError("two\nlines")
-    if item == "die":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if item == "exit":
-        os._exit(3)
-    if item == "full":
-        raise OSError(28, "No space left on device", "clip.mkv")
-    return item, state["pid"], state["calls"]
-
-
-def bad_start() -> None:
-    raise UserError("no weights")
-
-
-def broken_start() -> None:
-    raise RuntimeError("bug")
-
-
-def dead_start() -> None:
-    os._exit(7)
 
 
 def test_items_are_spread_over_workers_that_start_once():

@@ -14,8 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from engine_work import bad_start, broken_start, dead_start, start, work
 from fake_lab import FakeLab
-from ray_work import SlowLab, bad_start, broken_start, dead_start, start, walk, work
+from ray_work import SlowLab, walk
 
 from ivgbench.engines.base import TRIES, Failure, StartFailed
 from ivgbench.engines.local import LocalEngine
