@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-import chromium  # noqa: E402  it lies in the folder named above
+import chromium
 
 
 @pytest.fixture(scope="session")
