@@ -218,7 +218,7 @@ def _summary(plan: Plan, runs: Path, outcome: Outcome) -> None:
     except UserError as fault:  # no clip could be scored: say so instead of an empty table
         print(f"ivgbench: {fault}", file=sys.stderr)
     else:
-        for _, line in built.frame.iterrows():
+        for line in built.rows:
             numbers = [number(line[metric.column], metric.decimals) for metric in shown]
             counted = f"{line['n_scored']}/{line['n_expected']}"
             rows.append([line["split"], line["label"], *numbers, counted, line["settings"]])
