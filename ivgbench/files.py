@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard
 
@@ -66,7 +67,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    """Piece by piece: the text of a large value is never whole in memory."""
+    parts = json.JSONEncoder(indent=1, sort_keys=True, allow_nan=False).iterencode(value)
+    write_atomic(path, lambda handle: handle.writelines(part.encode() for part in chain(parts, "\n")))
 
 
 def file_sha256(path: str | Path) -> str:

@@ -111,7 +111,7 @@ def plan_command(
     for label, (name, about) in told.items():
         if about:
             print(f"{row_name(label)}: {name}: {about}")
-    taken = naming.taken(plan, store)
+    taken = naming.taken(plan, store.kept_manifest(plan.spec.name))
     for note in [*plan.notes, *([f"a stored run has this name, and is another one: {taken}"] if taken else [])]:
         print(f"note: {note}")
     if device:
@@ -186,7 +186,7 @@ def _claim_name(plan: Plan, runs: Path, given: str | None) -> None:
     from ivgbench.runs import naming
     from ivgbench.store.runs import Store
 
-    if given is not None and (why := naming.taken(plan, Store(runs))):
+    if given is not None and (why := naming.taken(plan, Store(runs).kept_manifest(plan.spec.name))):
         raise UserError(f"--name {given}: {runs} has another run of this name ({why}); give another --name")
 
 
@@ -218,7 +218,7 @@ def _summary(plan: Plan, runs: Path, outcome: Outcome) -> None:
     except UserError as fault:  # no clip could be scored: say so instead of an empty table
         print(f"ivgbench: {fault}", file=sys.stderr)
     else:
-        for _, line in built.frame.iterrows():
+        for line in built.rows:
             numbers = [number(line[metric.column], metric.decimals) for metric in shown]
             counted = f"{line['n_scored']}/{line['n_expected']}"
             rows.append([line["split"], line["label"], *numbers, counted, line["settings"]])

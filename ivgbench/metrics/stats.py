@@ -7,6 +7,8 @@ they are not independent. Values that do not exist are NaN; they are left out an
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -60,14 +62,32 @@ def ratio(
     value = float(top.sum() / bottom.sum())
     if n < 2:
         return Interval(value, np.nan, np.nan, n, total)
-    rng = np.random.default_rng(seed)
+    weighed = bool((bottom != 1).any())
     drawn = []
-    for start in range(0, resamples, rows := max(BLOCK // len(top), 1)):
-        picks = rng.integers(0, len(top), (min(rows, resamples - start), len(top)))
-        below = bottom[picks].sum(1)
+    for picks in _picks(len(top), resamples, seed):
+        below = bottom[picks].sum(1) if weighed else np.full(len(picks), float(len(top)))
         drawn.append(np.divide(top[picks].sum(1), below, out=np.full(len(picks), np.nan), where=below != 0))
     low, high = np.nanpercentile(np.concatenate(drawn), [50 * (1 - level), 50 * (1 + level)])
     return Interval(value, float(low), float(high), n, total)
+
+
+def _picks(cases: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Which cases are drawn, [rows, cases] at a time, `resamples` rows in all."""
+    rows = max(BLOCK // cases, 1)
+    if rows >= resamples:
+        yield _all_picks(cases, resamples, seed)
+        return
+    rng = np.random.default_rng(seed)
+    for start in range(0, resamples, rows):
+        yield rng.integers(0, cases, (min(rows, resamples - start), cases))
+
+
+@lru_cache(maxsize=1)
+def _all_picks(cases: int, resamples: int, seed: int) -> np.ndarray:
+    # A table asks for the same ones again and again: all metrics of all its rows have about as many cases.
+    picks = np.random.default_rng(seed).integers(0, cases, (resamples, cases))
+    picks.flags.writeable = False
+    return picks
 
 
 def paired_difference(

@@ -1,18 +1,25 @@
-"""From stored rows to scored clips: a run is whole, or it is refused."""
+"""From stored rows to scored clips: a run is whole, or it is refused. Plain rows: pandas takes longer to be loaded than
+a table takes to be made."""
 
 from __future__ import annotations
 
-import pandas as pd
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from ivgbench.errors import UserError
 from ivgbench.runs.identity import row_name
 
-_KEY = ["label", "suite", "split", "case", "seed", "job"]
+_KEY = ("label", "suite", "split", "case", "seed", "job")
 
 
 def scored(
-    name: str, entries: pd.DataFrame, rows: pd.DataFrame, needed: frozenset[str], allow_partial: bool
-) -> tuple[pd.DataFrame, str | None]:
+    name: str,
+    entries: Sequence[Mapping[str, Any]],
+    rows: Iterable[Mapping[str, Any]],
+    needed: frozenset[str],
+    allow_partial: bool,
+) -> tuple[list[dict[str, Any]], str | None]:
     """The clips that count.
 
     Args:
@@ -21,27 +28,29 @@ def scored(
         rows: what is there, in long form (ivgbench.store.runs). A value of None is undefined, and becomes NaN.
         needed: metrics without which a clip is not scored.
     Returns:
-        One line per scored clip with `method` and its metrics as columns; and what is missing, None if nothing is.
+        One line per scored clip, in the order of the entries: what it is, `method`, and every metric that any clip of
+        the run has (NaN where this one has none); and what is missing, None if nothing is.
     Raises:
         UserError: clips are missing or failed and allow_partial is off, or no clip is scored at all.
     """
-    if rows.empty:
-        rows = pd.DataFrame(columns=[*_KEY, "metric", "value", "status"])
-    absent = rows["status"].astype(str).str.startswith("failed") | (rows["status"] == "missing")
-    reasons = dict(zip(_keys(rows[absent]), rows.loc[absent, "status"], strict=True))
-    present = rows[~absent]
-    metrics: dict[tuple, set[str]] = {}
-    for key, metric in zip(_keys(present), present["metric"], strict=True):
-        metrics.setdefault(key, set()).add(metric)
+    reasons: dict[tuple, str] = {}
+    values: dict[tuple, dict[str, float]] = {}
+    for row in rows:
+        status = str(row["status"])
+        if status.startswith("failed") or status == "missing":
+            reasons[_key(row)] = status
+        else:
+            value = math.nan if row["value"] is None else float(row["value"])
+            values.setdefault(_key(row), {})[row["metric"]] = value
     whole: list[tuple] = []
     failed: list[str] = []
     missing: list[str] = []
-    for key in _keys(entries):
-        lacking = sorted(needed - metrics.get(key, set()))
+    for key in map(_key, entries):
+        lacking = sorted(needed - values.get(key, {}).keys())
         if key not in reasons and not lacking:
             whole.append(key)
             continue
-        why = reasons.get(key) or (f"no {lacking[0]!r} in its scores" if key in metrics else "missing")
+        why = reasons.get(key) or (f"no {lacking[0]!r} in its scores" if key in values else "missing")
         label, _, _, case, seed, _ = key
         (failed if why.startswith("failed") else missing).append(f"{row_name(label)}, case {case}, seed {seed}: {why}")
     partial = None
@@ -52,11 +61,13 @@ def scored(
             raise UserError(f"run {name!r} is partial: {partial}. Run it again to finish it, or give --allow-partial")
     if not whole:
         raise UserError(f"run {name!r} has no scored clip: {partial}")
-    values = present.assign(value=present["value"].astype("float64"))
-    wide = values.pivot(index=_KEY, columns="metric", values="value").loc[whole].reset_index()
-    methods = entries.drop_duplicates("label").set_index("label")["method"]
-    return wide.assign(method=wide["label"].map(methods)), partial
+    undefined = dict.fromkeys(sorted({metric for one in values.values() for metric in one}), math.nan)
+    methods = {entry["label"]: entry["method"] for entry in reversed(entries)}
+    return [
+        {**dict(zip(_KEY, key, strict=True)), **undefined, **values.get(key, {}), "method": methods[key[0]]}
+        for key in whole
+    ], partial
 
 
-def _keys(frame: pd.DataFrame) -> list[tuple]:
-    return list(frame[_KEY].itertuples(index=False, name=None))
+def _key(row: Mapping[str, Any]) -> tuple:
+    return tuple(row[name] for name in _KEY)

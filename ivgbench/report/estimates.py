@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from ivgbench.errors import UserError
 from ivgbench.metrics import stats
@@ -17,58 +17,88 @@ from ivgbench.report.clips import scored
 NEEDED = frozenset(name for metric in MEASURED for name in (metric.name, *metric.weight))
 #: Mean per clip, without an interval. Seconds are a measurement: two runs of the same jobs agree on everything else.
 MEANS = tuple(metric for metric in OF_CLIPS if metric.column and not metric.interval)
+#: Clips as `clips.scored` gives them: a line each.
+Clips = Sequence[Mapping[str, Any]]
 
 
-def by_case(clips: pd.DataFrame, metric: Metric) -> pd.DataFrame:
-    """`value` and `weight` of each case, by suite and case: the estimate is the sum of the one by that of the other.
+class Cases(NamedTuple):
+    """Samples [N] of N cases, in the order of their suites and ids. `value` is NaN where a case has none.
 
-    The unit is the case: its seeds are averaged first, numerator and denominator alike. NaN: the case has no value.
-
-    Args:
-        clips: a line per scored clip, see `clips.scored`.
+    The estimate is the sum of the values by that of the weights.
     """
-    case = [clips["suite"], clips["case"]]
+
+    value: np.ndarray
+    weight: np.ndarray
+
+
+def by_case(clips: Clips, metric: Metric) -> Cases:
+    """Values and weights of each case. The unit is the case: its seeds are averaged first, both alike."""
+    cases: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for clip in clips:
+        cases.setdefault((clip["suite"], clip["case"]), []).append(_sample(clip, metric))
+    means = [[_mean(part) for part in zip(*cases[case], strict=True)] for case in sorted(cases)]
+    return Cases(*np.array(means, dtype=np.float64).reshape(-1, 2).T.copy())
+
+
+def _sample(clip: Mapping[str, Any], metric: Metric) -> tuple[float, float]:
+    """A clip's value times its weight, and its weight."""
     if not metric.weight:
-        return pd.DataFrame({"value": clips[metric.name].groupby(case).mean()}).assign(weight=1.0)
-    weight = clips[list(metric.weight)].prod(axis=1)
+        return clip[metric.name], 1.0
+    weight = math.prod(part for name in metric.weight if not math.isnan(part := clip[name]))
     # A clip without weight may have no value (a distance without a detection): it adds nothing to either sum.
-    product = (clips[metric.name] * weight).where(weight > 0, 0.0)
-    return pd.DataFrame({"value": product.groupby(case).mean(), "weight": weight.groupby(case).mean()})
+    return (clip[metric.name] * weight if weight > 0 else 0.0), weight
 
 
-def interval(clips: pd.DataFrame, metric: Metric) -> stats.Interval:
+def _mean(values: Iterable[float]) -> float:
+    """Of those that are defined; NaN where none is."""
+    known = [value for value in values if not math.isnan(value)]
+    return math.fsum(known) / len(known) if known else math.nan
+
+
+def interval(clips: Clips, metric: Metric) -> stats.Interval:
     """A metric's estimate with its 95 % bootstrap interval over cases, not scaled."""
-    cases = by_case(clips, metric)
-    value, weight = cases["value"].to_numpy(), cases["weight"].to_numpy()
+    value, weight = by_case(clips, metric)
     return stats.ratio(value, weight) if metric.weight else stats.mean(value)
 
 
-def estimate(cases: pd.DataFrame) -> float:
+def estimate(cases: Cases) -> float:
     """The number that `by_case` stands for; NaN where no case has a weight."""
-    present = cases[cases["value"].notna()]
-    weight = float(present["weight"].sum())
-    return float(present["value"].sum()) / weight if weight else np.nan
+    present = ~np.isnan(cases.value)
+    weight = float(cases.weight[present].sum())
+    return float(cases.value[present].sum()) / weight if weight else math.nan
 
 
-def mean(clips: pd.DataFrame, metric: Metric) -> float:
+def mean(clips: Clips, metric: Metric) -> float:
     """One of `MEANS`; NaN where no clip has it."""
-    return float(clips[metric.name].mean()) if metric.name in clips else np.nan
+    known = _known(clips, metric.name)
+    return float(known.sum() / len(known)) if len(known) else math.nan
+
+
+def total(clips: Clips, name: str) -> float:
+    """The sum of a metric over the clips that have it."""
+    return float(_known(clips, name).sum())
+
+
+def _known(clips: Clips, name: str) -> np.ndarray:
+    values = np.array([clip.get(name, math.nan) for clip in clips], dtype=np.float64)
+    return values[~np.isnan(values)]
 
 
 def stated(rows: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Table 1 of a run as plain data: a row per split and label, in the order of the manifest, with `n_scored` and
     `n_expected` clips and every column's number (null: undefined). Nothing where no clip is scored."""
-    entries = pd.DataFrame(manifest["jobs"])
-    if entries.empty:
-        return []
+    expected: dict[tuple[str, str], int] = {}
+    for entry in manifest["jobs"]:
+        row = entry["split"], entry["label"]
+        expected[row] = expected.get(row, 0) + 1
     try:
-        clips, _ = scored(manifest["run"], entries, pd.DataFrame(rows), NEEDED, allow_partial=True)
+        clips, _ = scored(manifest["run"], manifest["jobs"], rows, NEEDED, allow_partial=True)
     except UserError:  # not one
         return []
     made = []
-    for (split, label), expected in entries.groupby(["split", "label"], sort=False):
-        mine = clips[(clips["split"] == split) & (clips["label"] == label)]
-        line = {"split": split, "label": label, "n_scored": len(mine), "n_expected": len(expected)}
+    for (split, label), count in expected.items():
+        mine = [clip for clip in clips if (clip["split"], clip["label"]) == (split, label)]
+        line = {"split": split, "label": label, "n_scored": len(mine), "n_expected": count}
         for metric in MEASURED:
             line[metric.column] = estimate(by_case(mine, metric)) * metric.scale
         line |= {metric.column: mean(mine, metric) for metric in MEANS}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
-
-import pandas as pd
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from ivgbench.metrics.catalogue import BY_CLIPS, BY_FRAMES, COLUMN, MEASURED, Metric
 from ivgbench.report import paper
@@ -54,14 +53,16 @@ def splits(table: Table, seconds: bool) -> list[Block]:
     header.insert(1, "Settings")
     costs = [COLUMN["nfe"], *([COLUMN["seconds"]] if seconds else [])]
     header += ["n", *(metric.title for metric in costs)]
-    ranked = {metric.column: ranks(table.frame, metric.column, metric.better, metric.decimals) for metric in measured}
+    ranked = {metric.column: ranks(table.rows, metric.column, metric.better, metric.decimals) for metric in measured}
     made = []
-    for split, lines in table.frame.groupby("split", sort=False):
+    for split in dict.fromkeys(line["split"] for line in table.rows):
         rows = []
-        for index, line in lines.iterrows():
+        for index, line in enumerate(table.rows):
+            if line["split"] != split:
+                continue
             row = [Cell(line["label"])]
             for metric in measured:
-                cell = _cell(line, metric, int(ranked[metric.column][index]))
+                cell = _cell(line, metric, ranked[metric.column][index])
                 if metric.column == "coverage" and cell.text != UNDEFINED:
                     cell = cell._replace(text=f"{cell.text} ({line['covered_clips']:g})")
                 if metric.column == "clip_sim" and line["captions_cut"]:
@@ -74,42 +75,44 @@ def splits(table: Table, seconds: bool) -> list[Block]:
         if split in table.floors:
             floor = [Cell(FLOOR_LABEL), Cell(""), Cell(number(table.floors[split], 2)), Cell(number(0.0, 2))]
             rows.append(floor + [Cell("")] * (len(header) - len(floor)))
-        made.append(Block(f"{str(split).capitalize()} boxes", header, rows, lead=2))
+        made.append(Block(f"{split.capitalize()} boxes", header, rows, lead=2))
     return made
 
 
 def references(table: Table) -> list[Block]:
     """Table 2: a block per reference, frame encoders side by side; of few videos no row is marked."""
-    of_videos = [metric for metric in BY_CLIPS if metric.column in table.frame]
+    of_videos = [metric for metric in BY_CLIPS if metric.column in table.columns]
     by = ("reference", "encoder")
     ranked = {
-        metric.column: ranks(table.frame, metric.column, metric.better, metric.decimals, by)
+        metric.column: ranks(table.rows, metric.column, metric.better, metric.decimals, by)
         for metric in (*BY_FRAMES, *of_videos)
     }
-    if few_videos(table.frame):
-        ranked = {key: marks * 0 for key, marks in ranked.items()}
-    encoders = list(dict.fromkeys(table.frame["encoder"]))
+    if few_videos(table.rows):
+        ranked = {key: [0] * len(marks) for key, marks in ranked.items()}
+    encoders = list(dict.fromkeys(line["encoder"] for line in table.rows))
     header = ["Method", "Settings"]
     header += [f"{metric.head} {encoder} {metric.arrow}" for encoder in encoders for metric in BY_FRAMES]
     header += [*(f"{metric.head} {metric.arrow}" for metric in of_videos), "videos"]
     made = []
-    for reference, here in table.frame.groupby("reference", sort=False):
+    for reference in dict.fromkeys(line["reference"] for line in table.rows):
+        here = [(index, line) for index, line in enumerate(table.rows) if line["reference"] == reference]
         rows = []
         # The methods stand in one order under every encoder; their labels need not differ in print.
-        for lines in zip(*(here[here["encoder"] == encoder].iterrows() for encoder in encoders), strict=True):
+        of_encoders = ([one for one in here if one[1]["encoder"] == encoder] for encoder in encoders)
+        for lines in zip(*of_encoders, strict=True):
             index, last = lines[-1]
             row = [Cell(last["label"]), Cell(last["settings"])]
             for place, line in lines:
-                row += [_cell(line, metric, int(ranked[metric.column][place])) for metric in BY_FRAMES]
-            row += [_cell(last, metric, int(ranked[metric.column][index])) for metric in of_videos]
+                row += [_cell(line, metric, ranked[metric.column][place]) for metric in BY_FRAMES]
+            row += [_cell(last, metric, ranked[metric.column][index]) for metric in of_videos]
             rows.append([*row, Cell(f"{last['n_videos']}/{last['n_expected']}")])
         made.append(Block(f"Against {reference}", header, rows, lead=2))
     return made
 
 
-def _cell(line: pd.Series, metric: Metric, rank: int) -> Cell:
-    """A metric of a line of the frame, with its interval or its deviation."""
-    value, *others = (number(line[column], metric.decimals) for column in metric.columns())
+def _cell(line: Mapping[str, Any], metric: Metric, rank: int) -> Cell:
+    """A metric of a row of the table, with its interval or its deviation."""
+    value, *others = (number(line.get(column, math.nan), metric.decimals) for column in metric.columns())
     if metric.spread and value != UNDEFINED:
         value = f"{value} ± {others[-1]}"
     ends = (others[0], others[1]) if metric.interval else (UNDEFINED, UNDEFINED)

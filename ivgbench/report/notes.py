@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import pandas as pd
 
 from ivgbench.metrics import stats
 from ivgbench.metrics.catalogue import MEASURED, Metric
 from ivgbench.report import settings_notes
+from ivgbench.report.estimates import Clips
 from ivgbench.report.ranking import RULE
 from ivgbench.report.together import runs_of
 from ivgbench.runs.identity import GROUND_TRUTH, ROW_NAMES, row_name
@@ -18,15 +18,15 @@ from ivgbench.runs.identity import GROUND_TRUTH, ROW_NAMES, row_name
 CUT = "†"
 
 
-def notes(manifest: Mapping[str, Any], clips: pd.DataFrame, own: Sequence[Metric] = ()) -> tuple[str, ...]:
-    """What the numbers are: models, suites, definitions. own: the metrics of other packages, columns of `clips`."""
+def notes(manifest: Mapping[str, Any], clips: Clips, own: Sequence[Metric] = ()) -> tuple[str, ...]:
+    """What the numbers are: models, suites, definitions. own: the metrics of other packages, which `clips` have."""
     several = runs_of(manifest) if len(runs_of(manifest)) > 1 else []
     names = ("detector", "clip") if several else ("backbone", "detector", "clip")
     models = [f"{name} {spell(manifest[name])}" for name in names if manifest.get(name)]
-    seeds = sorted(clips["seed"].unique())
+    seeds = sorted({clip["seed"] for clip in clips})
     pocket = "The pocket lab is for relative statements about methods. " if is_pocket(manifest) else ""
     return (
-        f"{pocket}Models: {'; '.join(models)}. Suites: {', '.join(ordered(clips['suite'], []))}. "
+        f"{pocket}Models: {'; '.join(models)}. Suites: {', '.join(ordered([clip['suite'] for clip in clips], []))}. "
         f"Seeds: {', '.join(str(seed) for seed in seeds)}.",
         *origins(several),
         *settings_notes.lines(manifest["jobs"]),
@@ -42,11 +42,11 @@ def notes(manifest: Mapping[str, Any], clips: pd.DataFrame, own: Sequence[Metric
     )
 
 
-def _of_others(clips: pd.DataFrame, own: Sequence[Metric]) -> list[str]:
+def _of_others(clips: Clips, own: Sequence[Metric]) -> list[str]:
     """What other packages' metrics are, and how many clips have no value of one."""
     told = []
     for metric in own:
-        lacking = int(clips[metric.name].isna().sum())
+        lacking = sum(math.isnan(clip[metric.name]) for clip in clips)
         without = f"; {lacking} of {len(clips)} clips have no value" if lacking else ""
         told.append(
             f"{metric.title}: {metric.note} (of another package: {metric.name}, version {metric.version}{without})."
@@ -63,12 +63,12 @@ def origins(several: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     return (f"Runs: {'; '.join(parts)}.",) if parts else ()
 
 
-def _cut_captions(clips: pd.DataFrame) -> list[str]:
+def _cut_captions(clips: Clips) -> list[str]:
     """What the mark means, if there is one."""
-    cut = clips[clips["caption_cut"] == 1] if "caption_cut" in clips else clips[:0]
-    if cut.empty:
+    cut = [clip for clip in clips if clip.get("caption_cut") == 1]
+    if not cut:
         return []
-    cases = list(dict.fromkeys(cut["case"]))
+    cases = list(dict.fromkeys(clip["case"] for clip in cut))
     return [
         f"{CUT} The prompts of {len(cases)} cases ({len(cut)} clips; the first is {cases[0]}) are longer than CLIP "
         "reads: these CLIP-SIMs judge their beginning only."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Sequence
-
-import pandas as pd
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ivgbench.report import paper
+
+Rows = Sequence[Mapping[str, Any]]
 
 #: Rows that are no method: they are not ranked.
 REFERENCES = (paper.GROUND_TRUTH, paper.FLOOR)
@@ -41,27 +43,31 @@ def places(values: Sequence[float], better: int, decimals: int) -> list[int]:
     return [found[value] for value in printed]
 
 
-def ranks(frame: pd.DataFrame, key: str, better: int, decimals: int, by: Sequence[str] = ("split",)) -> pd.Series:
-    """The `places` of a column's methods within each split, by the frame's index; 0 for rows that are not ranked.
+def ranks(rows: Rows, key: str, better: int, decimals: int, by: Sequence[str] = ("split",)) -> list[int]:
+    """The `places` of a column's methods within each split, a number for each row; 0 for rows that are not ranked.
 
     Args:
         key: the column. better: 0 where no side is, and nothing is marked. by: columns that tell apart what is ranked.
     """
-    marks = pd.Series(0, index=frame.index)
-    if not better:
-        return marks
-    rivals = frame[~frame["method"].isin(REFERENCES) & frame[key].notna()]
-    for _, group in rivals.groupby(list(by)):
-        marks[group.index] = places(group[key].tolist(), better, decimals)
+    marks: list[int] = [0] * len(rows)
+    rivals: dict[tuple, list[int]] = {}
+    for at, row in enumerate(rows):
+        if better and row["method"] not in REFERENCES and not math.isnan(row.get(key, math.nan)):
+            rivals.setdefault(tuple(row[name] for name in by), []).append(at)
+    for group in rivals.values():
+        for at, place in zip(group, places([rows[at][key] for at in group], better, decimals), strict=True):
+            marks[at] = place
     return marks
 
 
-def few_videos(frame: pd.DataFrame) -> dict[str, int]:
+def few_videos(rows: Rows) -> dict[str, int]:
     """Of Table 2, "method" and "reference" with their number of videos where it is below `MIN_VIDEOS`: no row is best.
 
     A reference of statistics has no videos to count.
     """
-    rivals = frame[~frame["method"].isin(REFERENCES)]
-    columns = {"method": rivals["n_videos"], "reference": frame["reference_videos"]}
-    least = {whose: min(column.dropna().tolist(), default=MIN_VIDEOS) for whose, column in columns.items()}
+    counts = {
+        "method": [row["n_videos"] for row in rows if row["method"] not in REFERENCES],
+        "reference": [row["reference_videos"] for row in rows],
+    }
+    least = {whose: min((one for one in of if one == one), default=MIN_VIDEOS) for whose, of in counts.items()}
     return {whose: int(count) for whose, count in least.items() if count < MIN_VIDEOS}

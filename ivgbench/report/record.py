@@ -20,8 +20,7 @@ from ivgbench.errors import UserError
 from ivgbench.files import canonical_json, write_text
 from ivgbench.reading import is_required, table
 from ivgbench.report.estimates import stated
-from ivgbench.runs.identity import EXTERNAL, GROUND_TRUTH
-from ivgbench.runs.sets import clips_digest
+from ivgbench.runs.identity import EXTERNAL, GROUND_TRUTH, clips_digest
 from ivgbench.store.records import SEAL, Damaged, read_record, seal
 from ivgbench.store.runs import Store
 from ivgbench.texts import short

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import math
 import re
+from collections.abc import Sequence
+from csv import writer
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -30,17 +35,31 @@ def write(table: Table, folder: str | Path = "results/own/tables") -> list[Path]
 
 
 def csv(table: Table) -> str:
-    """Every column of the frame and the run, six decimals; an empty field is undefined. A partial run says so at the
-    end of each line."""
-    frame = table.frame.assign(run=table.run)
-    frame = frame if table.partial is None else frame.assign(partial=table.partial)
-    texts = frame.select_dtypes(["object", "string"]).columns
-    frame = frame.assign(**{name: frame[name].map(_cell) for name in texts})
-    return frame.to_csv(index=False, float_format="%.6f", lineterminator="\n")
+    """Every column and the run, six decimals; an empty field is undefined. A partial run says so at the end of each
+    line."""
+    columns = {name: [row.get(name, math.nan) for row in table.rows] for name in table.columns}
+    columns["run"] = [table.run] * len(table.rows)
+    if table.partial is not None:
+        columns["partial"] = [table.partial] * len(table.rows)
+    # One number with a fraction gives the whole column its decimals.
+    spelled = [
+        _fields(values, whole=name in table.whole or not any(isinstance(one, float) for one in values))
+        for name, values in columns.items()
+    ]
+    text = io.StringIO()
+    lines = writer(text, lineterminator="\n")
+    lines.writerow(columns)
+    lines.writerows(zip(*spelled, strict=True))
+    return text.getvalue()
 
 
-def _cell(value: object) -> object:
-    return spreadsheet(value) if isinstance(value, str) else value
+def _fields(values: Sequence[Any], whole: bool) -> list[str]:
+    def spell(value: Any) -> str:
+        if isinstance(value, str):
+            return spreadsheet(value)
+        return "" if math.isnan(value) else str(int(value)) if whole else f"{value:.6f}"
+
+    return [spell(value) for value in values]
 
 
 def markdown(table: Table) -> str:

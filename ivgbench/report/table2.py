@@ -7,7 +7,6 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ivgbench.errors import UserError
 from ivgbench.metrics.catalogue import BY_FRAMES, COLUMN
@@ -31,7 +30,7 @@ COUNTS = ("n_videos", "n_frames", "n_expected", "reference_videos", "reference_f
 
 
 def build(runs: str | Path, run: str | Sequence[str] | None, allow_partial: bool) -> Table:
-    """Table 2 of a run; `frame` has one row per reference, frame encoder and method, references' own rows last.
+    """Table 2 of a run, one row per reference, frame encoder and method, references' own rows last.
 
     Its columns: `reference`, `encoder`, `method`, `label`, `settings`; `fid` with `_low` and `_high` (95 %, over
     videos); `kid` and `kid_std` (over random subsets of `kid_subset_size` frames), `kid_xvideo` (without pairs of
@@ -55,13 +54,11 @@ def build(runs: str | Path, run: str | Sequence[str] | None, allow_partial: bool
     for reference in dict.fromkeys(row["reference"] for row in rows):
         for encoder in ordered([name for row in rows for name in row["metrics"]["frames"]], []):
             lines += [_line(row, encoder, told) for row in rows if row["reference"] == reference]
-    frame = pd.DataFrame(lines)
-    frame["encoder"] = frame["encoder"].map(_told(list(dict.fromkeys(frame["encoder"]))))
-    for column in (*COUNTS, "kid_subset_size", "dimension"):
-        if frame[column].isna().any():  # whole numbers stay whole numbers beside what is undefined
-            frame[column] = frame[column].astype("Int64")
+    names = _told(list(dict.fromkeys(line["encoder"] for line in lines)))
+    lines = [{**line, "encoder": names[line["encoder"]]} for line in lines]
     title = f"Table 2. Unconditional evaluation{', pocket lab' if is_pocket(manifest) else ''}"
-    return Table(2, title, name, frame, {}, _notes(rows, manifest, few_videos(frame)), partial)
+    notes = _notes(rows, manifest, few_videos(lines))
+    return Table(2, title, name, lines, {}, notes, partial, whole=(*COUNTS, "kid_subset_size", "dimension"))
 
 
 def _load(runs: str | Path, names: Sequence[str | None]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -87,7 +84,7 @@ def _told(encoders: Sequence[str]) -> dict[str, str]:
 
 
 def _line(row: Mapping[str, Any], encoder: str, told: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
-    """A stored row as a line of the frame. What is undefined becomes NaN. told: the settings of the run's entries."""
+    """A stored row as a line of the table. What is undefined becomes NaN. told: the settings of the run's entries."""
     metrics = row["metrics"]
     line = {"reference": row["reference"], "encoder": encoder, "method": row["method"]}
     line["label"] = print_label(row["method"], row["label"])

@@ -1,25 +1,27 @@
-"""Table 1 from a run's stored rows: numpy and pandas only, no model is loaded. `render` writes and prints it."""
+"""Table 1 from a run's stored rows: numpy only, no model is loaded. `render` writes and prints it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from ivgbench.errors import UserError
 from ivgbench.metrics.catalogue import MEASURED, Metric, from_record
 from ivgbench.metrics.clip_sim import attained
 from ivgbench.report import paper, settings_notes, table2
 from ivgbench.report.clips import scored
-from ivgbench.report.estimates import MEANS, NEEDED, interval, mean
+from ivgbench.report.estimates import MEANS, NEEDED, Clips, interval, mean, total
 from ivgbench.report.loading import load, named
 from ivgbench.report.notes import is_pocket, notes, ordered
 from ivgbench.report.printed import Table, print_label
 from ivgbench.report.ranking import REFERENCES
 from ivgbench.report.together import join
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SPLITS = ["static", "dynamic"]
 
@@ -67,37 +69,37 @@ def build(
     loaded = [load(number, runs, one) for one in named(run)]
     rows, manifest = loaded[0] if len(loaded) == 1 else join(loaded)
     name = manifest["run"]
-    entries, rows = pd.DataFrame(manifest["jobs"]), pd.DataFrame(rows)
-    if entries.empty:
+    entries = manifest["jobs"]
+    if not entries:
         raise UserError(f"run {name!r} has no jobs; run it again with at least one method")
     clips, partial = scored(name, entries, rows, NEEDED, allow_partial)
     lines, told = [], settings_notes.by_label(manifest["jobs"])
     own = tuple(map(from_record, manifest.get("own_metrics", ())))
-    clips = clips.assign(**{metric.name: np.nan for metric in own if metric.name not in clips})
-    for split in ordered(entries["split"], _SPLITS):
-        here, expected = clips[clips["split"] == split], entries[entries["split"] == split]
+    clips = [{**dict.fromkeys((metric.name for metric in own), np.nan), **clip} for clip in clips]
+    for split in ordered([entry["split"] for entry in entries], _SPLITS):
+        here, expected = ([one for one in of if one["split"] == split] for of in (clips, entries))
         lines += _split_lines(split, here, expected, told, own)
-    frame = pd.DataFrame(lines)
     title = f"Table 1. Conditional evaluation{', pocket lab' if is_pocket(manifest) else ''}"
-    return Table(number, title, name, frame, _floors(clips), notes(manifest, clips, own), partial, own)
+    return Table(number, title, name, lines, _floors(clips), notes(manifest, clips, own), partial, own)
 
 
 def _split_lines(
     split: str,
-    clips: pd.DataFrame,
-    expected: pd.DataFrame,
+    clips: Clips,
+    expected: Sequence[Mapping[str, Any]],
     told: Mapping[str, tuple[str, str]],
     own: Sequence[Metric],
 ) -> list[dict[str, Any]]:
     """The rows of one split: methods in the paper's order, then any others, then the reference."""
-    order = expected.drop_duplicates("label").set_index("label")["method"]
-    methods = ordered(order, [*paper.LABELS])
+    method_of = {entry["label"]: entry["method"] for entry in reversed(expected)}
+    labels = dict.fromkeys(entry["label"] for entry in expected)
+    methods = ordered([method_of[label] for label in labels], [*paper.LABELS])
     # A reference is no competitor: it comes last.
     methods.sort(key=REFERENCES.__contains__)
     lines: list[dict[str, Any]] = []
     for method in methods:
-        for label in order.index[order == method]:
-            mine = clips[clips["label"] == label]
+        for label in (label for label in labels if method_of[label] == method):
+            mine = [clip for clip in clips if clip["label"] == label]
             lines.append(
                 {
                     "split": split,
@@ -106,7 +108,7 @@ def _split_lines(
                     "settings": told[label][0],
                     **_measures(mine, own),
                     "n_scored": len(mine),
-                    "n_expected": int((expected["label"] == label).sum()),
+                    "n_expected": sum(entry["label"] == label for entry in expected),
                     **_paper_columns(split, method),
                 }
             )
@@ -116,17 +118,17 @@ def _split_lines(
     return lines
 
 
-def _measures(clips: pd.DataFrame, own: Sequence[Metric]) -> dict[str, float]:
+def _measures(clips: Clips, own: Sequence[Metric]) -> dict[str, float]:
     """Estimates with intervals over cases, and mean costs, of one method on one split. own: of other packages."""
     line: dict[str, float] = {}
     for metric in (*MEASURED, *own):
         *numbers, n, _ = interval(clips, metric)
         line |= {column: number * metric.scale for column, number in zip(metric.columns(), numbers, strict=True)}
         line[f"{metric.column}_n"] = n
-    line["covered_clips"] = float(clips["covered"].sum())
+    line["covered_clips"] = total(clips, "covered")
     for metric in MEANS:
         line[metric.column] = mean(clips, metric)
-    line["captions_cut"] = float(clips["caption_cut"].sum()) if "caption_cut" in clips else 0.0
+    line["captions_cut"] = total(clips, "caption_cut")
     return line
 
 
@@ -136,9 +138,9 @@ def _paper_columns(split: str, method: str) -> dict[str, float]:
     return {f"paper_{name}": np.nan if row is None else float(getattr(row, name)) for name in names}
 
 
-def _floors(clips: pd.DataFrame) -> dict[str, float]:
+def _floors(clips: Clips) -> dict[str, float]:
     """Split -> mean shuffled-caption CLIP-SIM over the clips of all methods; the reference does not count."""
-    made = clips[clips["method"] != paper.GROUND_TRUTH]
-    if "clip_sim_shuffled" not in made:
-        return {}
-    return {split: float(value) for split, value in made.groupby("split")["clip_sim_shuffled"].mean().items()}
+    shuffled = next(metric for metric in MEANS if metric.name == "clip_sim_shuffled")
+    made = [clip for clip in clips if clip["method"] != paper.GROUND_TRUTH and shuffled.name in clip]
+    splits = sorted({clip["split"] for clip in made})
+    return {split: mean([clip for clip in made if clip["split"] == split], shuffled) for split in splits}

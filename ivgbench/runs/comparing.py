@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,10 @@ from ivgbench.metrics import jedi, kernel, kid
 from ivgbench.metrics.fid import Gaussian, gaussian, interval
 from ivgbench.metrics.jedi import SCALE, quadratic
 from ivgbench.metrics.kid import cubic
-from ivgbench.runs.references import Video
 from ivgbench.store.runs import Store
+
+if TYPE_CHECKING:
+    from ivgbench.runs.references import Video
 
 #: Raised when a result of the same features changes.
 SETS_VERSION = 2

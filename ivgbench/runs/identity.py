@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from ivgbench.cases import Case
-from ivgbench.files import canonical_json
+from ivgbench.files import canonical_json, digest
 from ivgbench.generator.sampling import CHECKPOINT, Decided
 
 #: Raised whenever the layout of `Job.identity` changes. Old jobs then simply have other ids; a test pins literal ids.
@@ -37,6 +38,11 @@ def is_kept(label: str) -> bool:
     """Whether a label is, or reads like, the name of a row that no method makes."""
     plain = re.sub(r"[\s_-]+", " ", label).strip().casefold()
     return plain in {name.replace("-", " ").casefold() for name in (*ROW_NAMES, *ROW_NAMES.values())}
+
+
+def clips_digest(sidecars: Mapping[str, dict[str, Any] | None]) -> str:
+    """Hash of a run's jobs and of the pixels of those that are done: rows computed for others are out of date."""
+    return digest({job: facts and facts["pixel_sha256"] for job, facts in sidecars.items()})
 
 
 @dataclass(frozen=True, eq=False)

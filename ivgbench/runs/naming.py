@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ivgbench.errors import UserError
 from ivgbench.runs.identity import row_name
 from ivgbench.runs.planning import Plan
 from ivgbench.runs.spec import RunSpec
-from ivgbench.store.runs import Store
 
 #: What tells one row of a manifest from another; the job's id stands for all that changes its pixels.
 _ROW = ("label", "suite", "split", "case", "seed", "job")
@@ -25,11 +23,12 @@ def measured(spec: RunSpec) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def taken(plan: Plan, store: Store) -> str | None:
-    """How the run that is stored under a plan's name differs from it; None where there is none, or it is the same."""
-    try:
-        kept = store.manifest(plan.spec.name)
-    except UserError:  # none, or none that can be read
+def taken(plan: Plan, kept: Mapping[str, Any] | None) -> str | None:
+    """How the run that is stored under a plan's name differs from it; None where there is none, or it is the same.
+
+    kept: its manifest (`Store.kept_manifest`).
+    """
+    if kept is None:
         return None
     mine = [entry.record() for entry in plan.entries]
     for what, of in (("rows", _labels), ("suites", _suites)):

@@ -81,6 +81,11 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False, own: Suite | None = No
         resolved = settings.resolve(backbone, one.method, spec.settings_of(one), one.options, lab.resolve)
         methods.append((one, resolved, describe(backbone, resolved, lab.resolve)))
     facts = lab.facts(judged, needed=not dry)
+    # What the jobs of a row share they hold together: there may be 100,000.
+    rows = [
+        (one.row, told, {**resolved._asdict(), "sampling": one.sampling.over(spec.sampling).over(facts.sampling)})
+        for one, resolved, told in methods
+    ]
     if not facts.weights:
         notes.append(f"the weights of {spec.backbone} are not on this machine (`ivgbench fetch {spec.backbone}`)")
     lora = ""
@@ -96,19 +101,18 @@ def make_plan(spec: RunSpec, lab: Any, dry: bool = False, own: Suite | None = No
                 if spec.ground_truth:
                     job = ground_truth_job(lab, case, seed)
                     entries.append(Entry(job, suite.name, case, GROUND_TRUTH, split, NOTHING))
-                for one, resolved, told in methods:
+                for label, told, shared in rows:
                     job = Job(
                         case=case,
-                        **resolved._asdict(),
+                        **shared,
                         backbone=facts.backbone,
                         weights=facts.weights,
-                        sampling=one.sampling.over(spec.sampling).over(facts.sampling),
                         seed=seed,
                         lora=lora,
                         lora_file=spec.lora,
                         source=spec.backbone,
                     )
-                    entries.append(Entry(job, suite.name, case, one.row, split, *told))
+                    entries.append(Entry(job, suite.name, case, label, split, *told))
     plan = Plan(judged, facts, suites, tuple(entries), tuple(notes))
     lab.check(judged, plan.jobs)
     return plan

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ivgbench.errors import UserError
@@ -61,10 +61,12 @@ def run(
     if open_jobs:  # judges that cannot be loaded are told before hours of work
         lab.detector(plan.spec.detector)
         lab.clip(plan.spec.clip)
-    if why := taken(plan, store):
+    kept = store.kept_manifest(plan.spec.name)
+    if why := taken(plan, kept):
         log(f"run {plan.spec.name} takes the place of the one that had this name ({why}); its clips stay")
     about = environment()
-    write_manifest(plan, judges, store, about)
+    write_manifest(plan, judges, store, about, kept)
+    del kept  # it is as large as the plan
     made = generating.generate(store, lab, engine, open_jobs, len(mine), about, batch_size)
     done |= each_done(store, [job.id for job in open_jobs], log)
     looked, unscored = measuring.measure(plan, judges, store, lab, engine, entries, done)
@@ -93,8 +95,13 @@ def _own_metrics() -> tuple[Metric, ...]:
     return found.rows
 
 
-def write_manifest(plan: Plan, judges: Judges, store: Store, about: dict[str, Any]) -> None:
-    """What the run is made of, before any work: an unfinished run is then known to be unfinished."""
+def write_manifest(
+    plan: Plan, judges: Judges, store: Store, about: dict[str, Any], kept: Mapping[str, Any] | None
+) -> None:
+    """What the run is made of, before any work: an unfinished run is then known to be unfinished.
+
+    kept: what stands there under its name, if that has been read.
+    """
     entries = [
         {**entry.record(), "score": scoring.score_id(entry.job.id, judges, plan.suites[entry.suite])}
         for entry in plan.entries
@@ -115,4 +122,4 @@ def write_manifest(plan: Plan, judges: Judges, store: Store, about: dict[str, An
     }
     if judges.own:  # with all that a table says of them: whoever reads it need not have the package
         manifest["own_metrics"] = [metric.record() for metric in judges.own]
-    store.save_manifest(plan.spec.name, manifest)
+    store.save_manifest(plan.spec.name, manifest, kept)

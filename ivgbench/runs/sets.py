@@ -15,7 +15,7 @@ from ivgbench.errors import UserError
 from ivgbench.files import digest
 from ivgbench.runs import references
 from ivgbench.runs.comparing import Comparer, Comparison, Embedder, Encoder, set_key
-from ivgbench.runs.identity import FLOOR, Entry
+from ivgbench.runs.identity import FLOOR, Entry, clips_digest
 from ivgbench.runs.planning import Plan
 from ivgbench.runs.progress import log, progress
 from ivgbench.runs.references import ReferenceSet, Video
@@ -83,11 +83,6 @@ def measure(plan: Plan, store: Store, lab: Any, engine: Any) -> int:
     if faults:
         raise UserError("; ".join(faults))
     return looked + len(todo)
-
-
-def clips_digest(sidecars: Mapping[str, dict[str, Any] | None]) -> str:
-    """Hash of a run's jobs and of the pixels of those that are done: rows computed for others are out of date."""
-    return digest({job: facts and facts["pixel_sha256"] for job, facts in sidecars.items()})
 
 
 def _clips(

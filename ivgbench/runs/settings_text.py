@@ -6,12 +6,14 @@ Two ways to say the same therefore read the same, and a method that was changed 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ivgbench.generator import settings
 from ivgbench.generator.around import BASE
 from ivgbench.generator.settings import spelled, value_text
-from ivgbench.runs.lab import Resolved
+
+if TYPE_CHECKING:
+    from ivgbench.runs.lab import Resolved
 
 #: Of a method that has nothing to set, and of rows that no method makes.
 NOTHING = "–"

@@ -172,10 +172,13 @@ class Store(ClipStore):
 
     # ---- runs
 
-    def save_manifest(self, run: str, manifest: Mapping[str, Any]) -> Path:
-        """Writes what a run is made of; where that stands already only the file's time is new: when it went on."""
-        path = self.manifest_path(run)
-        if not self._write_new(path, {**manifest, "run": run}):
+    def save_manifest(self, run: str, manifest: Mapping[str, Any], kept: Mapping[str, Any] | None = None) -> Path:
+        """Writes what a run is made of; where that stands already only the file's time is new: when it went on.
+
+        kept: what stands there, where it has been read already (`kept_manifest`).
+        """
+        path, new = self.manifest_path(run), {**manifest, "run": run}
+        if kept == new or not self._write_new(path, new):
             with suppress(OSError):  # a finished run may lie where nothing can be written
                 os.utime(path)
         return path
@@ -228,6 +231,13 @@ class Store(ClipStore):
             raise UserError(f"there is no run {run!r} in {self.root} (runs: {known})") from None
         except Damaged as fault:
             raise UserError(f"damaged manifest: {fault}; run {run!r} again") from None
+
+    def kept_manifest(self, run: str) -> dict[str, Any] | None:
+        """The same; None where there is none, or none that can be read."""
+        try:
+            return self.manifest(run)
+        except UserError:
+            return None
 
     def load_rows(self, run: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """A run's results in long form, and its manifest.

@@ -19,15 +19,15 @@ RUN, BASE = "ablations", "masks: self, cross"
 
 def ablations(runs: str | Path = "results/runs", run: str = RUN, base: str = BASE) -> pd.DataFrame:
     """One row per split and setting, in the spec's order: mIoU in percent, its difference to the base, text, cost."""
-    built = tables.build(1, runs, run)
+    table = tables.table(1, runs, run)
     rows, manifest = loading.load(1, runs, run)
     miou = pd.DataFrame(rows).query("metric == 'miou'").astype({"value": "float64"})
     miou = miou.assign(label=miou["label"].map(paper.print_name))
     miou = miou.pivot_table(index=["split", "case"], columns="label", values="value", aggfunc="mean")
     order = [paper.print_name(label) for label in dict.fromkeys(entry["label"] for entry in manifest["jobs"])]
     lines = []
-    for split in dict.fromkeys(built.frame["split"]):
-        here, values = built.frame.set_index(["split", "label"]).loc[split], miou.loc[split]
+    for split in dict.fromkeys(table["split"]):
+        here, values = table.set_index(["split", "label"]).loc[split], miou.loc[split]
         for label in order:
             measured = here.loc[label]
             moved = stats.paired_difference(values[label].to_numpy(), values[base].to_numpy())

@@ -39,7 +39,7 @@ def samples(
     rows, manifest = store.load_rows(run)
     entries = pd.DataFrame(manifest["jobs"])
     needed = frozenset(metric.name for metric in _SCORES.values())
-    clips, _ = scored(run, entries, pd.DataFrame(rows), needed, allow_partial=False)
+    clips = pd.DataFrame(scored(run, manifest["jobs"], rows, needed, allow_partial=False)[0])
     found = {}
     methods = clips[clips["label"] != paper.GROUND_TRUTH]
     for split, here in methods.groupby("split"):

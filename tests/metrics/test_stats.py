@@ -32,6 +32,18 @@ def test_seed_decides_the_interval_and_not_the_mean():
     assert one.low != other.low
 
 
+def test_what_is_drawn_once_for_many_is_the_same_and_never_changed():
+    values, ones = np.random.default_rng(0).random(20), np.ones(20)
+    first = stats.mean(values)
+    assert stats.ratio(values, ones * 0.5).low == pytest.approx(2 * first.low)  # weighed, on the same draws
+    stats.mean(values[:7]), stats.mean(values, resamples=50), stats.mean(values, seed=1)
+    assert stats.mean(values) == first == stats.ratio(values, ones)
+    drawn = np.random.default_rng(0).integers(0, 20, (stats.RESAMPLES, 20))
+    assert (first.low, first.high) == tuple(np.percentile(values[drawn].sum(1) / 20, [2.5, 97.5]))
+    with pytest.raises(ValueError, match="read-only"):
+        stats._all_picks(20, 10, 0)[0] = 0
+
+
 def test_blocks_do_not_change_the_result(monkeypatch):
     values = np.random.default_rng(0).random(20)
     whole = stats.mean(values, resamples=1000)

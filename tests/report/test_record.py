@@ -1,6 +1,8 @@
 """A run as one file: the same tables as from the store, nothing changed unseen, and a layout that can be checked."""
 
 import json
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -30,6 +32,17 @@ def test_a_record_makes_the_table_that_its_run_makes(stored, saved):
     frame, whole = tables.table(1, run=str(path)), tables.table(1, store.root, "table1")
     pd.testing.assert_frame_equal(frame, whole)
     assert len({row["metric"] for row in rows}) == len(made.clips[0].values)
+
+
+def test_a_table_is_printed_and_written_without_what_only_frames_and_runs_need(saved, tmp_path):
+    code = (
+        "import sys; from ivgbench import cli\ntry: cli.main()\nexcept SystemExit as left: assert not left.code\n"
+        "print(*sorted({'pandas', 'urllib.request', 'ivgbench.runs.lab', 'ivgbench.suites'} & set(sys.modules)))"
+    )
+    asked = [sys.executable, "-c", code, "table", "1", "--run", str(saved[1]), "--out", str(tmp_path / "out")]
+    answer = subprocess.run(asked, capture_output=True, text=True, check=True)
+    assert "Mask Norm" in answer.stdout and answer.stdout.splitlines()[-1] == ""
+    assert len([*(tmp_path / "out").iterdir()]) == 3
 
 
 def test_a_record_says_what_its_clips_come_to(stored, saved):

@@ -1,6 +1,7 @@
 import csv
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -53,6 +54,13 @@ def test_csv_holds_the_frame(built):
     assert float(rows[1]["miou"]) == pytest.approx(built.frame["miou"][1], abs=1e-6)
     assert rows[0]["paper_miou"] == ""
     assert "partial" not in rows[0]
+
+
+def test_csv_is_what_pandas_writes(built):
+    rows = [{"label": 'a "b", c', "x": 1, "whole": 3, "y": 2.5}, {"label": "=1", "x": float("nan"), "whole": 4, "z": 1}]
+    for made in (built, replace(built, rows=rows, whole=("whole",)), replace(built, rows=rows, whole=("x", "z"))):
+        frame = made.frame.assign(run=made.run).replace("=1", "'=1")
+        assert render.csv(made) == frame.to_csv(index=False, float_format="%.6f", lineterminator="\n")
 
 
 def test_markdown_tables_are_regular_and_mark_one_best_per_column(built):

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from ivgbench.errors import UserError
 from ivgbench.report import layout, paper, ranking, render, table, table2, tables
-from ivgbench.runs.sets import clips_digest
+from ivgbench.runs.identity import clips_digest
 from ivgbench.store.runs import Store
 
 METHODS = ["mask-norm-tid", "plain", "peekaboo", paper.GROUND_TRUTH, paper.FLOOR]
@@ -74,7 +74,7 @@ def test_units_and_the_papers_numbers(put):
 
 def test_methods_are_ranked_within_reference_and_encoder_and_references_never(put):
     frame = table(2, runs=put(set_rows()))
-    marks = ranking.ranks(frame, "fid", -1, 2, ("reference", "encoder"))
+    marks = np.array(ranking.ranks(frame.to_dict("records"), "fid", -1, 2, ("reference", "encoder")))
     for _, group in frame.groupby(["reference", "encoder"]):
         assert marks[group.index].tolist() == [2, 0, 1, 0, 0]
 

@@ -147,19 +147,22 @@ def test_without_a_reference_nothing_is_attained(stored, make_run):
 def test_ranks_ignore_the_reference_and_follow_the_direction(stored, make_run):
     stored(make_run())
     frame = table(1)
-    clip = ranking.ranks(frame, "clip_sim", +1, 2)
+    rows = frame.to_dict("records")
+    clip = np.array(ranking.ranks(rows, "clip_sim", +1, 2))
     assert frame.loc[(clip == 1) & (frame["split"] == "static"), "method"].tolist() == ["mask-norm-tid"]
     assert frame.loc[(clip == 2) & (frame["split"] == "static"), "method"].tolist() == ["mask-norm-id"]
-    distance = ranking.ranks(frame, "centroid_distance", -1, 3)
+    distance = ranking.ranks(rows, "centroid_distance", -1, 3)
     rivals = frame[(frame["split"] == "dynamic") & (frame["method"] != "ground-truth")]
     assert distance[rivals["centroid_distance"].idxmin()] == 1
     assert (clip[frame["method"] == "ground-truth"] == 0).all()
 
 
 def test_a_lone_method_has_no_rank_and_what_is_undefined_neither():
-    frame = pd.DataFrame({"split": "static", "method": list("abcd"), "clip_sim": [2.0, 3.0, 1.0, np.nan]})
-    assert ranking.ranks(frame, "clip_sim", +1, 2).tolist() == [2, 1, 0, 0]
-    assert ranking.ranks(frame[:1], "clip_sim", +1, 2).tolist() == [0]
+    values = {"a": 2.0, "b": 3.0, "c": 1.0, "d": np.nan}
+    rows = [{"split": "static", "method": method, "clip_sim": value} for method, value in values.items()]
+    assert ranking.ranks([*rows, {"split": "static", "method": "e"}], "clip_sim", +1, 2) == [2, 1, 0, 0, 0]
+    assert ranking.ranks(rows[:1], "clip_sim", +1, 2) == [0]
+    assert ranking.ranks(rows, "clip_sim", 0, 2) == [0, 0, 0, 0]
 
 
 @pytest.fixture

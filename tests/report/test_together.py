@@ -46,7 +46,8 @@ def test_rows_are_those_of_each_run_ranked_together(runs, make_run):
         same = alone[alone["split"] == split]
         for key in ("clip_sim", "miou_all", "miou_all_low", "n_scored"):
             assert here[here["label"] != "their system"][key].tolist() == same[key].tolist()
-    marks, rivals = ranking.ranks(frame, "miou_all", +1, 1), frame[frame["method"] != "ground-truth"]
+    marks = np.array(ranking.ranks(frame.to_dict("records"), "miou_all", +1, 1))
+    rivals = frame[frame["method"] != "ground-truth"]
     for split, here in rivals.groupby("split"):
         order = here["miou_all"].sort_values(ascending=False).index
         assert (len(order), split, marks[order].tolist()) == (3, split, [1, 2, 0])
@@ -159,7 +160,7 @@ def test_sets_against_something_else_are_refused(changes, words):
 
 def test_table_2_of_two_runs(tmp_path, stored):
     """Rows computed by `sets` for two runs of one store, then both in one table."""
-    from ivgbench.runs.sets import clips_digest
+    from ivgbench.runs.identity import clips_digest
 
     store, _, manifest, _ = stored
     alone = {}

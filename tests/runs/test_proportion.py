@@ -1,6 +1,8 @@
 """Work in proportion to what is new: what was hashed, read, scored and loaded is counted."""
 
+import json
 import os
+import tracemalloc
 from collections import Counter
 from dataclasses import replace
 
@@ -9,12 +11,12 @@ import pytest
 from fake_lab import FakeLab, InlineEngine
 
 from ivgbench import load_suite
-from ivgbench.files import digest
+from ivgbench.files import digest, write_json
 from ivgbench.metrics import clip_sim
 from ivgbench.runs import runner, scoring
 from ivgbench.runs.planning import make_plan
 from ivgbench.runs.spec import MethodSpec, RunSpec
-from ivgbench.store import clips, index
+from ivgbench.store import clips, index, records, runs
 from ivgbench.store.runs import Store
 
 SPEC = RunSpec("r", (MethodSpec("plain"), MethodSpec("tid")), suites=("static",), cases=3, ground_truth=True)
@@ -53,6 +55,32 @@ def test_a_finished_run_is_hardly_looked_at(tmp_path, counts):
     counts.clear()
     assert run(tmp_path) == ("r", 9, 0, 0, 0)
     assert not counts
+
+
+def test_the_manifest_of_a_finished_run_is_read_once(tmp_path, monkeypatch):
+    run(tmp_path)
+    read = []
+    monkeypatch.setattr(runs, "read_record", lambda path: read.append(path.parent.name) or records.read_record(path))
+    run(tmp_path)
+    assert read.count("manifests") == 1
+
+
+def test_jobs_of_a_row_share_what_they_have_in_common():
+    jobs = [one for one in make_plan(SPEC, FakeLab(None)).jobs if one.method == "plain"]
+    assert len(jobs) == 3 and len({id(one.sampling) for one in jobs}) == len({id(one.options) for one in jobs}) == 1
+
+
+def test_a_large_record_is_never_whole_in_memory(tmp_path):
+    value = {"b": list(range(100_000)), "a": "\u00e9"}
+    tracemalloc.start()
+    write_json(tmp_path / "a.json", value)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    text = json.dumps(value, indent=1, sort_keys=True) + "\n"
+    assert (tmp_path / "a.json").read_text() == text and peak < len(text) / 2
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(tmp_path / "a.json", {"a": 1, "b": float("nan")})
+    assert (tmp_path / "a.json").read_text() == text and len([*tmp_path.iterdir()]) == 1
 
 
 def test_one_damaged_clip_costs_itself_alone(tmp_path, counts):

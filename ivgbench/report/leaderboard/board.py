@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from ivgbench.files import digest
 from ivgbench.metrics.catalogue import COLUMN, MEASURED, Metric
 from ivgbench.report import settings_notes
 from ivgbench.report.clips import scored
-from ivgbench.report.estimates import NEEDED, by_case, interval, mean
+from ivgbench.report.estimates import NEEDED, Clips, by_case, interval, mean
 from ivgbench.report.layout import UNDEFINED, number
 from ivgbench.report.leaderboard.protocol import Protocol, of, split_order
 from ivgbench.report.leaderboard.ranks import Standing, shown_better, standings
@@ -40,7 +39,7 @@ class Row(NamedTuple):
     about: str
     options: Mapping[str, Any]
     sources: tuple[Sent, ...]
-    clips: pd.DataFrame
+    clips: Clips
     is_reference: bool
 
 
@@ -109,7 +108,7 @@ def _board(protocol: Protocol, sent: Sequence[Sent]) -> Board:
     # Numbers follow the first ranks, and stay the same on every split.
     ranked = _in_order([row for row in rows.values() if not row.is_reference])
     references = [row for row in rows.values() if row.is_reference]
-    splits = sorted({split for one in rows.values() for split in one.clips["split"]}, key=split_order)
+    splits = sorted({clip["split"] for one in rows.values() for clip in one.clips}, key=split_order)
     names = [None, *(splits if len(splits) > 1 else ())]
     return Board(protocol, tuple(sent), tuple(_scope(name, ranked, references) for name in names))
 
@@ -122,12 +121,12 @@ def _in_order(rows: Sequence[Row]) -> list[Row]:
     return [rows[at] for at in sorted(range(len(rows)), key=lambda at: (ranks[at].rank, values[at], rows[at].name))]
 
 
-def _better(clips: Sequence[pd.DataFrame], metric: Metric) -> np.ndarray:
+def _better(clips: Sequence[Clips], metric: Metric) -> np.ndarray:
     """Who is shown to be better than whom, of methods by their clips."""
     if not clips:
         return np.zeros((0, 0), dtype=bool)
-    samples = [by_case(mine, metric).sort_index() for mine in clips]
-    values, weights = (np.array([one[part].to_numpy() for one in samples]) for part in ("value", "weight"))
+    samples = [by_case(mine, metric) for mine in clips]
+    values, weights = np.array([one.value for one in samples]), np.array([one.weight for one in samples])
     return shown_better(values, weights, metric.better)
 
 
@@ -137,9 +136,10 @@ def _rows(sent: Sent) -> list[tuple[str, Row]]:
     assert record is not None, "a record that cannot be read has a reason"
     manifest = record.manifest()
     told = settings_notes.by_label(manifest["jobs"])
-    wide, _ = scored(record.run, pd.DataFrame(manifest["jobs"]), pd.DataFrame(record.rows()), NEEDED, False)
+    lines, _ = scored(record.run, manifest["jobs"], record.rows(), NEEDED, False)
     made = []
-    for label, clips in wide.groupby("label", sort=False):
+    for label in dict.fromkeys(line["label"] for line in lines):
+        clips = [line for line in lines if line["label"] == label]
         of_label = [clip for clip in record.clips if clip.label == label]
         first = of_label[0]
         values = sorted([clip.suite, clip.split, clip.case, clip.seed, clip.values] for clip in of_label)
@@ -153,7 +153,7 @@ def _rows(sent: Sent) -> list[tuple[str, Row]]:
 def _scope(split: str | None, ranked: Sequence[Row], references: Sequence[Row]) -> Scope:
     """Of the cases of a split; None: of all."""
     rows = (*ranked, *references)
-    clips = [row.clips if split is None else row.clips[row.clips["split"] == split] for row in rows]
+    clips = [[clip for clip in row.clips if split in (None, clip["split"])] for row in rows]
     better = {metric.column: _better(clips[: len(ranked)], metric) for metric in MEASURED}
     ranks = {column: standings(shown) for column, shown in better.items()}
     lines = []
@@ -163,11 +163,11 @@ def _scope(split: str | None, ranked: Sequence[Row], references: Sequence[Row]) 
         places = {column: found[at] for column, found in ranks.items()} if at < len(ranked) else {}
         lines.append(Line(at + 1, row, cells, costs, places))
     lines.sort(key=lambda line: (not line.ranks, line.ranks[FIRST].rank if line.ranks else 0))
-    cases = max((len(mine[["suite", "case"]].drop_duplicates()) for mine in clips), default=0)
+    cases = max((len({(clip["suite"], clip["case"]) for clip in mine}) for mine in clips), default=0)
     return Scope(split or ALL, cases, tuple(lines), better)
 
 
-def _measured(clips: pd.DataFrame, metric: Metric) -> Cell:
+def _measured(clips: Clips, metric: Metric) -> Cell:
     value, low, high, *_ = interval(clips, metric)
     ends = (number(metric.scale * low, metric.decimals), number(metric.scale * high, metric.decimals))
     return _cell(metric.scale * value, metric)._replace(ends=None if UNDEFINED in ends else ends)
