@@ -106,6 +106,18 @@ def test_a_mask_that_hides_nothing_is_ordinary_attention():
     assert torch.equal(mask.attend(at, *parts), torch.nn.functional.scaled_dot_product_attention(*parts))
 
 
+@pytest.mark.parametrize("kind", MASKS)
+def test_the_bias_of_all_halves_is_that_of_one_again_and_again(kind):
+    over, reads, rule = MASKS[kind]
+    at, mask = site(over, reads), Mask([rule(2, n) for n in (0, 1)])
+    bias = mask.bias(at, CPU, torch.float64)
+    added = mask.added(at, torch.empty(3 * len(bias), 1, bias.shape[1], 1, dtype=torch.float64))
+    if kind == "a phrase that is not there":
+        assert added is None and not bias.any()
+    else:
+        assert bias.any() and torch.equal(added, bias.repeat(3, 1, 1))
+
+
 def test_both_guidance_halves_have_the_same_mask():
     at, mask = site("frame", "self"), Mask([rules.self_rule(cells(2, n)) for n in (0, 1)])
     parts = torch.randn(3, 4 * FRAMES, 2, 35, 4, dtype=torch.float64)
