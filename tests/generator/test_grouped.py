@@ -1,5 +1,7 @@
 """Attention by groups against the spelled-out mask, and the quick sort against torch's."""
 
+import weakref
+
 import pytest
 import torch
 
@@ -147,3 +149,19 @@ def test_large_groups_and_many_rows_are_done_in_parts(monkeypatch):
     monkeypatch.setattr(efdm, "_order", lambda one: seen.append(len(one)) or real(one))
     torch.testing.assert_close(mask.groups(at, CPU).attend(*parts), whole, rtol=0, atol=1e-13)
     assert torch.equal(efdm.match_exactly(*values), matched) and sum(seen) == 11 and max(seen) == 2
+
+
+def test_a_groups_keys_are_let_go_before_the_nexts_are_gathered(monkeypatch):
+    at, mask = site("clip", "self"), Mask([rules.self_rule(cells(2, 0))])
+    held, alive, real = [], [], grouped._gathered
+
+    def gathered(*given):
+        alive.append(sum(one() is not None for one in held))
+        made = real(*given)
+        held.append(weakref.ref(made))
+        return made
+
+    monkeypatch.setattr(grouped, "_gathered", gathered)
+    monkeypatch.setattr(grouped, "QUERIES", 20)
+    mask.groups(at, CPU).attend(*torch.randn(3, 2, 2, FRAMES * 35, 4))
+    assert len(mask.groups(at, CPU).buckets) > 1 and max(alive) == 2
