@@ -32,7 +32,7 @@ def decoder_transformer(backbone: Backbone, block: int | None = None) -> str:
         block: its number, from 0 at the coarsest (of a DiT, from 0 at its first block); None: the first of the decoder
             that has attention. ZeroScope's is its second, which is the one that the paper looks at.
     Raises:
-        UserError: no decoder block has spatial attention, or not this one.
+        UserError: no decoder block has spatial attention and text attention (CogVideoX's is joint), or not this one.
     """
     return _transformer(backbone, block)[0]
 
@@ -48,7 +48,10 @@ def _transformer(backbone: Backbone, block: int | None) -> tuple[str, dict[str, 
             found.setdefault(int(name.split(".")[1]), {}).setdefault(name, {}).setdefault(role, site)
     found = {number: named for number, named in found.items() if any({*ROLES} <= {*roles} for roles in named.values())}
     if not found:
-        raise UserError(f"backbone {backbone.name!r} has no attention in its decoder: there is nothing to record")
+        raise UserError(
+            f"backbone {backbone.name!r} has no decoder block in which self-attention and text attention are two "
+            "layers: there is nothing to record"
+        )
     if block is not None and block not in found:
         has = ", ".join(map(str, sorted(found)))
         raise UserError(f"backbone {backbone.name!r}: decoder block {block} has no attention; those that have: {has}")

@@ -1,4 +1,4 @@
-"""Tiny random-weight folders of both families, whole: with a VAE and all that a run asks for."""
+"""Tiny random-weight folders of every family, whole: with a VAE and all that a run asks for."""
 
 import shutil
 from pathlib import Path
@@ -26,5 +26,22 @@ def wan(folder: Path) -> Path:
     return tiny_wan.write(folder)
 
 
+def cogvideox(folder: Path) -> Path:
+    import tiny_cogvideox
+
+    return tiny_cogvideox.write(folder)
+
+
+def ltx(folder: Path) -> Path:
+    import tiny_ltx
+
+    return tiny_ltx.write(folder)
+
+
 #: Family -> (its maker, height and width, frames) of a clip that takes no time.
-ALL = {"unet3d": (unet3d, (8, 16), 4), "wan": (wan, (32, 48), 9)}
+ALL = {
+    "unet3d": (unet3d, (8, 16), 4),
+    "wan": (wan, (32, 48), 9),
+    "cogvideox": (cogvideox, (64, 96), 9),
+    "ltx": (ltx, (64, 96), 9),
+}

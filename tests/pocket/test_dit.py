@@ -52,6 +52,14 @@ def test_the_error_is_none_for_the_straight_path(two):
     assert text.mean() == pytest.approx(0.25 if two is None else 0.75 * 0.9, abs=0.15)
 
 
+def test_levels_are_the_samplers_or_normal_about_a_logit():
+    uniform = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0], dtype=torch.float64)
+    assert dit.noise_levels(uniform, None).tolist() == pytest.approx([0, 0.5, 0.75, 0.9, 1])
+    quartile = 0.6744897501960817  # of the standard normal distribution
+    logits = torch.logit(dit.noise_levels(uniform, 0.4))
+    assert logits.tolist() == pytest.approx([-torch.inf, 0.4 - quartile, 0.4, 0.4 + quartile, torch.inf])
+
+
 def test_a_folder_of_it_is_a_pocket_backbone_that_masks_act_on(dit_folder, monkeypatch):
     monkeypatch.setitem(presets.POCKETS, "pocket-dit", dit_folder)
     backbone = Backbone.from_pretrained(dit_folder)

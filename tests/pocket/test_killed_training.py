@@ -10,6 +10,7 @@ import pytest
 import small_dit
 
 from ivgbench.files import file_sha256
+from ivgbench.pocket.training import dit
 
 WEIGHTS = "weights/dit/transformer/diffusion_pytorch_model.safetensors"
 
@@ -37,7 +38,7 @@ def result(work):
     for path in sorted(work.glob("*.csv")):
         with path.open(newline="") as handle:
             logs[path.name] = [(row["step"], row["loss"], row["learning_rate"]) for row in csv.DictReader(handle)]
-    assert set(logs) == {"dit-text.csv", "dit-frames.csv", "dit-clips.csv", "dit-two.csv", "dit-both.csv"}
+    assert set(logs) == {"dit-text.csv", *(f"dit-{phase}.csv" for phase in dit.PHASES)}
     return weights, logs
 
 

@@ -1,4 +1,4 @@
-"""`verify` on tiny models of both families: sound ones pass, each fault that real weights bring is found by name."""
+"""`verify` on tiny models of every family: sound ones pass, each fault that real weights bring is found by name."""
 
 import json
 import shutil
@@ -15,6 +15,7 @@ from ivgbench.errors import UserError
 from ivgbench.files import file_sha256
 from ivgbench.generator.backbones import hashing, layout, presets, sources
 from ivgbench.generator.backbones.base import FAMILIES
+from ivgbench.generator.backbones.base import family as family_of
 from ivgbench.generator.cost import Cost
 from ivgbench.generator.methods.peekaboo import MaskedRun
 from ivgbench.generator.sampling import Sampling
@@ -66,8 +67,11 @@ def test_a_sound_model_passes_what_can_be_looked_at(made, family):
     told = verdicts(found)
     assert not found.failed, {what: one for what, one in told.items() if one[0] == "FAILED"}
     passed = {what for what, (verdict, _) in told.items() if verdict == "passed"}
-    always = {"files", "load", "weights", "text", "plain", "peekaboo", "mask-norm", "tid", "half precision", "figure 2"}
-    assert passed == always | ({"trailblazer"} if family == "unet3d" else set())
+    always = {"files", "load", "weights", "text", "plain", "peekaboo", "mask-norm", "tid", "half precision"}
+    own = {"unet3d": {"trailblazer", "figure 2"}, "cogvideox": set()}.get(family, {"figure 2"})
+    assert passed == always | own
+    if family == "cogvideox":
+        assert "self-attention and text attention are two" in told["figure 2"][1]
     assert "a folder that was not fetched" in told["hashes"][1] and "plan knows no speed of cpu" in told["time"][1]
     if family == "wan":
         assert (
@@ -144,19 +148,17 @@ def test_a_text_encoder_that_gives_nothing(folder, family):
 
 
 def test_a_network_that_reads_no_text(folder, family):
-    damage(folder, layout.FILES[family].denoiser, lambda name, tensor: (
-        tensor * 0 if ".attn2.to_out" in name else tensor))  # fmt: skip
-    if family == "wan":  # of its shards the others too
-        for file in layout.shards(layout.weights_file(folder, "transformer"))[1:]:
-            held = load_file(file)
-            save_file({n: t * (".attn2.to_out" not in n) for n, t in held.items()}, file, {"format": "pt"})
+    reading = {"cogvideox": "patch_embed.text_proj"}.get(family, ".attn2.to_out")
+    for file in layout.shards(layout.weights_file(folder, layout.FILES[family].denoiser)):
+        held = load_file(file)
+        save_file({n: t * (reading not in n) for n, t in held.items()}, file, {"format": "pt"})
     told = verdicts(verified(folder, family))
     assert told["text"][0] == "FAILED" and "text changes nothing" in told["text"][1]
     assert "all text states" not in told["text"][1]
 
 
 def test_latents_out_of_range(folder, family):
-    last = {"unet3d": "conv_out.weight", "wan": "proj_out.weight"}[family]
+    last = {"unet3d": "conv_out.weight"}.get(family, "proj_out.weight")
     for file in layout.shards(layout.weights_file(folder, layout.FILES[family].denoiser)):
         held = load_file(file)
         save_file({n: t * (1e4 if n == last else 1) for n, t in held.items()}, file, {"format": "pt"})
@@ -165,10 +167,7 @@ def test_latents_out_of_range(folder, family):
 
 
 def test_masks_that_touch_no_layer(made, family, monkeypatch):
-    from ivgbench.generator.backbones.unet3d import UNet3D
-    from ivgbench.generator.backbones.wan import Wan
-
-    cls = {"unet3d": UNet3D, "wan": Wan}[family]
+    cls = family_of(family)
     monkeypatch.setattr(cls, "sites", lambda self, shape: [])
     told = verdicts(verified(made[family], family, "peekaboo"))
     assert told["peekaboo"][0] == "FAILED" and "nothing would be masked" in told["peekaboo"][1], told["peekaboo"]

@@ -90,11 +90,15 @@ PRESETS = {
             steps=50,
             guidance=6.0,
             hub_id=f"THUDM/CogVideoX-{size}",
+            revision=revision,
             family="cogvideox",
             time_factor=8,
             architecture=f"cogvideox-{size}.json",
         )
-        for size in ("2b", "5b")
+        for size, revision in (
+            ("2b", "1137dacfc2c9c012bed6a0793f4ecf2ca8e7ba01"),
+            ("5b", "8d6ea3f817438460b25595a120f109b88d5fdfad"),
+        )
     },
     "ltx-video": Preset(
         frames=161,
@@ -103,6 +107,7 @@ PRESETS = {
         steps=50,
         guidance=3.0,
         hub_id="Lightricks/LTX-Video",
+        revision="8984fa25007f376c1a299016d0957a37a2f797bb",
         family="ltx",
         time_factor=8,
         architecture="ltx-video-2b.json",

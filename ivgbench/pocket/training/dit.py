@@ -2,7 +2,8 @@
 
 A small UMT5 encoder comes first and is frozen from then on: it learns to say of each word what it means in its phrase
 (`meanings`), so that nothing sums the caption up anywhere. Then the transformer learns single frames, an eighth of the
-cost, and then clips; then mostly scenes of two subjects, and in the end, longest, scenes of both kinds.
+cost, and then clips; then mostly scenes of two subjects, then longest scenes of both kinds, and in the end these once
+more at middle noise levels.
 Flow matching (Lipman et al. 2023): z = (1-sigma) z0 + sigma n, and the network predicts n - z0.
 """
 
@@ -49,21 +50,25 @@ TEXT_STEPS, TEXT_BATCH, TEXT_RATE = 1000, 64, 2e-3
 
 class Phase(NamedTuple):
     """schedule; clips a step; frames of a clip; stream: of the random draws, another one for each phase on clips; two:
-    share of scenes with two subjects, None: as the bank has them."""
+    share of scenes with two subjects, None: as the bank has them; logit: see `noise_levels`."""
 
     schedule: Schedule
     batch: int
     frames: int
     stream: int
     two: float | None = None
+    logit: float | None = None
 
 
-#: About 145 minutes of one core: 0.36 s a step on frames, 0.61 s on clips (AVX-512, bfloat16), 0.08 s of them Muon's.
+#: About 200 minutes of one core: 0.36 s a step on frames, 0.61 s on clips (AVX-512, bfloat16), 0.08 s of them Muon's.
 PHASES = {
     "frames": Phase(Schedule(steps=4500, learning_rate=1e-3, matrix_rate=4e-3, warmup=200, ema=0.998), 32, 1, 0),
     "clips": Phase(Schedule(steps=4000, learning_rate=6e-4, matrix_rate=2e-3, ema=0.998), 8, world.FRAMES, 0),
     "two": Phase(Schedule(steps=1300, learning_rate=4e-4, matrix_rate=1.3e-3, ema=0.995), 8, world.FRAMES, 1, 0.75),
     "both": Phase(Schedule(steps=6000, learning_rate=6e-4, matrix_rate=2e-3, ema=0.998), 8, world.FRAMES, 2, 0.4),
+    "middle": Phase(
+        Schedule(steps=5000, learning_rate=6e-4, matrix_rate=2e-3, ema=0.998), 8, world.FRAMES, 3, 0.3, 0.4
+    ),
 }
 
 
@@ -159,6 +164,20 @@ class TrainingAttention:
         return attn.to_out[0](heads_together(torch.nn.functional.scaled_dot_product_attention(query, key, value)))
 
 
+def noise_levels(uniform: torch.Tensor, logit: float | None) -> torch.Tensor:
+    """sigma in 0..1 from uniform numbers in 0..1.
+
+    Args:
+        logit: None: spread as the sampler's steps are, evenly, then shifted (`SCHEDULER_CONFIG`): half of all are
+            above .75, where errors are largest and cannot be mended. Else sigma's logit is normal about this one
+            (Esser et al. 2024): most are in the middle, where shapes are decided.
+    """
+    if logit is not None:
+        return torch.sigmoid(logit + torch.special.ndtri(uniform))
+    shift = SCHEDULER_CONFIG["shift"]
+    return shift * uniform / (1 + (shift - 1) * uniform)
+
+
 def loss_function(
     model: WanTransformer3DModel,
     bank: tuple[torch.Tensor, list[str]],
@@ -168,18 +187,16 @@ def loss_function(
 ) -> Callable[[int], torch.Tensor]:
     """step -> flow-matching error on a batch of the bank, all noise levels in each batch.
 
-    Levels are spread as the sampler's steps are: evenly, then shifted (`SCHEDULER_CONFIG`).
-
     Args:
         states: caption -> its text states [L,C]; "" is among them.
     """
     draw = batches(bank, phase.batch, phase.frames, phase.two)
-    device, shift = next(model.parameters()).device, SCHEDULER_CONFIG["shift"]
+    device = next(model.parameters()).device
 
     def loss_of(step: int) -> torch.Tensor:
         drawn = draw(np.random.default_rng([seed, phase.frames, step, phase.stream]))
         clean, noise = drawn.clean.to(device), drawn.noise.to(device)
-        sigma = (shift * drawn.levels / (1 + (shift - 1) * drawn.levels)).to(device)
+        sigma = noise_levels(drawn.levels, phase.logit).to(device)
         weight = sigma.view(-1, 1, 1, 1, 1)
         text = torch.stack([states[prompt] for prompt in drawn.captions]).to(device)
         with half_precision(device.type):
