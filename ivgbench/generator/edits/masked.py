@@ -189,15 +189,16 @@ class Mask:
         return self._made[key]
 
     def rows_updated(self, site: Site, rows: int, device: torch.device) -> torch.Tensor | None:
-        """Which of a layer's rows, all guidance halves, have a token that gets an update: indices; None if all have, or
-        where it is not known (without content)."""
-        updated = self.updated(site, device)
-        if updated is None or updated.is_meta:
-            return None
+        """Which of a layer's rows, all guidance halves, have a token that gets an update: indices; None if all have."""
         key = ("rows updated", site.over, site.grid, rows)
         if key not in self._made:
-            some = updated.any(1)
-            self._made[key] = None if some.all() else some.repeat(rows // len(some)).nonzero()[:, 0]
+            # Where the labels are: without content, in a plan, the layer's device cannot say.
+            parts = [
+                torch.ones(len(queries), dtype=torch.bool) if rule.updated is None else rule.updated[queries].any(1)
+                for rule, queries in ((rule, site.pick(rule.labels)) for rule in self.rules)
+            ]
+            some = torch.cat(parts)
+            self._made[key] = None if some.all() else some.repeat(rows // len(some)).nonzero()[:, 0].to(device)
         return self._made[key]
 
 
