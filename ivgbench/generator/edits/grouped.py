@@ -54,11 +54,11 @@ class Groups:
     def attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Attention [B,heads,N,d] of queries [B,heads,N,d], keys and values [B,heads,M,d]; B a multiple of the rows."""
         # Tokens in front: a token's heads lie together, and a gather copies them as one.
-        flat = [one.transpose(1, 2).flatten(0, 1) for one in (query, key, value)]
-        result = torch.empty_like(flat[0], memory_format=torch.contiguous_format)
+        q, k, v = (one.transpose(1, 2).flatten(0, 1) for one in (query, key, value))
+        result = torch.empty_like(q, memory_format=torch.contiguous_format)
         for half in range(len(query) // self.rows):
             for bucket in self.buckets:
-                self._attend(bucket, half, *flat, result)
+                self._attend(bucket, half, q, k, v, result)
         return result.unflatten(0, (len(query), -1)).transpose(1, 2)
 
     def _attend(
