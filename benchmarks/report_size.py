@@ -9,17 +9,15 @@ It needs chromium with its chromedriver, and selenium.
 from __future__ import annotations
 
 import argparse
-import shutil
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-#: A new profile, nothing in the background, and memory in bytes instead of in steps.
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--enable-precise-memory-info", "--window-size=1400,1000",
-)  # fmt: skip
+import chromium
+
+#: Memory in bytes instead of in steps.
+FLAGS = ("--enable-precise-memory-info", "--window-size=1400,1000")
 DRAWN = "return stage !== null && stage.number === state.case && stage.panels[0]?.canvas.dataset.frame !== undefined"
 #: Milliseconds from each picture on the screen to the next, sorted.
 GAPS = """const done = arguments[1], gaps = []; let last = performance.now(); play(arguments[0]);
@@ -34,12 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("page", type=Path, help="index.html of a report")
     path = parser.parse_args().page.resolve()
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    for flag in (*FLAGS, f"--user-data-dir={tempfile.mkdtemp()}"):
-        options.add_argument(flag)
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+    browser = chromium.opened(tempfile.mkdtemp(), *FLAGS)
     try:
         for name, value in measure(browser, path):
             print(f"{name:40} {value}")

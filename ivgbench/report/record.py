@@ -201,7 +201,9 @@ def from_data(data: Mapping[str, Any], where: str) -> Record:
     version = data.get("record_version")
     if version not in READ or isinstance(version, bool):
         known = " and ".join(map(str, READ))
-        raise UserError(f"{where}: a record of version {short(version)}, and this reads {known}; {AGAIN}")
+        newer = isinstance(version, int) and version > max(READ)
+        what = "it was written by a newer ivgbench: update this one" if newer else AGAIN
+        raise UserError(f"{where}: a record of version {short(version)}, and this reads {known}; {what}")
     listed = data.get("clips")
     if not isinstance(listed, list):
         raise UserError(f"{where}: clips must be a list, got {type(listed).__name__}; {AGAIN}")

@@ -140,13 +140,24 @@ class ClipStore:
 
     def failure(self, job: str) -> str | None:
         """Why the last attempt at a job failed, on one line; None when there was no failure."""
-        path = self._failed_path(job)
         try:
-            return " ".join(str(read_record(path)["reason"]).split())
+            return " ".join(str(read_record(self._failed_path(job))["reason"]).split())
         except FileNotFoundError:
             return None
         except Damaged as fault:
             return str(fault)
+
+    def attempted(self, job: str) -> dict[str, Any]:
+        """The spec of a job, as its sidecar or the record of its failure has it, taken at its word; {} without either.
+
+        It is what was asked for, also where no clip came of it or the clip is damaged.
+        """
+        for path in (self._sidecar_path(job), self._failed_path(job)):
+            try:
+                return dict(read_record(path).get("spec") or {})
+            except (FileNotFoundError, Damaged):
+                continue
+        return {}
 
 
 def each_done(store: ClipStore, jobs: list[str], say: Callable[[str], None]) -> dict[str, dict[str, Any]]:

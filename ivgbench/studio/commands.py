@@ -14,28 +14,38 @@ def lines(asked: Asked, runs: Path | None = None) -> list[str]:
     Args:
         runs: the folder of runs, where it is not the default: what was made there is not made again.
     """
-    where = [] if runs is None else ["--runs", str(runs)]
     every = [part for one in asked.methods for part in ("--method", one.method)]
     options = [part for text in asked.options for part in ("--option", text)]
     made = []
     for seed in asked.seeds:
         output = "compare.gif" if len(asked.seeds) == 1 else f"compare-{seed}.gif"
-        made.append(_line("compare", asked, [*every, *options], seed, output, where))
+        made.append(_line("compare", asked, [*every, *options], seed, output, _runs(runs)))
     for one in asked.methods:
         own = [part for text in asked.options if text.startswith(f"{one.method}.") for part in ("--option", text)]
         made.append(_line("generate", asked, ["--method", one.method, *own], asked.seeds[0], f"{one.method}.mp4", []))
     return made
 
 
-def run(suite: Path, asked: Asked) -> str:
-    """`ivgbench run` of the request's methods on a suite's file."""
+def run(suite: Path, asked: Asked, runs: Path | None = None) -> str:
+    """`ivgbench run` of the request's methods on a suite's file, sampled as asked, with as many seeds (from 0 on)."""
     every = [part for one in asked.methods for part in ("--method", one.method)]
     options = [part for text in asked.options for part in ("--option", text)]
-    return shlex.join(["ivgbench", "run", *every, *options, *_backbone(asked), "--suite", str(suite)])
+    seeds = ["--seeds", str(len(asked.seeds))] if len(asked.seeds) > 1 else []
+    asks = [*every, *options, *_backbone(asked), *_sampling(asked), *seeds, *_runs(runs)]
+    return shlex.join(["ivgbench", "run", *asks, "--suite", str(suite)])
 
 
 def _backbone(asked: Asked) -> list[str]:
     return [] if asked.backbone == "pocket" else ["--backbone", asked.backbone]
+
+
+def _sampling(asked: Asked) -> list[str]:
+    said = asked.sampling.said().items()
+    return [part for name, value in said for part in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def _runs(runs: Path | None) -> list[str]:
+    return [] if runs is None else ["--runs", str(runs)]
 
 
 def _line(command: str, asked: Asked, methods: list[str], seed: int, output: str, where: list[str]) -> str:
@@ -46,9 +56,7 @@ def _line(command: str, asked: Asked, methods: list[str], seed: int, output: str
         for frame, box in keyframes.items():
             parts += ["--box", f"{frame}:{','.join(f'{value:g}' for value in box)}"]
     parts += [*methods, *_backbone(asked)]
-    for name, value in asked.sampling.said().items():
-        parts += [f"--{name.replace('_', '-')}", str(value)]
-    parts += ["--seed", str(seed), *where, "-o", output]
+    parts += [*_sampling(asked), "--seed", str(seed), *where, "-o", output]
     prompt = asked.case.prompt
     if prompt.startswith("-"):
         return shlex.join([*parts, "--", prompt])

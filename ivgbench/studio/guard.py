@@ -12,7 +12,6 @@ import ipaddress
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
@@ -177,10 +176,13 @@ def _headers(scope: Scope) -> dict[str, list[str]]:
 
 
 def _cookies(headers: Mapping[str, list[str]]) -> dict[str, str]:
-    try:
-        return {name: one.value for name, one in SimpleCookie("; ".join(headers.get("cookie", []))).items()}
-    except CookieError:
-        return {}
+    """The cookies, the first of each name. A machine's servers share them whatever their ports are, so what another one
+    wrote may be anything: the standard library's reader gives up on all of them at the first that it cannot read."""
+    found: dict[str, str] = {}
+    for pair in ";".join(headers.get("cookie", [])).split(";"):
+        name, _, value = pair.strip().partition("=")
+        found.setdefault(name, value)
+    return found
 
 
 async def _body(headers: Mapping[str, list[str]], receive: Receive) -> bytes:

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from ivgbench.errors import UserError
+from ivgbench.report.sheet import Grid, sheet
 from ivgbench.store import video
 
 #: Pixels of a frame's short side at most; no panel shows more.
@@ -29,17 +30,12 @@ def picture(clip: np.ndarray) -> tuple[bytes, str]:
     frames, height, width = clip.shape[:3]
     scale = min(1.0, SHORT_SIDE / min(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    across = columns(frames)
-    sheet = Image.new("RGB", (across * size[0], math.ceil(frames / across) * size[1]))
-    for index, frame in enumerate(clip):
-        one = Image.fromarray(frame)
-        one = one if one.size == size else one.resize(size, Image.Resampling.LANCZOS)
-        sheet.paste(one, (index % across * size[0], index // across * size[1]))
+    laid = sheet(clip, Grid(frames, *size, columns(frames)), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    if sheet.width * sheet.height <= EXACT:
-        sheet.save(buffer, "PNG")
+    if laid.width * laid.height <= EXACT:
+        laid.save(buffer, "PNG")
         return buffer.getvalue(), "image/png"
-    sheet.save(buffer, "WEBP", quality=88)
+    laid.save(buffer, "WEBP", quality=88)
     return buffer.getvalue(), "image/webp"
 
 

@@ -94,7 +94,7 @@ def _text(value: Any, field: str, what: str) -> str:
         check_unicode(value, what)
     except UserError as fault:
         raise FieldError(field, str(fault)) from None
-    return " ".join(value.split("\n")).strip()
+    return re.sub(r"\r\n|[\r\n]", " ", value).strip()
 
 
 def _list(value: Any, field: str, what: str, most: int) -> list[Any]:

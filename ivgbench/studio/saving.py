@@ -33,6 +33,8 @@ class Suites:
         Raises:
             FieldError: a name that no file can have, a case that is there already, or another number of frames.
         """
+        # Who types the file's name means the file.
+        suite = suite.removesuffix(".jsonl") if isinstance(suite, str) else suite
         name, id = _name(suite, "suite", "the suite"), _name(case, "case", "the case")
         if is_taken(name):
             raise FieldError("suite", f"the name {name!r} is taken: it is a suite that ships; choose another one")

@@ -144,7 +144,7 @@ def _requests(app: FastAPI, studio: Studio) -> None:
     async def save(request: Request) -> Response:
         body, one = await asked(request)
         path, suite = await run_in_threadpool(studio.suites.save, one, body.get("suite"), body.get("case"))
-        run = commands.run(path, one)
+        run = commands.run(path, one, studio.runs)
         return _plain({"suite": suite.name, "cases": len(suite.cases), "path": str(path), "line": run}, 201)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
 import sys
 import threading
 import webbrowser
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -52,15 +54,32 @@ def serve(studio: Studio, host: str, port: int, open_page: bool) -> None:
         app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=1,
         limit_concurrency=MOST_CONNECTIONS, h11_max_incomplete_event_size=16384, http="h11", ws="none", lifespan="on",
     )  # fmt: skip
-    with suppress(KeyboardInterrupt):  # also raised again once all is closed
+    server = uvicorn.Server(config)
+    with _ended_by_signals(server):
         print(f"ivgbench studio: {address} (Ctrl-C ends it)", flush=True)
         if open_page:
             threading.Thread(target=_open, args=(address,), daemon=True).start()
-        uvicorn.Server(config).run(sockets=[listening])
+        server.run(sockets=[listening])
     log("the studio is closed; what was made is kept")
     if not studio.queue.close(0):  # within a long step: nothing that is half made is kept in any case
         sys.stdout.flush()
         os._exit(0)
+
+
+@contextmanager
+def _ended_by_signals(server: uvicorn.Server) -> Iterator[None]:
+    """Ctrl-C and SIGTERM are how a studio ends, not what interrupts it: one that comes before uvicorn listens to them
+    ends it, and so does uvicorn's, which raises them again once all is closed."""
+
+    def end(*_: object) -> None:
+        server.should_exit = True
+
+    before = {one: signal.signal(one, end) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -176,6 +176,28 @@ def test_scrubbing_and_steps(page):
     assert set(drawn(browser)) == {"2"}
 
 
+def test_the_slider_has_the_arrows_for_itself_and_leaves_the_other_keys(page):
+    from selenium.webdriver.common.keys import Keys
+
+    browser = page({"case": "pocket-static/static/case-02/0"})
+    pause(browser, 3)
+    js(browser, "byId('scrub').focus()")
+    press(browser, Keys.ARROW_RIGHT)
+    assert set(drawn(browser)) == {"4"}
+    press(browser, "d")
+    assert not js(browser, "return state.detected")
+    press(browser, " ")
+    assert js(browser, "return clock.playing")
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+def test_a_long_name_without_spaces_widens_no_page(page, width):
+    browser = page(width=width)
+    js(browser, """const one = { ...run.cases[state.case], case: "x".repeat(300), prompt: "y".repeat(300) };
+        run.cases[state.case] = one; showAbout(one, null); showList();""")  # fmt: skip
+    assert js(browser, "return document.documentElement.scrollWidth") <= width
+
+
 def test_frames_differ_and_each_overlay_is_a_switch_of_its_own(page):
     browser = page({"case": "pocket-static/static/case-02/0"})
     pause(browser, 5)

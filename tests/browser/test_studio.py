@@ -198,6 +198,41 @@ def test_two_subjects_each_with_words_colour_and_track(page):
     )
 
 
+def test_each_change_can_be_taken_back_and_brought_again(page):
+    assert page.find("#undo").get_property("disabled")
+    page.drag((0.1, 0.2), (0.4, 0.6))
+    page.go(7)
+    page.drag((0.25, 0.4), (0.75, 0.5))
+    both = page.keys()
+    page.click("#add-subject")
+    page.find("#timeline .subject:last-child input[type=text]").send_keys("grey")
+    page.drag((0.1, 0.6), (0.3, 0.9))
+    page.click("#timeline .subject:first-child [aria-label='Remove this subject']")
+    subjects = "return JSON.parse(sessionStorage.getItem('ivgbench-draft')).subjects.map(s => s.phrase)"
+    assert page.run(subjects) == ["grey"]
+    page.click("#undo")
+    assert page.run(subjects) == ["red star", "grey"] and page.keys(0) == both
+    press = ActionChains(page.driver).key_down(Keys.CONTROL)
+    for _ in range(3):  # the box of the second subject, that subject with its words, the second box of the first one
+        press.send_keys("z")
+    page.run("document.activeElement.blur()")
+    press.key_up(Keys.CONTROL).perform()
+    assert page.run(subjects) == ["red star"] and list(page.keys()) == [0]
+    page.click("#redo")
+    assert page.keys() == both
+    page.click("#clear")
+    page.click("#undo")
+    assert page.keys() == both and page.find("#prompt").get_property("value") == "a red star on a grey background"
+
+
+@pytest.mark.parametrize(
+    ("seeds", "count"), [("0", 2), ("0-2", 6), ("0 3", 4), ("1, 1, 0-1", 4), ("0-99999999999", 2000)]
+)
+def test_clips_are_counted_as_they_will_be_made(page, seeds, count):
+    page.write("#seeds", seeds)
+    assert page.find("#count").text == f"{count} clips"
+
+
 def test_methods_play_side_by_side_in_step_with_their_scores(page):
     page.drag((0.1, 0.2), (0.4, 0.6))
     page.click("#generate")

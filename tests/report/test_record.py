@@ -104,7 +104,7 @@ def test_a_number_that_was_changed_makes_it_no_record(saved):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"record_version": 99}, "a record of version 99, and this reads 1 and 2"),
+        ({"record_version": 99}, "and this reads 1 and 2; it was written by a newer ivgbench: update this one"),
         ({"record_version": None}, "a record of version None"),
         ({"clips": 3}, "clips must be a list"),
         ({"clips": [3]}, "clip 1: must be a table of fields"),

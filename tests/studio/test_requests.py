@@ -135,3 +135,8 @@ def test_the_same_mistake_is_told_each_time(asked):
 def test_what_is_no_request_is_refused(body, choices):
     with pytest.raises(FieldError):
         requests.read(body, choices)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_prompt_of_several_lines_is_one_line(asked, end):
+    assert asked(prompt=f"a red star{end}and a blue square{end}").case.prompt == "a red star and a blue square"

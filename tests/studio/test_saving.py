@@ -112,3 +112,19 @@ def test_the_run_of_a_saved_suite_is_quoted(asked, suites):
     path, _ = suites.save(asked(), "mine", "one")
     line = commands.run(path.parent / "with space" / path.name, asked())
     assert shlex.split(line)[-2:] == ["--suite", str(path.parent / "with space" / path.name)]
+
+
+@pytest.mark.parametrize(("seeds", "said"), [("0", []), ("0-2", ["--seeds", "3"])])
+def test_the_run_of_a_saved_suite_samples_as_was_asked(asked, tmp_path, seeds, said):
+    read = asked(steps="7", guidance_scale="3.25", scheduler="dpm", seeds=seeds)
+    words = shlex.split(commands.run(tmp_path / "mine.jsonl", read, tmp_path / "runs"))
+    sampled = ["--steps", "7", "--guidance-scale", "3.25", "--scheduler", "dpm"]
+    assert words[words.index("--steps") :] == [
+        *sampled, *said, "--runs", str(tmp_path / "runs"), "--suite", str(tmp_path / "mine.jsonl")
+    ]  # fmt: skip
+
+
+def test_the_name_of_a_suites_file_means_the_suite(suites, asked):
+    suites.save(asked(), "mine", "one")
+    path, suite = suites.save(asked(), "mine.jsonl", "two")
+    assert (path.name, suite.name, len(suite.cases)) == ("mine.jsonl", "mine", 2)

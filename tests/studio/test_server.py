@@ -240,3 +240,16 @@ def test_a_studio_for_others_goes_by_its_names_and_numbers(remote, host, status)
 )  # fmt: skip
 def test_what_is_this_machine_alone(host, loopback):
     assert guard.is_loopback(host) is loopback
+
+
+OTHERS = ["plain", 'a={"x": 1, "y": [2]}', "a=b,c d", 'a="2|1:0|10:17|=="', "=x", "a=\xe9", ";;"]
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_cookies_of_other_servers_on_this_machine_are_in_nobodys_way(remote, body, other):
+    remote.get(f"/?token={TOKEN}")
+    id = remote.post("/api/tickets", json=body).json()["id"]
+    mine = "; ".join(f"{name}={value}" for name, value in remote.cookies.items())
+    remote.cookies.clear()
+    for both in (f"{other}; {mine}", f"{mine}; {other}"):
+        assert remote.get(f"/api/tickets/{id}", headers={"cookie": both.encode("latin-1")}).status_code == 200

@@ -6,9 +6,10 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+
+from ivgbench.report.sheet import Grid, sheet
 
 #: Pixels of a frame's short side: larger frames are made smaller. WebP halves the resolution of colours, so frames
 #: below SMALL are enlarged by a whole number first: a small subject keeps its edges.
@@ -19,20 +20,6 @@ MOST_PIXELS, LONGEST = 1 << 24, 16_000
 QUALITY, EFFORT = 85, 2
 #: Raised when any of the above changes: the preview's name has it.
 VERSION = 1
-
-
-class Grid(NamedTuple):
-    """Where frames are in a preview: frame k in column k % columns of row k // columns, each width x height pixels."""
-
-    frames: int
-    width: int
-    height: int
-    columns: int
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) of the whole picture."""
-        return self.columns * self.width, -(-self.frames // self.columns) * self.height
 
 
 def grid(shape: Sequence[int]) -> Grid:
@@ -71,14 +58,8 @@ def picture(video: np.ndarray) -> bytes:
     from PIL import Image
 
     place = grid(video.shape)
-    width, height, columns = place[1:]
-    whole = Image.new("RGB", place.size)
-    larger = height >= video.shape[1]
-    for number, frame in enumerate(video):
-        drawn = Image.fromarray(np.ascontiguousarray(frame))
-        if drawn.size != (width, height):
-            drawn = drawn.resize((width, height), Image.Resampling.NEAREST if larger else Image.Resampling.BOX)
-        whole.paste(drawn, (number % columns * width, number // columns * height))
+    larger = place.height >= video.shape[1]
+    whole = sheet(video, place, Image.Resampling.NEAREST if larger else Image.Resampling.BOX)
     buffer = io.BytesIO()
     whole.save(buffer, "WEBP", quality=QUALITY, method=EFFORT)
     return buffer.getvalue()

@@ -88,8 +88,9 @@ def collect(
         key = tuple(map(job.get, SCENE))
         scene = scenes.setdefault(key, Scene(*key))
         facts = store.intact_sidecar(job["job"])
-        if facts is not None and not scene.prompt:
-            _ask(scene, facts.get("spec", {}).get("case", {}))
+        if not scene.prompt:
+            spec = store.attempted(job["job"]) if facts is None else facts.get("spec", {})
+            _ask(scene, spec.get("case", {}))
         fault = faults.get((job["label"], *key), "")
         if facts is None and not fault.startswith("failed"):
             there = store.video_path(job["job"]).exists()
@@ -103,7 +104,7 @@ def collect(
 
 
 def _ask(scene: Scene, case: Mapping[str, Any]) -> None:
-    """Fills in what was asked, as the sidecar of any of the scene's clips has it."""
+    """Fills in what was asked, as any of the scene's jobs has it: one that failed, too."""
     subjects = [one for one in case.get("subjects", ()) if one.get("boxes")]
     scene.prompt = case.get("prompt", "")
     scene.phrases = tuple(one.get("phrase") or "" for one in subjects)

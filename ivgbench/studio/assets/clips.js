@@ -194,8 +194,8 @@ class Panel {
     pen.imageSmoothingEnabled = result.width > 160;
     pen.drawImage(this.image, (frame % across) * w, Math.floor(frame / across) * h, w, h, 0, 0, wide, high);
     const look = getComputedStyle(this.place);
-    if (this.shown.asked) this.boxes(pen, result.asked, frame, look.getPropertyValue("--asked"), [], scale);
-    if (this.shown.detected && result.detected) this.boxes(pen, result.detected, frame, look.getPropertyValue("--detected"), [5 * scale, 4 * scale], scale);
+    if (this.shown.asked) this.boxes(pen, result.asked, frame, look.getPropertyValue("--asked-line"), [], scale);
+    if (this.shown.detected && result.detected) this.boxes(pen, result.detected, frame, look.getPropertyValue("--detected-line"), [5 * scale, 4 * scale], scale);
     [...this.ious.children].forEach((one, at) => one.classList.toggle("now", at === frame));
     this.canvas.dataset.frame = frame;
   }

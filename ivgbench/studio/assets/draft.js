@@ -96,22 +96,31 @@ export class Draft extends EventTarget {
 
   /** The draft stays where the page is loaded again. */
   keep() {
+    try {
+      sessionStorage.setItem(KEPT, this.told());
+    } catch { /* a browser that keeps nothing */ }
+  }
+
+  /** All that is drawn, as a text. */
+  told() {
     const subjects = this.subjects.map((one) => ({ ...one, keys: [...one.keys] }));
     const { backbone, prompt, frames } = this;
-    try {
-      sessionStorage.setItem(KEPT, JSON.stringify({ backbone, prompt, frames, subjects }));
-    } catch { /* a browser that keeps nothing */ }
+    return JSON.stringify({ backbone, prompt, frames, subjects });
+  }
+
+  /** Becomes what a text tells; false where it tells nothing. */
+  take(text) {
+    const kept = JSON.parse(text);
+    if (!kept?.subjects?.length) return false;
+    Object.assign(this, { prompt: kept.prompt, frames: kept.frames, backbone: kept.backbone });
+    this.subjects = kept.subjects.map((one) => ({ ...one, keys: new Map(one.keys) }));
+    this.chosen = Math.min(this.chosen, this.subjects.length - 1);
+    return true;
   }
 
   restore() {
     try {
-      const kept = JSON.parse(sessionStorage.getItem(KEPT));
-      if (!kept?.subjects?.length) return false;
-      this.prompt = kept.prompt;
-      this.frames = kept.frames;
-      this.backbone = kept.backbone;
-      this.subjects = kept.subjects.map((one) => ({ ...one, keys: new Map(one.keys) }));
-      return true;
+      return this.take(sessionStorage.getItem(KEPT));
     } catch {
       return false;
     }

@@ -2,6 +2,7 @@
 
 import { Tickets } from "./clips.js";
 import { Draft } from "./draft.js";
+import { history as undoable } from "./history.js";
 import { Methods } from "./methods.js";
 import { find, forgive, get, make, post, tell } from "./parts.js";
 import { stage } from "./stage.js";
@@ -30,6 +31,8 @@ async function begin() {
   const backbone = () => about.backbones.find((one) => one.source === find("backbone").value);
   stage(draft);
   timeline(draft);
+  draft.addEventListener("change", () => { if (find("prompt").value !== draft.prompt) find("prompt").value = draft.prompt; });
+  const forget = undoable(draft);
   const methods = new Methods(about, () => count());
   const tickets = new Tickets(() => {});
 
@@ -39,10 +42,8 @@ async function begin() {
   suites(about.suites);
 
   function count() {
-    const seeds = find("seeds").value.split(",").filter((one) => one.trim()).length;
-    const picked = methods.asked().length;
-    const clips = find("seeds").value.includes("-") ? `${picked} methods` : `${picked * seeds} clip${picked * seeds === 1 ? "" : "s"}`;
-    find("count").textContent = picked ? clips : "pick a method";
+    const picked = methods.asked().length, clips = picked * seedsOf(find("seeds").value).size;
+    find("count").textContent = picked ? `${clips} clip${clips === 1 ? "" : "s"}` : "pick a method";
   }
 
   function chosen() {
@@ -56,12 +57,12 @@ async function begin() {
     find("scheduler").options[0].textContent = `${one.scheduler} (default)`;
     methods.show(one);
     draft.changed();
+    forget();
   }
 
   function anew() {
     const { prompt, phrase } = backbone().example;
     draft.example(prompt, phrase);
-    find("prompt").value = prompt;
     draft.changed();
   }
 
@@ -105,12 +106,20 @@ async function begin() {
 
   const kept = draft.restore();
   if (kept && about.backbones.some((one) => one.source === draft.backbone)) find("backbone").value = draft.backbone;
-  if (kept) find("prompt").value = draft.prompt;
-  else anew();
+  if (!kept) anew();
   find("case").value = "case-1";
   chosen();
   await tickets.restore();
   document.body.dataset.ready = "true";
+}
+
+/** The seeds that a text means, such as 0, 3, 5-8, as the server reads them; a few of a range without end. */
+function seedsOf(text) {
+  const seeds = new Set();
+  for (const [, first, last] of text.matchAll(/(\d+)(?:-(\d+))?/g)) {
+    for (let seed = Number(first); seed <= Number(last ?? first) && seeds.size < 1000; seed += 1) seeds.add(seed);
+  }
+  return seeds;
 }
 
 /** A command line that can be copied. */

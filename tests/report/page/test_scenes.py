@@ -4,6 +4,7 @@ import unicodedata
 
 import numpy as np
 import pytest
+from shown_runs import shown_run
 
 from ivgbench.metrics import control
 from ivgbench.report.page import scenes
@@ -51,3 +52,20 @@ def test_scores_in_print():
 def test_data_cannot_leave_its_script():
     text = plain({"a": "</script><!-- & \u2028 \ud800"})
     assert text.isascii() and not set("<>&") & set(text) and "\\u2028" in text
+
+
+@pytest.mark.parametrize("fate", ["failed", "damaged"])
+def test_what_was_asked_is_known_of_clips_that_came_to_nothing(tmp_path, fate):
+    store = shown_run(tmp_path, cases=2)
+    manifest = store.manifest("table1")
+    for job in manifest["jobs"]:
+        spec = store.sidecar(job["job"])["spec"]
+        if fate == "damaged":
+            store.video_path(job["job"]).write_bytes(b"scribble")
+        else:
+            store.discard(job["job"])
+            store.fail(job["job"], "no memory", {"spec": spec})
+    _, found = scenes.collect(store, manifest, store.load_rows("table1")[0])
+    assert [one.phrases for one in found] == [("red star",), ("red star", "blue ring")] * 2
+    assert all(one.prompt.startswith("a red star and a blue ring") and one.asked.shape[1:] == (8, 4) for one in found)
+    assert all(shot.facts is None and shot.fault for one in found for shot in one.shots.values())

@@ -13,7 +13,8 @@ const KEYS = {
 function setUpKeys() {
   byId("help").addEventListener("click", KEYS["?"]);
   document.addEventListener("keydown", (event) => {
-    const typing = event.target.closest("input, select, textarea, dialog[open]");
+    const slider = event.target.closest("input[type=range]"); // it has the arrows for itself, and no other key
+    const typing = slider ? event.key.startsWith("Arrow") : event.target.closest("input, select, textarea, dialog[open]");
     const pressing = event.key === " " && event.target.closest("button, summary, a");
     if (event.ctrlKey || event.metaKey || event.altKey || typing || pressing || !KEYS[event.key]) return;
     event.preventDefault();

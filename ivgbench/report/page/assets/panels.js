@@ -69,7 +69,7 @@ function panelOf(row, clip, number) {
   for (const [name, text] of clip.scores) scores.append(make("div", {}, make("dt", {}, name), make("dd", {}, text)));
   figure.append(canvas, clip.iou.some(Boolean) ? make("div", { class: "overlap" }, chart, value) : "", scores);
   const asked = stage.detail.asked[0]?.length ?? 0;
-  if (asked && asked !== clip.frames) figure.append(make("p", { class: "quiet" }, `${clip.frames} frames, and boxes for ${asked}: none are drawn`));
+  if (asked && asked !== clip.frames) figure.append(make("p", { class: "quiet" }, `${clip.frames} frame${clip.frames === 1 ? "" : "s"}, and boxes for ${asked}: none are drawn`));
   if (clip.fault) figure.append(make("p", { class: "warning" }, clip.fault));
   stage.panels.push({ number, figure, canvas, chart, value, clip, picture: null, seen: false });
   return figure;
