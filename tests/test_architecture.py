@@ -172,6 +172,11 @@ def test_a_wrong_import_would_be_seen(module, line):
     assert forbidden(module, line)
 
 
+@pytest.mark.parametrize("module", [name for name in SOURCES if name.startswith("generator")])
+def test_a_file_of_the_generator_is_one_idea(module):
+    assert len(SOURCES[module].splitlines()) <= 250
+
+
 #: Where the words of one family of backbones may stand: in its files, and where files and adapters are told apart.
 FAMILY_WORDS = {"unet": ("generator.backbones.unet3d", "generator.backbones.layout", "generator.backbones.lora")}
 

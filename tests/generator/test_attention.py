@@ -1,3 +1,7 @@
+import copy
+import gc
+import weakref
+
 import pytest
 import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
@@ -48,8 +52,33 @@ def test_processors_are_put_back_after_an_exception(tiny):
         raise RuntimeError("boom")
     assert dict(tiny.unet.attn_processors) == before
     assert processors == {name: given}
-    with pytest.raises(KeyError), attached(tiny.unet, {"nowhere": given}):
-        pass
+    for nowhere in ("nowhere", name.replace("attn1", "attn3"), "nowhere.processor"):
+        with pytest.raises(KeyError, match="no attention layer"), attached(tiny.unet, {name: given, nowhere: given}):
+            pass
+        assert dict(tiny.unet.attn_processors) == before
+
+
+def test_other_layers_are_not_asked_for_their_processors(tiny, monkeypatch):
+    """A walk through the whole network, twice a step, is a twentieth of a small one's step."""
+    name, before = next(iter(tiny.unet.attn_processors.items()))
+    layer, given = tiny.unet.get_submodule(name.removesuffix(".processor")), AttnProcessor2_0()
+    for walk in ("named_children", "named_modules", "modules"):
+        monkeypatch.setattr(torch.nn.Module, walk, lambda *_: pytest.fail("the network was walked through"))
+    with attached(tiny.unet, {name: given}):
+        assert layer.processor is given
+    assert layer.processor is before
+
+
+def test_a_networks_layers_are_found_once_and_forgotten_with_it(tiny):
+    unet = copy.deepcopy(tiny.unet)
+    first = sites(unet, 4, 6)
+    first.append(None)
+    assert sites(unet, 4, 6) == first[:-1] != sites(unet, 8, 12)
+    assert all(one.layer is not other.layer for one, other in zip(first, sites(tiny.unet, 4, 6), strict=False))
+    gone = weakref.ref(unet)
+    del unet, first
+    gc.collect()
+    assert gone() is None
 
 
 @pytest.fixture
@@ -115,3 +144,57 @@ def test_rows_that_are_not_kept_enter_blank_and_leave_zero(layer):
     shown[:, [2, 4]] = block.norm2.bias.detach()
     expected = attend(attn, shown, context)
     assert torch.equal(result[:, [0, 1, 3]], expected[:, [0, 1, 3]]) and not result[:, [2, 4]].any()
+
+
+def test_rows_without_any_update_are_not_attended_to(layer, monkeypatch):
+    attn = Attention(query_dim=8, heads=2, dim_head=4).double()
+    hidden, block = layer[1], torch.nn.Module()
+    block.norm2 = torch.nn.LayerNorm(8).double()
+    block.norm2.bias.data.normal_()
+    # Five frames of two cells, of which the second is never covered; two guidance halves.
+    site = attention.UNetSite("x", "late", "cell", "self", True, (1, 2), 1, attn, 0, block)
+    labels = torch.tensor([[1, 0], [0, 0], [1, 0], [1, 0], [0, 0]])[:, None]
+    mask, seen = Mask([Rule(labels, updated=torch.tensor([False, True]))]), []
+    attn.to_q.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    shown = hidden.clone().requires_grad_()
+    result = MaskedAttention(site, mask, 1)(attn, shown, None)
+    (result**2).sum().backward()
+    assert seen == [2] and mask.rows_updated(site, 4, hidden.device).tolist() == [0, 2]
+    monkeypatch.setattr(Mask, "rows_updated", lambda *_: None)
+    every = hidden.clone().requires_grad_()
+    expected = MaskedAttention(site, mask, 1)(attn, every, None)
+    (expected**2).sum().backward()
+    assert seen == [2, 4] and result[0, [0, 2, 3]].any() and not result[[1, 3]].any()
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-15)
+    torch.testing.assert_close(shown.grad, every.grad, rtol=0, atol=1e-15)
+
+
+def test_rows_are_left_out_only_where_that_is_known_to_change_nothing(layer):
+    attn, hidden, _ = layer
+    site = attention.UNetSite("x", "late", "cell", "self", True, (1, 2), 1, attn, 0, None)
+    labels = torch.tensor([[1, 0], [0, 1]])[:, None]
+    assert Mask([Rule(labels, updated=torch.tensor([False, True]))]).rows_updated(site, 4, hidden.device) is None
+    assert Mask([Rule(labels)]).rows_updated(site, 4, hidden.device) is None
+    one = Mask([Rule(torch.tensor([[[0, 1]]] * 2), updated=torch.tensor([False, True]))])
+    assert one.rows_updated(site, 4, torch.device("meta")).shape == (2,)  # a plan knows how many
+
+
+def test_a_text_that_frames_share_is_projected_once(layer):
+    attn, hidden, context = layer
+    shared, seen = context[::2].repeat_interleave(2, 0), []
+    attn.to_v.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    once, each = attention.projected(attn, hidden, shared, 2), attention.projected(attn, hidden, shared)
+    assert seen == [2, 4]
+    for one, other in zip(once, each, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_frames_with_texts_of_their_own_keep_them(tiny, case, make, own):
+    """The masked layers project a row for each half, or for each half and frame."""
+    site = next(one for one in tiny.sites((3, 8, 12)) if one.band == "late" and one.reads == "text")
+    embeds = torch.randn(2 * case.frames if own else 2, 77, tiny.text_width)
+    seen = []
+    with site.layer.to_k.register_forward_pre_hook(lambda _, given: seen.append(len(given[0]))):
+        make(case, "peekaboo", steps=1, prompt_embeds=embeds)
+    assert seen == [len(embeds)]

@@ -1,5 +1,7 @@
 """Attention by groups against the spelled-out mask, and the quick sort against torch's."""
 
+import weakref
+
 import pytest
 import torch
 
@@ -106,6 +108,18 @@ def test_a_mask_that_hides_nothing_is_ordinary_attention():
     assert torch.equal(mask.attend(at, *parts), torch.nn.functional.scaled_dot_product_attention(*parts))
 
 
+@pytest.mark.parametrize("kind", MASKS)
+def test_the_bias_of_all_halves_is_that_of_one_again_and_again(kind):
+    over, reads, rule = MASKS[kind]
+    at, mask = site(over, reads), Mask([rule(2, n) for n in (0, 1)])
+    bias = mask.bias(at, CPU, torch.float64)
+    added = mask.added(at, torch.empty(3 * len(bias), 1, bias.shape[1], 1, dtype=torch.float64))
+    if kind == "a phrase that is not there":
+        assert added is None and not bias.any()
+    else:
+        assert bias.any() and torch.equal(added, bias.repeat(3, 1, 1))
+
+
 def test_both_guidance_halves_have_the_same_mask():
     at, mask = site("frame", "self"), Mask([rules.self_rule(cells(2, n)) for n in (0, 1)])
     parts = torch.randn(3, 4 * FRAMES, 2, 35, 4, dtype=torch.float64)
@@ -135,3 +149,19 @@ def test_large_groups_and_many_rows_are_done_in_parts(monkeypatch):
     monkeypatch.setattr(efdm, "_order", lambda one: seen.append(len(one)) or real(one))
     torch.testing.assert_close(mask.groups(at, CPU).attend(*parts), whole, rtol=0, atol=1e-13)
     assert torch.equal(efdm.match_exactly(*values), matched) and sum(seen) == 11 and max(seen) == 2
+
+
+def test_a_groups_keys_are_let_go_before_the_nexts_are_gathered(monkeypatch):
+    at, mask = site("clip", "self"), Mask([rules.self_rule(cells(2, 0))])
+    held, alive, real = [], [], grouped._gathered
+
+    def gathered(*given):
+        alive.append(sum(one() is not None for one in held))
+        made = real(*given)
+        held.append(weakref.ref(made))
+        return made
+
+    monkeypatch.setattr(grouped, "_gathered", gathered)
+    monkeypatch.setattr(grouped, "QUERIES", 20)
+    mask.groups(at, CPU).attend(*torch.randn(3, 2, 2, FRAMES * 35, 4))
+    assert len(mask.groups(at, CPU).buckets) > 1 and max(alive) == 2

@@ -12,18 +12,24 @@ import torch
 @contextmanager
 def attached(network: Any, processors: dict[str, Any]) -> Iterator[None]:
     """While open, the named layers run the given processors; afterwards the model's own are back, whatever happened."""
-    if not processors:
-        yield
-        return
-    before = dict(network.attn_processors)
-    if unknown := processors.keys() - before.keys():
-        raise KeyError(f"no attention layer named {sorted(unknown)[0]}")
+    layers = {name: _layer(network, name) for name in processors}
+    before = {name: layer.processor for name, layer in layers.items()}
     try:
-        # set_attn_processor empties the dict it is given: always hand it a copy.
-        network.set_attn_processor({**before, **processors})
+        for name, layer in layers.items():
+            layer.set_processor(processors[name])
         yield
     finally:
-        network.set_attn_processor(dict(before))
+        for name, layer in layers.items():
+            layer.set_processor(before[name])
+
+
+def _layer(network: Any, name: str) -> Any:
+    """The layer that a processor of the network's `attn_processors` belongs to: to ask for that means a walk through
+    all its modules, each time as long as two layers of a small network."""
+    try:
+        return network.get_submodule(name.removesuffix(".processor"))
+    except AttributeError:
+        raise KeyError(f"no attention layer named {name}") from None
 
 
 def heads_apart(attn: Any, tensor: torch.Tensor) -> torch.Tensor:

@@ -106,6 +106,7 @@ class UNet3D(Backbone):
         """What the network makes of rows [B,C,f,h,w] with text states [B,L,C] or [Bf,L,C]."""
         self.bring("unet")
         per_frame = len(context) != len(rows)
+        self.batch.shared = 1 if per_frame else rows.shape[2]
         # The denoiser repeats one row per clip over its frames; per-frame rows are put back in after that.
         with _context_in_blocks(self.unet, context) if per_frame else nullcontext():
             shown = context[:: rows.shape[2]] if per_frame else context

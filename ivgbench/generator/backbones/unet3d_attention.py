@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -41,11 +42,22 @@ class UNetSite(Site):
     block: BasicTransformerBlock
 
 
+#: Of each network, by rows and columns: what `sites` found. To find them takes as long as some layers of a small one.
+_FOUND: WeakKeyDictionary[UNet3DConditionModel, dict[tuple[int, int], list[UNetSite]]] = WeakKeyDictionary()
+
+
 def sites(unet: UNet3DConditionModel, height: int, width: int) -> list[UNetSite]:
     """Every attention layer of the denoiser at latents of height x width cells, in the model's order.
 
     Each level of the network halves the map, rounding up.
     """
+    known = _FOUND.setdefault(unet, {})
+    if (height, width) not in known:
+        known[height, width] = _sites(unet, height, width)
+    return [*known[height, width]]
+
+
+def _sites(unet: UNet3DConditionModel, height: int, width: int) -> list[UNetSite]:
     grids = [(height, width)]
     for _ in unet.config.down_block_types[1:]:
         rows, columns = grids[-1]
@@ -70,10 +82,14 @@ def sites(unet: UNet3DConditionModel, height: int, width: int) -> list[UNetSite]
 
 
 class Batch:
-    """What the network's batch holds while it is evaluated. halves: 2, or 1 where the conditional one is alone."""
+    """What the network's batch holds while it is evaluated.
+
+    halves: 2, or 1 where the conditional one is alone. shared: how many of a text's rows, one after the other, are the
+    same: a clip's frames, unless each has text states of its own.
+    """
 
     def __init__(self) -> None:
-        self.halves = 2
+        self.halves, self.shared = 2, 1
 
     @contextmanager
     def conditional_alone(self) -> Iterator[None]:
@@ -105,12 +121,16 @@ def compiled(edits: Mapping[Any, Any], clips: int, batch: Batch = BOTH) -> dict[
 
 
 def projected(
-    attn: Attention, hidden: torch.Tensor, context: torch.Tensor | None
+    attn: Attention, hidden: torch.Tensor, context: torch.Tensor | None, shared: int = 1
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Queries [B,heads,N,d], keys and values [B,heads,M,d] of a layer."""
-    context = hidden if context is None else context
-    query, key, value = (heads_apart(attn, one) for one in (attn.to_q(hidden), attn.to_k(context), attn.to_v(context)))
-    return query, key, value
+    """Queries [B,heads,N,d], keys and values [B,heads,M,d] of a layer. shared: see `Batch`."""
+    query = attn.to_q(hidden)
+    if context is None:
+        key, value = attn.to_k(hidden), attn.to_v(hidden)
+    else:  # rows that are the same have one key and value
+        text = context[::shared]
+        key, value = (made.repeat_interleave(shared, 0) for made in (attn.to_k(text), attn.to_v(text)))
+    return heads_apart(attn, query), heads_apart(attn, key), heads_apart(attn, value)
 
 
 class MaskedAttention:
@@ -121,7 +141,7 @@ class MaskedAttention:
     """
 
     def __init__(self, site: UNetSite, mask: Mask, clips: int, batch: Batch = BOTH):
-        self.site, self.mask = site, mask
+        self.site, self.mask, self.batch = site, mask, batch
         self.match = match_exactly if mask.match else None
 
     def __call__(
@@ -133,18 +153,24 @@ class MaskedAttention:
         temb: torch.Tensor | None = None,
     ) -> torch.Tensor:
         keep = self.mask.updated(self.site, hidden_states.device)
+        rows, whole = None, hidden_states  # a row without any update leaves as 0: it is left out
         if keep is not None:
             keep = keep.repeat(len(hidden_states) // len(keep), 1)[:, :, None]
-            # Rows that are not kept enter as the bias of the layer norm, which is what it makes of a zeroed row.
+            if encoder_hidden_states is None and not self.mask.acts:
+                rows = self.mask.rows_updated(self.site, len(hidden_states), hidden_states.device)
+            if rows is not None:
+                hidden_states, keep = hidden_states.index_select(0, rows), keep.index_select(0, rows)
+            # Tokens that are not kept enter as the bias of the layer norm, which is what it makes of a zeroed one.
             hidden_states = torch.where(keep, hidden_states, self.site.block.norm2.bias)
-        query, key, value = projected(attn, hidden_states, encoder_hidden_states)
+        query, key, value = projected(attn, hidden_states, encoder_hidden_states, self.batch.shared)
         result = heads_together(self.mask.attend(self.site, query, key, value))
         if self.match is not None and self.mask.acts:
             with torch.no_grad():
                 unmasked = heads_together(F.scaled_dot_product_attention(query, key, value))
             result = self.match(result, unmasked)
         result = project_out(attn, result)
-        return result if keep is None else result * keep
+        result = result if keep is None else result * keep
+        return result if rows is None else torch.zeros_like(whole).index_copy(0, rows, result)
 
 
 class EditedAttention:
@@ -161,7 +187,7 @@ class EditedAttention:
         attention_mask: torch.Tensor | None = None,
         temb: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        parts = projected(attn, hidden_states, encoder_hidden_states)
+        parts = projected(attn, hidden_states, encoder_hidden_states, self.batch.shared)
         return project_out(attn, heads_together(self.attended(attn, *parts)))
 
     def attended(self, attn: Attention, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:

@@ -53,20 +53,25 @@ class Groups:
 
     def attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Attention [B,heads,N,d] of queries [B,heads,N,d], keys and values [B,heads,M,d]; B a multiple of the rows."""
-        halves = len(query) // self.rows
         # Tokens in front: a token's heads lie together, and a gather copies them as one.
-        flat_query, flat_key, flat_value = (one.transpose(1, 2).flatten(0, 1) for one in (query, key, value))
-        result = torch.empty_like(flat_query, memory_format=torch.contiguous_format)
-        for half in range(halves):
+        q, k, v = (one.transpose(1, 2).flatten(0, 1) for one in (query, key, value))
+        result = torch.empty_like(q, memory_format=torch.contiguous_format)
+        for half in range(len(query) // self.rows):
             for bucket in self.buckets:
-                own = (bucket.queries + half * self.rows * self.length).unflatten(0, (bucket.count, -1))
-                seen = bucket.keys + half * self.rows * self.others
-                k, v = (_gathered(one, seen, bucket.count) for one in (flat_key, flat_value))
-                for some in own.split(QUERIES, dim=1):
-                    q = _gathered(flat_query, some.flatten(), bucket.count)
-                    made = F.scaled_dot_product_attention(q, k, v)
-                    result.index_copy_(0, some.flatten(), made.transpose(1, 2).flatten(0, 1))
+                self._attend(bucket, half, q, k, v, result)
         return result.unflatten(0, (len(query), -1)).transpose(1, 2)
+
+    def _attend(
+        self, bucket: Bucket, half: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, out: torch.Tensor
+    ) -> None:
+        """One bucket's part of a guidance half, into `out`; all [tokens,heads,d]. Holds nothing of it afterwards."""
+        own = (bucket.queries + half * self.rows * self.length).unflatten(0, (bucket.count, -1))
+        seen = bucket.keys + half * self.rows * self.others
+        k, v = (_gathered(one, seen, bucket.count) for one in (key, value))
+        for some in own.split(QUERIES, dim=1):
+            at = some.flatten()
+            made = F.scaled_dot_product_attention(_gathered(query, at, bucket.count), k, v)
+            out.index_copy_(0, at, made.transpose(1, 2).flatten(0, 1))
 
 
 def _gathered(flat: torch.Tensor, at: torch.Tensor, count: int) -> torch.Tensor:

@@ -130,7 +130,8 @@ class Mask:
             return None
         key = ("bias", site.over, site.reads, site.grid)
         if key not in self._made:
-            self._made[key] = torch.cat([self._pairs(rule, site, device, dtype) for rule in self.rules])
+            lines, at, size = self._lines(site, device, dtype)
+            self._made[key] = lines.index_select(0, at).view(size)
         return self._made[key]
 
     def added(self, site: Site, query: torch.Tensor) -> torch.Tensor | None:
@@ -138,21 +139,30 @@ class Mask:
         the kernel takes up to twice as long with one. Made once, instead of `bias`."""
         key = ("added", site.over, site.reads, site.grid, len(query))
         if self.acts and key not in self._made:
-            bias = torch.cat([self._pairs(rule, site, query.device, query.dtype) for rule in self.rules])
-            self._made[key] = bias.repeat(len(query) // len(bias), 1, 1) if bias.is_meta or bias.any() else None
+            lines, at, (rows, *size) = self._lines(site, query.device, query.dtype)
+            hides = lines.is_meta or (lines != 0).any(-1)[at].any()
+            every = at.repeat(len(query) // rows)  # the halves are alike: their pairs are spelled out at once
+            self._made[key] = lines.index_select(0, every).view(len(query), *size) if hides else None
         return self._made.get(key)
 
-    def _pairs(self, rule: Rule, site: Site, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-        """One clip's part."""
-        queries, keys = (one.to(device) for one in _sequences(rule, site))
-        rows = len(queries)
-        if rule.sees is None:
-            size = (*queries.shape, self._width(queries))
-            return torch.full(size, float(self.multiply), device=device, dtype=dtype)
-        # A line for each group and row, [G,rows,M], which is then every such query's.
-        lines = self._bias(rule.sees.to(device)[:, keys], dtype).flatten(0, 1)
-        at = queries * rows + torch.arange(rows, device=device)[:, None]
-        return lines.index_select(0, at.flatten()).view(*queries.shape, -1)
+    def _lines(
+        self, site: Site, device: torch.device, dtype: torch.dtype
+    ) -> tuple[torch.Tensor, torch.Tensor, tuple[int, int, int]]:
+        """What the bias is made of, of all clips: a line for each group and row that has it, [lines,M]; which line is
+        each query's, [rows*N]; and (rows, N, M)."""
+        lines, at, count, rows = [], [], 0, 0
+        for rule in self.rules:
+            queries, keys = (one.to(device) for one in _sequences(rule, site))
+            if rule.sees is None:
+                line = torch.full((1, self._width(queries)), float(self.multiply), device=device, dtype=dtype)
+                own = torch.zeros_like(queries)
+            else:
+                line = self._bias(rule.sees.to(device)[:, keys], dtype).flatten(0, 1)
+                own = queries * len(queries) + torch.arange(len(queries), device=device)[:, None]
+            lines.append(line)
+            at.append(own.flatten() + count)
+            count, rows = count + len(line), rows + len(queries)
+        return torch.cat(lines), torch.cat(at), (rows, queries.shape[1], lines[0].shape[1])
 
     def _bias(self, allowed: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         if self.multiply:
@@ -176,6 +186,19 @@ class Mask:
                 for rule, queries in zip(self.rules, picked, strict=True)
             ]
             self._made[key] = torch.cat(parts)
+        return self._made[key]
+
+    def rows_updated(self, site: Site, rows: int, device: torch.device) -> torch.Tensor | None:
+        """Which of a layer's rows, all guidance halves, have a token that gets an update: indices; None if all have."""
+        key = ("rows updated", site.over, site.grid, rows)
+        if key not in self._made:
+            # Where the labels are: without content, in a plan, the layer's device cannot say.
+            parts = [
+                torch.ones(len(queries), dtype=torch.bool) if rule.updated is None else rule.updated[queries].any(1)
+                for rule, queries in ((rule, site.pick(rule.labels)) for rule in self.rules)
+            ]
+            some = torch.cat(parts)
+            self._made[key] = None if some.all() else some.repeat(rows // len(some)).nonzero()[:, 0].to(device)
         return self._made[key]
 
 
