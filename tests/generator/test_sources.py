@@ -37,8 +37,7 @@ def test_published_models_are_run_at_their_own_size():
     assert sources.preset("THUDM/CogVideoX-5b")[0] == "cogvideox-5b"
     for name, preset in told.items():
         assert layout.family_of_parts(sources.architecture(name)) == preset.family
-        # Nothing of the hub could be read here: what "main" is at the first fetch is locked.
-        assert preset.revision is None
+        assert len(preset.revision) == 40 and set(preset.revision) <= set("0123456789abcdef")
 
 
 def test_a_namesake_has_no_architecture_of_a_preset():
