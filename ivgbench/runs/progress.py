@@ -81,7 +81,10 @@ def late_progress() -> Iterator[Callable[[str, int], Callable[[], None]]]:
     finally:
         timer.cancel()
         timer.join()
-        bar.live.stop()  # nothing where it never began
+        if bar.live.is_started and not bar.live.transient:
+            bar.stop()  # which ends the line, where stderr is a file
+        else:
+            bar.live.stop()
 
 
 def _bars(*more: TextColumn) -> Progress:

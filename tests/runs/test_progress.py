@@ -26,6 +26,7 @@ def test_what_takes_its_time_shows_its_stages_on_stderr(capsys, monkeypatch):
         done()
     told = capsys.readouterr()
     assert told.out == "" and "costs" in told.err and "1/2" in told.err
+    assert told.err.endswith("\n"), "what is said next has a line of its own"
 
 
 def test_a_failure_stands_alone(capsys, monkeypatch):
@@ -34,7 +35,7 @@ def test_a_failure_stands_alone(capsys, monkeypatch):
         stage("costs", 2)
         wait_for(stage)
         raise ValueError
-    assert capsys.readouterr().err.strip() == ""
+    assert capsys.readouterr().err == ""
 
 
 def test_a_bar_shows_the_steps_of_what_is_at_work(capsys, monkeypatch):
