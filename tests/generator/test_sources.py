@@ -49,7 +49,7 @@ def test_a_namesake_has_no_architecture_of_a_preset():
 def test_a_folder_of_a_family_is_run_as_its_published_model(made, usual, tmp_path):
     folder = made.write(tmp_path / "mine")
     known = presets.PRESETS[usual]
-    assert sources.preset(str(folder)) == ("mine", replace(known, hub_id=None))
+    assert sources.preset(str(folder)) == ("mine", replace(known, hub_id=None, revision=None))
 
 
 @pytest.mark.parametrize("tokenizer", ["tokenizer.json", "spiece.model"])
