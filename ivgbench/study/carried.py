@@ -137,7 +137,7 @@ def markdown(frame: pd.DataFrame, sides: Sequence[Side]) -> str:
     names = [side.backbone for side in sides]
     both = frame[frame[["value_0", "value_1"]].notna().all(axis=1)]
     counts = both["verdict"].map(lambda word: word if word in (CARRIES, TURNS, OPEN) else "shown on one")
-    told = ", ".join(f"{count} {word}" for word, count in counts.value_counts().items())
+    told = ", ".join(f"{word} {count}" for word, count in counts.value_counts().items())
     parts = [
         f"# What carries over from {names[0]} to {names[1]}",
         f"Runs `{sides[0].manifest['run']}` and `{sides[1].manifest['run']}`: the same cases and seeds under the "

@@ -12,7 +12,7 @@ from ivgbench.report.printed import print_label
 ROOT = Path(__file__).parents[3]
 RECORDS = ROOT / "results" / "records"
 #: Run -> where its Table 1 is committed.
-TABLES = {"table1": "", "field": "field", "claims": "claims"}
+TABLES = {"table1": "", "field": "field", "claims": "claims", "table1-dit": "dit"}
 
 
 @pytest.fixture(scope="module")
