@@ -131,16 +131,15 @@ def test_a_preset_is_fetched_at_its_own_commit(repository, online):
 
 
 def test_a_fetched_model_of_another_family_is_run_as_one(repository, online, tmp_path):
-    """A hub id that no preset has is known by its files once they are here; a preset without a commit is locked."""
+    """A hub id that no preset has is known by its files once they are here, and has the commit that was fetched."""
     other = tmp_path / "other"
     tiny_ltx.write(other)
-    for hub_id, name in (("own/ltx", "ltx"), ("Lightricks/LTX-Video", "ltx-video")):
-        with served(hub_id, other) as (address, _):
-            online(address)
-            fetching.fetch(hub_id)
-        found, preset = sources.preset(hub_id)
-        assert (found, preset.family, preset.frames, preset.hub_id) == (name, "ltx", 161, hub_id)
-        assert sources.revision(hub_id) == COMMIT and sources.locate(hub_id).name == COMMIT
+    with served("own/ltx", other) as (address, _):
+        online(address)
+        fetching.fetch("own/ltx")
+    found, preset = sources.preset("own/ltx")
+    assert (found, preset.family, preset.frames, preset.hub_id) == ("ltx", "ltx", 161, "own/ltx")
+    assert sources.revision("own/ltx") == COMMIT and sources.locate("own/ltx").name == COMMIT
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-#: Imports that load no torch and may stand before ivgbench's.
-BEFORE = {"numpy", "pandas", "rich"} | sys.stdlib_module_names
+#: Imports that load no torch and may stand before ivgbench's; chromium is benchmarks/chromium.py.
+BEFORE = {"numpy", "pandas", "rich", "chromium"} | sys.stdlib_module_names
 
 
 @pytest.mark.parametrize("given", [None, "ACTIVE"])
