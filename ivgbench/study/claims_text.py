@@ -18,7 +18,7 @@ from ivgbench.study.variants import Variant
 #: Where the verdicts come from.
 LAB = "on the pocket lab"
 #: Around what the documentation quotes; a test compares the two.
-QUOTE = ("<!-- quoted from results/CLAIMS.md -->", "<!-- end of the quotation -->")
+QUOTE = ("<!-- quoted from results/{file} -->", "<!-- end of the quotation -->")
 #: Lines that the quotation has at most, and letters of one that names claims.
 QUOTED_LINES, QUOTED_WIDTH = 10, 300
 VERDICTS = ("holds", "fails", "open", NOT_TESTABLE)
@@ -47,14 +47,14 @@ class Study(NamedTuple):
         return [mine[place] for mine in self.judged.values()]
 
 
-def markdown(study: Study) -> str:
+def markdown(study: Study, file: str = "CLAIMS.md") -> str:
     """The whole file: what is quoted, one table of verdicts, the readings, every number, the contradictions."""
     spec = study.spec
     parts = [
         "# The paper's claims, put to the test",
         f"Run `{study.run}`, backbone {study.backbone}; what its rows are set to stands below, and other "
         "settings can give other verdicts. Nothing here says anything of ZeroScope: there every claim is untested.",
-        "\n".join([QUOTE[0], quotation(study), QUOTE[1]]),
+        "\n".join([QUOTE[0].format(file=file), quotation(study), QUOTE[1]]),
         *study.remarks,
         "## The verdicts",
         *_legend(study),
@@ -115,7 +115,7 @@ def _named(texts: Sequence[str]) -> str:
 
 def write(path: Path, study: Study) -> Path:
     """Writes the file; returns its path."""
-    write_text(path, markdown(study))
+    write_text(path, markdown(study, path.name))
     return path
 
 

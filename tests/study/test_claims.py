@@ -131,17 +131,24 @@ def test_the_quotation_counts_every_variant_and_has_ten_lines():
     assert "the multiplicative reading agrees with more ordered pairs (1 against 0 of 1)." in lines[-1]
 
 
-def quoted(path):
-    """What stands between the quotation's marks, without line breaks: [] or one text; [] where there is no file."""
+def quoted(path, file):
+    """What stands between the quotation's marks of a file, without line breaks: [] or one text; [] without `path`."""
     if not path.is_file():
         return []
-    begin, end = map(re.escape, claims_text.QUOTE)
+    begin, end = (re.escape(mark.format(file=file)) for mark in claims_text.QUOTE)
     found = re.findall(f"{begin}(.*?){end}", path.read_text(encoding="utf-8"), flags=re.DOTALL)
     return [" ".join(re.sub("^>", "", one, flags=re.MULTILINE).split()) for one in found]
 
 
-def test_the_documentation_quotes_the_verdicts():
-    assert quoted(ROOT / "docs" / "pocket-lab.md") == quoted(ROOT / "results" / "CLAIMS.md")
+@pytest.mark.parametrize("file", ["CLAIMS.md", "CLAIMS-dit.md"])
+def test_the_documentation_quotes_the_verdicts(file):
+    told = quoted(ROOT / "docs" / "pocket-lab.md", file)
+    assert told == quoted(ROOT / "results" / file, file) and len(told) == 1
+
+
+def test_the_documentation_quotes_what_carries_over():
+    said = quoted(ROOT / "docs" / "pocket-lab.md", "tables/dit/carried.md")
+    assert len(said) == 1 and said[0] in (ROOT / "results" / "tables" / "dit" / "carried.md").read_text()
 
 
 def test_holm_runs_over_all_claims():
