@@ -169,7 +169,8 @@ def test_what_a_lost_node_held_is_given_out_again(nodes, engine, tmp_path, rudel
     outcome = runner.run(make_plan(SPEC, lab), store, lab, engine())
     killer.join()
     assert outcome[1:] == (10, 10, 0, 0)  # none failed
-    assert len(lab.begun()) == 11 and len(set(lab.begun())) == 2  # what the node held was begun again by the other
+    # What the node held was begun again, by the other's worker or, where Ray was quick, by a new one.
+    assert len(lab.begun()) == 11 and len(set(lab.begun())) in (2, 3)
     assert "failed" not in capsys.readouterr().err
     assert csv(store) == csv(made_here(tmp_path))
 
