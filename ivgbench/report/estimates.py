@@ -68,9 +68,9 @@ def estimate(cases: Cases) -> float:
     return float(cases.value[present].sum()) / weight if weight else math.nan
 
 
-def mean(clips: Clips, metric: Metric) -> float:
-    """One of `MEANS`; NaN where no clip has it."""
-    known = _known(clips, metric.name)
+def mean(clips: Clips, name: str) -> float:
+    """Of a metric, such as one of `MEANS`, over the clips that have it; NaN where none has."""
+    known = _known(clips, name)
     return float(known.sum() / len(known)) if len(known) else math.nan
 
 
@@ -101,6 +101,6 @@ def stated(rows: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any]) -> li
         line = {"split": split, "label": label, "n_scored": len(mine), "n_expected": count}
         for metric in MEASURED:
             line[metric.column] = estimate(by_case(mine, metric)) * metric.scale
-        line |= {metric.column: mean(mine, metric) for metric in MEANS}
+        line |= {metric.column: mean(mine, metric.name) for metric in MEANS}
         made.append({name: None if value != value else value for name, value in line.items()})
     return made

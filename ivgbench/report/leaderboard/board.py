@@ -159,7 +159,7 @@ def _scope(split: str | None, ranked: Sequence[Row], references: Sequence[Row]) 
     lines = []
     for at, (row, mine) in enumerate(zip(rows, clips, strict=True)):
         cells = {metric.column: _measured(mine, metric) for metric in MEASURED}
-        costs = {metric.column: _cell(mean(mine, metric), metric) for metric in COSTS}
+        costs = {metric.column: _cell(mean(mine, metric.name), metric) for metric in COSTS}
         places = {column: found[at] for column, found in ranks.items()} if at < len(ranked) else {}
         lines.append(Line(at + 1, row, cells, costs, places))
     lines.sort(key=lambda line: (not line.ranks, line.ranks[FIRST].rank if line.ranks else 0))
