@@ -27,7 +27,7 @@ def test_what_is_stored_is_written_and_the_rest_told(publish, stored, tmp_path):
     (own / "tables" / "table1.md").write_text("another run's")
     (own / "tables" / "search.md").write_text("found")
     told = list(publish.publish(store.root, own, out))
-    assert len(told) == 8 + 2 + 3 + 1 + 8
+    assert len(told) == 8 + 2 + 4 + 1 + 8
     assert (
         told[0] == f"table 1 of table1: {', '.join(str(out / f'tables/table1.{end}') for end in ('csv', 'md', 'tex'))}"
     )
