@@ -2,8 +2,8 @@
 
 A small UMT5 encoder comes first and is frozen from then on: it learns to say of each word what it means in its phrase
 (`meanings`), so that nothing sums the caption up anywhere. Then the transformer learns single frames, an eighth of the
-cost, and then clips; then mostly scenes of two subjects, then longest scenes of both kinds, and in the end these once
-more at middle noise levels.
+cost, and then clips; then mostly scenes of two subjects, then scenes of both kinds; these twice more at middle noise
+levels, where shapes are decided, and in the end at high ones, where it is decided where a subject goes.
 Flow matching (Lipman et al. 2023): z = (1-sigma) z0 + sigma n, and the network predicts n - z0.
 """
 
@@ -60,15 +60,16 @@ class Phase(NamedTuple):
     logit: float | None = None
 
 
-#: About 200 minutes of one core: 0.36 s a step on frames, 0.61 s on clips (AVX-512, bfloat16), 0.08 s of them Muon's.
+LONG = Schedule(steps=5000, learning_rate=6e-4, matrix_rate=2e-3, ema=0.998)
+#: About 310 minutes of one core: 0.36 s a step on frames, 0.61 s on clips (AVX-512, bfloat16), 0.08 s of them Muon's.
 PHASES = {
     "frames": Phase(Schedule(steps=4500, learning_rate=1e-3, matrix_rate=4e-3, warmup=200, ema=0.998), 32, 1, 0),
     "clips": Phase(Schedule(steps=4000, learning_rate=6e-4, matrix_rate=2e-3, ema=0.998), 8, world.FRAMES, 0),
     "two": Phase(Schedule(steps=1300, learning_rate=4e-4, matrix_rate=1.3e-3, ema=0.995), 8, world.FRAMES, 1, 0.75),
     "both": Phase(Schedule(steps=6000, learning_rate=6e-4, matrix_rate=2e-3, ema=0.998), 8, world.FRAMES, 2, 0.4),
-    "middle": Phase(
-        Schedule(steps=5000, learning_rate=6e-4, matrix_rate=2e-3, ema=0.998), 8, world.FRAMES, 3, 0.3, 0.4
-    ),
+    "middle": Phase(LONG, 8, world.FRAMES, 3, 0.3, 0.4),
+    "again": Phase(LONG, 8, world.FRAMES, 4, 0.3, 0.4),
+    "motion": Phase(replace(LONG, learning_rate=4e-4, matrix_rate=1.3e-3), 8, world.FRAMES, 5, 0.3, 1.2),
 }
 
 
@@ -170,7 +171,7 @@ def noise_levels(uniform: torch.Tensor, logit: float | None) -> torch.Tensor:
     Args:
         logit: None: spread as the sampler's steps are, evenly, then shifted (`SCHEDULER_CONFIG`): half of all are
             above .75, where errors are largest and cannot be mended. Else sigma's logit is normal about this one
-            (Esser et al. 2024): most are in the middle, where shapes are decided.
+            (Esser et al. 2024): at .4 most are in the middle, where shapes are decided, at 1.2 where paths are.
     """
     if logit is not None:
         return torch.sigmoid(logit + torch.special.ndtri(uniform))
