@@ -19,6 +19,10 @@ from ivgbench.errors import UserError
 RESAMPLES = 10_000
 #: Indices drawn at once; bounds the memory at about 64 MB whatever the number of cases.
 BLOCK = 4_000_000
+#: Indices that are kept, at two bytes each: all resamples of 5000 cases. Of more they are drawn again each time.
+KEPT = 50_000_000
+#: Drawn values that are summed at once: they stay in the processor's cache.
+SUMMED = 1 << 18
 
 
 class Interval(NamedTuple):
@@ -65,27 +69,40 @@ def ratio(
     weighed = bool((bottom != 1).any())
     drawn = []
     for picks in _picks(len(top), resamples, seed):
-        below = bottom[picks].sum(1) if weighed else np.full(len(picks), float(len(top)))
-        drawn.append(np.divide(top[picks].sum(1), below, out=np.full(len(picks), np.nan), where=below != 0))
+        below = _sums(bottom, picks) if weighed else np.full(len(picks), float(len(top)))
+        drawn.append(np.divide(_sums(top, picks), below, out=np.full(len(picks), np.nan), where=below != 0))
     low, high = np.nanpercentile(np.concatenate(drawn), [50 * (1 - level), 50 * (1 + level)])
     return Interval(value, float(low), float(high), n, total)
 
 
+def _sums(values: np.ndarray, picks: np.ndarray) -> np.ndarray:
+    """Sums of the drawn values [N] in each resample, [R]."""
+    rows = max(SUMMED // picks.shape[1], 1)
+    sums, drawn = np.empty(len(picks)), np.empty((min(rows, len(picks)), picks.shape[1]))
+    for start in range(0, len(picks), rows):
+        some = picks[start : start + rows]
+        values.take(some, out=drawn[: len(some)], mode="clip").sum(1, out=sums[start : start + rows])
+    return sums
+
+
 def _picks(cases: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
     """Which cases are drawn, [rows, cases] at a time, `resamples` rows in all."""
-    rows = max(BLOCK // cases, 1)
-    if rows >= resamples:
+    if cases * resamples <= KEPT and cases <= 1 << 16:
         yield _all_picks(cases, resamples, seed)
         return
-    rng = np.random.default_rng(seed)
+    yield from _drawn(cases, resamples, seed)
+
+
+def _drawn(cases: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    rng, rows = np.random.default_rng(seed), max(BLOCK // cases, 1)
     for start in range(0, resamples, rows):
         yield rng.integers(0, cases, (min(rows, resamples - start), cases))
 
 
-@lru_cache(maxsize=1)
+# Two: a table asks for the same ones again and again, and in between for those of a metric that some cases lack.
+@lru_cache(maxsize=2)
 def _all_picks(cases: int, resamples: int, seed: int) -> np.ndarray:
-    # A table asks for the same ones again and again: all metrics of all its rows have about as many cases.
-    picks = np.random.default_rng(seed).integers(0, cases, (resamples, cases))
+    picks = np.concatenate([some.astype(np.uint16) for some in _drawn(cases, resamples, seed)])
     picks.flags.writeable = False
     return picks
 
@@ -111,11 +128,21 @@ def _vector(values: np.ndarray, name: str) -> np.ndarray:
     return values
 
 
+@lru_cache(maxsize=1)
 def case_weights(cases: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-    """How often each case is drawn in each resample, [resamples, cases]. Rows that share weights stay paired."""
+    """How often each case is drawn in each resample, [resamples, cases]. Rows that share weights stay paired.
+
+    What was asked for last is kept, and cannot be written to: drawing takes far longer than what is done with it.
+    """
     if cases < 1:
         raise UserError("a bootstrap needs at least one case")
-    return np.random.default_rng(seed).multinomial(cases, np.full(cases, 1 / cases), resamples).astype(np.float64)
+    rng, shares, rows = np.random.default_rng(seed), np.full(cases, 1 / cases), max(BLOCK // cases, 1)
+    weights = np.empty((resamples, cases))
+    for start in range(0, resamples, rows):
+        some = weights[start : start + rows]
+        some[:] = rng.multinomial(cases, shares, len(some))
+    weights.flags.writeable = False
+    return weights
 
 
 def standard_error(draws: np.ndarray, cases: int) -> float:

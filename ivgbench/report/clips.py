@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from ivgbench.errors import UserError
 from ivgbench.runs.identity import row_name
 
 _KEY = ("label", "suite", "split", "case", "seed", "job")
+_key = itemgetter(*_KEY)
 
 
 def scored(
@@ -67,7 +69,3 @@ def scored(
         {**dict(zip(_KEY, key, strict=True)), **undefined, **values.get(key, {}), "method": methods[key[0]]}
         for key in whole
     ], partial
-
-
-def _key(row: Mapping[str, Any]) -> tuple:
-    return tuple(row[name] for name in _KEY)
