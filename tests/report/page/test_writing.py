@@ -216,6 +216,28 @@ def test_a_partial_run_says_what_is_missing(store, tmp_path):
     assert len(case(tmp_path, 0)["asked"]) == 1  # the damaged clip's sidecar still knows what was asked
 
 
+def test_a_run_in_which_every_clip_failed_is_shown_with_its_reasons(store, tmp_path, command_line):
+    jobs = store.manifest("table1")["jobs"]
+    for job in jobs:
+        asked = store.attempted(job["job"])
+        store.discard(job["job"])
+        store.fail(job["job"], "out of <memory>", {"spec": asked})
+    _, page = write(store, tmp_path)
+    assert "No clip of this run has scores yet" in page.text and "#missing" in [one.get("href") for _, one in page.tags]
+    assert all("sortable" not in one.get("class", "") for _, one in page.tags)
+    assert page.text.count("failed: out of <memory>") == len(jobs)
+    shown = case(tmp_path, 0)
+    assert {clip["fault"] for clip in shown["clips"]} == {"failed: out of <memory>"} and len(shown["asked"]) == 1
+    # Its siblings: one file, the table, the board.
+    code, out, _ = command_line("report", "--runs", store.root, "--embed", "1", "--out", tmp_path / "few.html")
+    assert code == 0 and "out of &lt;memory&gt;" in Path(out.strip()).read_text()
+    code, _, told = command_line("table", "1", "--runs", store.root)
+    assert code == 2 and "has no scored clip: 24 failed of 24 clips" in told and "ivgbench report" in told
+    assert command_line("record", "--runs", store.root, "-o", tmp_path / "sent" / "all.record.json")[0] == 0
+    code, out, _ = command_line("leaderboard", tmp_path / "sent", "--out", tmp_path / "site")
+    assert code == 0 and "it does not say" in out + (tmp_path / "site" / "index.html").read_text()
+
+
 def test_a_clip_whose_pixels_cannot_be_read_says_so(store, tmp_path, monkeypatch):
     broken, whole = store.manifest("table1")["jobs"][0]["job"], Store.clip
 
