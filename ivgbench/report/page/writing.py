@@ -25,7 +25,7 @@ from markupsafe import Markup
 
 from ivgbench.errors import UserError
 from ivgbench.files import write_atomic, write_text
-from ivgbench.metrics.catalogue import from_record
+from ivgbench.metrics.catalogue import KNOWN, from_record
 from ivgbench.report import layout, notes, tables
 from ivgbench.report.clips import NothingScored
 from ivgbench.report.page import cells, previews, scenes, script_data
@@ -197,6 +197,7 @@ def _page(
         style=Markup(style),
         script=Markup(script),
         tables=[(table, [(block, cells.shown(block)) for block in layout.blocks(table)]) for table in loaded.tables],
+        what=lambda head: cells.what(head, [*KNOWN.values(), *loaded.own]),
         counts=(len(loaded.rows), len(shown), len(loaded.scenes), sum(len(one.shots) for one in shown)),
         overview=Markup(script_data.plain(script_data.overview(loaded.run, loaded.rows, shown))),
         details=[Markup(text) for text in details or ()],

@@ -16,8 +16,9 @@ from shown_runs import EVIL, FRAMES, HEIGHT, WIDTH, shown_run
 
 from ivgbench.cases import Case, Subject, Suite
 from ivgbench.errors import UserError
+from ivgbench.metrics.catalogue import COLUMN, KNOWN
 from ivgbench.report import layout, qualitative, tables
-from ivgbench.report.page import previews, writing
+from ivgbench.report.page import cells, previews, writing
 from ivgbench.runs import runner
 from ivgbench.runs.planning import make_plan
 from ivgbench.runs.spec import MethodSpec, RunSpec
@@ -94,6 +95,15 @@ def test_every_cell_of_the_tables_is_there(store, tmp_path):
     assert sum(about.get("class") == "whisker" for _, about in page.tags) == len(ends)
     assert "pocket lab" in page.text and "9.9" in page.text and "ray" not in page.text
     assert all(note in page.text for note in tables.build(1, store.root).notes)
+
+
+def test_a_heading_says_what_its_column_is(store, tmp_path):
+    _, page = write(store, tmp_path)
+    told = [one.get("title") for tag, one in page.tags if tag == "th"]
+    assert COLUMN["clip_sim"].what in told and COLUMN["nfe"].what in told
+    known = [*KNOWN.values()]
+    assert cells.what("FID clip ↓", known) == COLUMN["fid"].what and cells.what("Method", known) == ""
+    assert cells.what("mIoU % ↑", known) == COLUMN["miou"].what != cells.what("mIoU all % ↑", known)
 
 
 def test_the_run_in_short_and_a_case_in_full(store, tmp_path):

@@ -21,6 +21,7 @@ async function showCase() {
   byId("panels").replaceChildren(...run.rows.map((row, at) => panelOf(row, detail.clips[at], at)).filter(Boolean));
   nearby.disconnect();
   for (const panel of stage.panels) nearby.observe(panel.canvas);
+  byId("player").hidden = !stage.panels.length; // where every clip failed there is nothing to play
   showPanels();
   toFrame(0);
   lookAhead(listed[listed.indexOf(number) + 1]);
@@ -44,7 +45,7 @@ function showAbout(one, detail) {
   });
   byId("about").replaceChildren(
     make("h3", {}, one.prompt || one.case),
-    make("p", { class: "quiet" }, `${one.suite}, ${one.split}, case ${one.case}, seed ${one.seed}`), detail ? legend : "");
+    make("p", { class: "quiet" }, `${one.suite}, ${one.split}, case ${one.case}, seed ${one.seed}`), detail?.clips.some((clip) => clip?.frames) ? legend : "");
 }
 
 function panelOf(row, clip, number) {
