@@ -41,10 +41,10 @@ function showAbout(one, detail) {
   one.subjects.forEach((phrase, subject) => {
     const { asked, found } = coloursOf(subject, one.subjects.length);
     const key = (stroke, dashed) => { const line = make("span", { class: dashed ? "dashed" : "solid" }); line.style.borderColor = stroke; return line; };
-    legend.append(make("span", {}, make("b", {}, phrase || "subject"), " ", key(asked, false), " asked ", key(found, true), " detected"));
+    legend.append(make("span", {}, make("bdi", {}, phrase || "subject"), " ", key(asked, false), " asked ", key(found, true), " detected"));
   });
   byId("about").replaceChildren(
-    make("h3", {}, one.prompt || one.case),
+    make("h3", { dir: "auto" }, one.prompt || one.case),
     make("p", { class: "quiet" }, `${one.suite}, ${one.split}, case ${one.case}, seed ${one.seed}`), detail?.clips.some((clip) => clip?.frames) ? legend : "");
 }
 
