@@ -171,7 +171,8 @@ def _ticket(queue: Queue, ticket: Ticket) -> dict[str, Any]:
 def _take(take: Take) -> dict[str, Any]:
     return {
         "method": take.method.method, "name": print_name(take.method.row), "seed": take.seed,
-        "state": take.state, "done": take.done, "steps": take.steps, "failed": take.failed, "result": take.result or None,
+        "state": take.state, "done": take.done, "steps": take.steps, "failed": take.failed,
+        "result": take.result or None,
     }  # fmt: skip
 
 
