@@ -102,9 +102,15 @@ def _published(name: Any) -> type[SchedulerMixin]:
 
 
 def from_known_keys(cls: type[SchedulerMixin], config: Mapping[str, Any]) -> SchedulerMixin:
-    """A scheduler of what a config says that its class knows."""
+    """A scheduler of what a config says that its class knows. UserError where it can make nothing of it."""
     known = cls._get_init_keys(cls)
-    return cls.from_config({key: value for key, value in config.items() if key in known})
+    try:
+        return cls.from_config({key: value for key, value in config.items() if key in known})
+    except ImportError:  # a package that is not installed
+        raise
+    except Exception as fault:  # a value that the class does not know fails in any way
+        why = (str(fault).splitlines() or [""])[0][:200]
+        raise UserError(f"the checkpoint's scheduler_config.json makes no {cls.__name__}: {why}") from None
 
 
 def is_flow(scheduler: SchedulerMixin) -> bool:
