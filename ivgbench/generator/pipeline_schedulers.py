@@ -83,6 +83,6 @@ def of_ltx(config: Mapping[str, Any], which: str | SchedulerMixin | None) -> str
     if which == "flow" or own:
         return from_known_keys(ShiftedEuler, config)
     # Without dynamic shifting the pipeline's levels are shifted by a fixed factor, once: not so the class's own.
-    if type(which) is FlowMatchEulerDiscreteScheduler:
+    if isinstance(which, FlowMatchEulerDiscreteScheduler) and type(which) is FlowMatchEulerDiscreteScheduler:
         return ShiftedEuler.from_config(which.config)
     return which
