@@ -144,8 +144,7 @@ class Store(ClipStore):
 
     def score_failure(self, score: str, pixels: str) -> str | None:
         """Why the last attempt at scoring these pixels failed, on one line; None when there was no failure."""
-        reason = self._score_record(score, pixels).get("reason")
-        return None if reason is None else " ".join(str(reason).split())
+        return _reason(self._score_record(score, pixels))
 
     def _score_path(self, score: str) -> Path:
         return self.root / "scores" / f"{score}.json"
@@ -261,8 +260,8 @@ class Store(ClipStore):
         if facts is None:
             reason = self.failure(entry["job"])
         else:
-            values = self.score(entry["score"], facts["pixel_sha256"])
-            reason = self.score_failure(entry["score"], facts["pixel_sha256"])
+            record = self._score_record(entry["score"], facts["pixel_sha256"])
+            values, reason = record.get("metrics"), _reason(record)
         if reason:
             return [("failed", None, f"failed: {reason}")]
         if values is None:
@@ -296,6 +295,12 @@ def _within(manifest: dict[str, Any], path: Path) -> dict[str, Any]:
             if not isinstance(name, str) or not _is_name(name):
                 raise Damaged(f"{path}: {short(name)} is no job's name")
     return manifest
+
+
+def _reason(record: Mapping[str, Any]) -> str | None:
+    """Why a record has no metrics, on one line."""
+    reason = record.get("reason")
+    return None if reason is None else " ".join(str(reason).split())
 
 
 def _is_name(run: str) -> bool:
