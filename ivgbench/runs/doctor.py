@@ -52,7 +52,8 @@ def examine(runs: Path) -> list[Finding]:
         found = is_there(module)
         remedy = "" if found else f'pip install "ivgbench[{extra_of(module)}]"'
         findings.append(Finding(module, str(version) if found else "not installed", remedy))
-    return [*findings, _device(), _backbones(), _judges(), _suites(), _codec(), _disk(runs), _leftovers(runs), *_plugins()]
+    here = (_device(), _backbones(), _judges(), _suites(), _codec())
+    return [*findings, *here, _disk(runs), _leftovers(runs), *_plugins()]
 
 
 def stored(runs: Path, stage: Callable[[str, int], Callable[[], None]]) -> list[Finding]:
