@@ -1,6 +1,6 @@
 """What writers that were killed leave behind: files ".NAME.xxxxxxxx.part" that were never renamed to NAME.
 
-They are read by nobody, and cost room alone. A writer at work has such a file too, for seconds; in a folder that several
+They are read by nobody, and cost room alone. A writer at work has such a file too, for seconds; in a folder that many
 machines share nobody can ask whose it is. Its time tells: one that nothing was written to for a day has no writer.
 """
 
