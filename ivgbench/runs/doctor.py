@@ -112,7 +112,10 @@ def _codec() -> Finding:
 def _disk(runs: Path) -> Finding:
     if runs.exists() and not runs.is_dir():
         return Finding("disk", f"{runs} is no folder", "name another folder with --runs")
-    place = next(path for path in (runs.resolve(), *runs.resolve().parents) if path.exists())
+    try:
+        place = next(path for path in (runs.resolve(), *runs.resolve().parents) if path.exists())
+    except RuntimeError:  # up to Python 3.12
+        return Finding("disk", f"{runs} is a link that leads back to itself", "name another folder with --runs")
     free = shutil.disk_usage(place).free / 2**30
     return Finding("disk", f"{free:.1f} GiB free at {place}", "" if free > 1 else "free some space")
 
