@@ -179,7 +179,10 @@ def load_spec(path: Path) -> RunSpec:
         if key in data:
             data[key] = tuple(data[key])
     data = spec_paths.beside(path, data)
-    data["methods"] = tuple(_method(item, path) for item in data.get("methods", []))
+    methods = data.get("methods", [])
+    if not isinstance(methods, list):
+        raise UserError(f"{path}: methods must be a list of names, or [[methods]] tables, got {short(methods)}")
+    data["methods"] = tuple(_method(item, path) for item in methods)
     try:
         return RunSpec(**_with_sampling(data))
     except UserError as fault:
@@ -190,7 +193,7 @@ def _method(item: Any, path: Path) -> MethodSpec:
     if isinstance(item, str):
         return MethodSpec(item)
     if not isinstance(item, dict) or not isinstance(item.get("method"), str):
-        raise UserError(f'{path}: a method is written [[methods]] with method = "NAME", got {item!r}')
+        raise UserError(f'{path}: a method is written [[methods]] with method = "NAME", got {short(item)}')
     where = f"{path}, method {item['method']!r}"
     check_fields(item, _names(MethodSpec), where)
     _check_kinds(MethodSpec, item, where)
