@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from importlib import metadata
 from importlib.util import find_spec
 
 from ivgbench.errors import UserError
@@ -38,6 +37,8 @@ def at_work(extra: str) -> Iterator[None]:
 def extra_of(module: str) -> str:
     """The extra of pyproject.toml that brings a module: that of what is `at_work`, or the first; "all" where that is
     not known."""
+    from importlib import metadata
+
     wanted, found = _plain(PACKAGES.get(module, module)), []
     try:
         needs = metadata.requires("ivgbench") or []

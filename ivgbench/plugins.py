@@ -12,11 +12,13 @@ and detectors, frame encoders, video encoders and metrics in the groups `ivgbenc
 from __future__ import annotations
 
 from collections.abc import Collection
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ivgbench.errors import UserError
 from ivgbench.extras import MissingPackage
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
 class PluginFault(UserError):
@@ -36,7 +38,10 @@ def find(kind: str, taken: Collection[str]) -> Found:
     Args:
         kind: singular, such as "frame encoder". taken: names that no plug-in can have.
     """
-    from ivgbench.cases import ID_PATTERN  # not for the command line's help: numpy comes with it
+    # Not for the command line's help: numpy and the e-mail package come with them.
+    from importlib.metadata import entry_points
+
+    from ivgbench.cases import ID_PATTERN
 
     offered: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=f"ivgbench.{kind.replace(' ', '_')}s"):

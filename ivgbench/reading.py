@@ -12,8 +12,9 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ivgbench.errors import UserError
 from ivgbench.texts import short
@@ -59,18 +60,35 @@ def table(cls: Any, data: Any, where: str) -> Any:
     """
     if not isinstance(data, Mapping):
         raise UserError(f"{where}: must be a table of fields, got {short(data)}")
-    hints, known = typing.get_type_hints(cls), {one.name: one for one in fields(cls)}
-    rules = {name: one.metadata[RULE] for name, one in known.items() if RULE in one.metadata}
-    check_fields(data, list(known), where)
-    asked = {name: rules.get(name, (spelled(hints[name]), lambda value: True)) for name in known}
+    asked = _asked(cls)
+    check_fields(data, list(asked), where)
     for name, value in data.items():
-        words, holds = asked[name]
-        if not (fits(value, hints[name]) and holds(value)):
-            raise UserError(f"{where}: {name} must be {words}, got {short(value)}")
-    for name, one in known.items():
-        if name not in data and is_required(one):
-            raise UserError(f"{where}: {name} is missing; it must be {asked[name][0]}")
+        one = asked[name]
+        if not (fits(value, one.hint) and one.holds(value)):
+            raise UserError(f"{where}: {name} must be {one.words}, got {short(value)}")
+    for name, one in asked.items():
+        if name not in data and one.required:
+            raise UserError(f"{where}: {name} is missing; it must be {one.words}")
     return cls(**{key: tuple(value) if isinstance(value, list | tuple) else value for key, value in data.items()})
+
+
+class _Asked(NamedTuple):
+    """What a field may be. words: in words; holds: what its annotation cannot say."""
+
+    hint: Any
+    words: str
+    holds: Callable[[Any], bool]
+    required: bool
+
+
+@cache
+def _asked(cls: Any) -> dict[str, _Asked]:
+    """Of each field of a dataclass: looked up once, for a record has thousands of one."""
+    hints, found = typing.get_type_hints(cls), {}
+    for one in fields(cls):
+        words, holds = one.metadata.get(RULE, (spelled(hints[one.name]), lambda value: True))
+        found[one.name] = _Asked(hints[one.name], words, holds, is_required(one))
+    return found
 
 
 def is_required(one: dataclasses.Field) -> bool:
@@ -98,14 +116,15 @@ def fits(value: Any, hint: Any) -> bool:
     """Whether a value is what an annotation says: true is no number, and a number is finite."""
     if hint is Any:
         return True
-    if typing.get_origin(hint) is tuple:
-        return isinstance(value, list | tuple) and all(fits(one, typing.get_args(hint)[0]) for one in value)
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        return any(fits(value, one) for one in typing.get_args(hint))
-    if typing.get_origin(hint) is dict:
-        return isinstance(value, Mapping)
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
+    origin = typing.get_origin(hint)
+    if origin is tuple:
+        return isinstance(value, list | tuple) and all(fits(one, typing.get_args(hint)[0]) for one in value)
+    if origin in (types.UnionType, typing.Union):
+        return any(fits(value, one) for one in typing.get_args(hint))
+    if origin is dict:
+        return isinstance(value, Mapping)
     if hint is Path:
         return isinstance(value, str | Path)
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import logging
-import multiprocessing
 from importlib import import_module
 from typing import Any
 
@@ -36,7 +35,9 @@ class Registry:
         """Read on first use. What is left out is told then, once: worker processes repeat nothing."""
         if self._found is None:
             self._found = plugins.find(self.kind, {*self._builtin, *self._aliases, *self._reserved})
-            for line in self._found.left_out.values() if multiprocessing.parent_process() is None else ():
+            from multiprocessing import parent_process
+
+            for line in self._found.left_out.values() if parent_process() is None else ():
                 log.warning("ivgbench: %s", line)
         return self._found
 

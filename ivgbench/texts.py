@@ -166,6 +166,8 @@ def check_arguments(arguments: Sequence[str]) -> None:
 
 def printable(name: str) -> str:
     """A file's name that can be printed on one line, whatever bytes it is made of."""
+    if name.isprintable():
+        return name
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
 
 

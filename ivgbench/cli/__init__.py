@@ -33,7 +33,7 @@ from ivgbench.cli.streams import steady
 from ivgbench.errors import UserError
 from ivgbench.extras import at_work, missing
 from ivgbench.files import is_full, room_at
-from ivgbench.texts import check_arguments
+from ivgbench.texts import check_arguments, printable
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="""
 Benchmarks training-free, box-controlled video generation: makes the clips, measures them, prints the tables.
@@ -113,7 +113,7 @@ def _told(fault: Exception) -> tuple[str, int] | None:
     if isinstance(fault, ImportError):
         fault = missing(fault) or fault
     if isinstance(fault, UserError):
-        return " ".join(str(fault).split()), 2
+        return printable(" ".join(str(fault).split())), 2
     if isinstance(fault, UsageFault):
         return _usage(fault), 2
     if isinstance(fault, FloatingPointError):

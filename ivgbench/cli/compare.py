@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,14 +70,15 @@ def compare(
     from ivgbench.report import paper, side_by_side
 
     side_by_side.check_suffix(output)
-    from ivgbench.generator.backbones import layout, sources
+    from ivgbench.generator.backbones import sources
+    from ivgbench.generator.backbones.base import family_of
     from ivgbench.runs import one_case
     from ivgbench.runs.lab import Lab
     from ivgbench.runs.spec import MethodSpec, RunSpec
     from ivgbench.store.runs import Store
 
-    family = layout.family(sources.locate(backbone))
-    methods = tuple(MethodSpec(METHODS.canonical(name)) for name in method or _fitting(family))
+    offers = family_of(backbone).offers
+    methods = tuple(MethodSpec(METHODS.canonical(name)) for name in method or _fitting(offers))
     asked = RunSpec(
         "compare", methods, backbone, seeds=(seed,), sampling=sampling.asked(), lora=str(lora or ""),
         settings=settings,
@@ -99,13 +101,11 @@ def compare(
         sys.exit(1)
 
 
-def _fitting(family: str) -> list[str]:
-    """The methods for which a family of backbones has what they need."""
-    from ivgbench.generator.backbones import base
+def _fitting(offers: Collection[str]) -> list[str]:
+    """The methods for which a backbone that offers this has what they need."""
     from ivgbench.generator.methods.options import resolve
 
-    offers = base.family(family).offers
-    return [name for name in METHODS.names() if resolve(name).needs() <= offers]
+    return [name for name in METHODS.names() if resolve(name).needs() <= set(offers)]
 
 
 def _print(results: list[Result], subjects: int) -> None:

@@ -129,6 +129,9 @@ SuiteNames = Annotated[
 ]
 Cases = Annotated[int | None, typer.Option(help="Only the first N cases of each suite.")]
 Seeds = Annotated[int | None, typer.Option(help="Seeds 0..K-1 for every case (default: 1).")]
+EachSeed = Annotated[
+    list[int] | None, typer.Option("--seed", help="This seed for every case, in the place of --seeds; repeat.")
+]
 Steps = Annotated[int | None, typer.Option(help="Sampling steps (default: the backbone's).")]
 Guidance = Annotated[float | None, typer.Option("--guidance-scale", help="(default: the backbone's)")]
 Scheduler = Annotated[
@@ -199,6 +202,7 @@ class Request:
     suite: SuiteNames = None
     cases: Cases = None
     seeds: Seeds = None
+    seed: EachSeed = None
     sampling: SamplingOptions = SamplingOptions()
     lora: Lora = None
     ground_truth: GroundTruth = False

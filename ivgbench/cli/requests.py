@@ -26,12 +26,14 @@ def spec_of(request: Request) -> RunSpec:
         raise UserError("give --spec or --method, not both: the spec lists its methods")
     if request.seeds is not None and not 1 <= request.seeds <= MAX_SEEDS:
         raise UserError(f"--seeds must be at least 1 and at most {MAX_SEEDS}, got {short(request.seeds)}")
+    if request.seeds is not None and request.seed:
+        raise UserError("give --seeds (how many, from 0 on) or --seed (each by its number), not both")
     given: dict[str, Any] = {
         "settings": request.settings,
         "backbone": request.backbone,
         "suites": tuple(request.suite) if request.suite else None,
         "cases": request.cases,
-        "seeds": tuple(range(request.seeds)) if request.seeds else None,
+        "seeds": tuple(range(request.seeds)) if request.seeds else tuple(request.seed or ()) or None,
         "lora": None if request.lora is None else str(request.lora),
         "ground_truth": request.ground_truth or None,
         "references": tuple(request.reference) if request.reference else None,

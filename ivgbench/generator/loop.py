@@ -133,7 +133,8 @@ def _loop(
         def guided(sample: torch.Tensor, timestep: torch.Tensor = timestep, text: torch.Tensor = text) -> torch.Tensor:
             seen = schedulers.shown(scheduler, sample, timestep)
             unconditional, conditional = bb.denoise(seen, timestep, negative, text)
-            return unconditional + guidance * (conditional - unconditional)
+            # At 1 the sum is the conditional output but for its rounding, which in half precision can be seen.
+            return conditional if guidance == 1 else unconditional + guidance * (conditional - unconditional)
 
         def half(sample: torch.Tensor, timestep: torch.Tensor = timestep, text: torch.Tensor = text) -> torch.Tensor:
             return bb.denoise_conditional(schedulers.shown(scheduler, sample, timestep), timestep, text)

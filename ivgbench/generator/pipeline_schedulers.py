@@ -82,6 +82,7 @@ def of_ltx(config: Mapping[str, Any], which: str | SchedulerMixin | None) -> str
     own = which in (None, CHECKPOINT) and config.get("_class_name") == "FlowMatchEulerDiscreteScheduler"
     if which == "flow" or own:
         return from_known_keys(ShiftedEuler, config)
-    if isinstance(which, FlowMatchEulerDiscreteScheduler) and which.config.use_dynamic_shifting:
+    # Without dynamic shifting the pipeline's levels are shifted by a fixed factor, once: not so the class's own.
+    if isinstance(which, FlowMatchEulerDiscreteScheduler) and type(which) is FlowMatchEulerDiscreteScheduler:
         return ShiftedEuler.from_config(which.config)
     return which

@@ -16,13 +16,29 @@ from diffusers import (
     DDIMScheduler,
     DPMSolverMultistepScheduler,
     FlowMatchEulerDiscreteScheduler,
-    SASolverScheduler,
+    FlowMatchHeunDiscreteScheduler,
+    FlowMatchLCMScheduler,
     UniPCMultistepScheduler,
 )
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
 from ivgbench.errors import UserError
 from ivgbench.generator.sampling import CHECKPOINT
+
+#: On flow matching's path whatever their config says. Their steps give latents the dtype of the network's output.
+FLOW = (FlowMatchEulerDiscreteScheduler, FlowMatchHeunDiscreteScheduler, FlowMatchLCMScheduler)
+#: The library's classes whose step may go back to latents of a step before: correctors, and steps made in parts. By
+#: name: some need a package that may not be here.
+GOING_BACK = {
+    "DPMSolverSDEScheduler",
+    "DPMSolverSinglestepScheduler",
+    "FlowMatchHeunDiscreteScheduler",
+    "HeunDiscreteScheduler",
+    "KDPM2AncestralDiscreteScheduler",
+    "KDPM2DiscreteScheduler",
+    "PNDMScheduler",
+    "SASolverScheduler",
+}
 
 
 class ReleasedDpm(DPMSolverMultistepScheduler):
@@ -86,27 +102,35 @@ def _published(name: Any) -> type[SchedulerMixin]:
 
 
 def from_known_keys(cls: type[SchedulerMixin], config: Mapping[str, Any]) -> SchedulerMixin:
-    """A scheduler of what a config says that its class knows."""
+    """A scheduler of what a config says that its class knows. UserError where it can make nothing of it."""
     known = cls._get_init_keys(cls)
-    return cls.from_config({key: value for key, value in config.items() if key in known})
+    try:
+        return cls.from_config({key: value for key, value in config.items() if key in known})
+    except ImportError:  # a package that is not installed
+        raise
+    except Exception as fault:  # a value that the class does not know fails in any way
+        why = (str(fault).splitlines() or [""])[0][:200]
+        raise UserError(f"the checkpoint's scheduler_config.json makes no {cls.__name__}: {why}") from None
 
 
 def is_flow(scheduler: SchedulerMixin) -> bool:
     """Whether a scheduler's latents are on the straight path x = (1 - sigma) z0 + sigma n, as flow matching has it."""
     config = scheduler.config
     return (
-        isinstance(scheduler, FlowMatchEulerDiscreteScheduler)
+        isinstance(scheduler, FLOW)
         or bool(config.get("use_flow_sigmas"))
         or config.get("prediction_type") == "flow_prediction"
     )
 
 
 def steps_from_given(scheduler: SchedulerMixin, steps: int) -> bool:
-    """Whether a scheduler's step starts from the latents it is given. A corrector goes back to those of the step
-    before, so that a method's hand on the latents would be lost."""
-    if isinstance(scheduler, UniPCMultistepScheduler):
-        return set(range(1, steps)) <= set(scheduler.config.disable_corrector)
-    return not isinstance(scheduler, SASolverScheduler)
+    """Whether a scheduler's steps start from the latents they are given. A corrector, and the second half of a step
+    that is made in halves, go back to those of the step before, so that a method's hand on the latents would be
+    lost."""
+    if isinstance(scheduler, UniPCMultistepScheduler):  # which asks at each step whether the one before is in the list
+        return set(range(steps - 1)) <= set(scheduler.config.disable_corrector)
+    in_one_part = steps == 1 or scheduler.config.get("solver_order") == 1
+    return in_one_part or not {cls.__name__ for cls in type(scheduler).__mro__} & GOING_BACK
 
 
 def initial_scale(scheduler: SchedulerMixin) -> Any:
@@ -173,8 +197,8 @@ def step(
     The library's DPM-Solver++ rounds the latents to float32 inside its step, which diffusers 0.21.4 did not. In
     float64 what that loses is added back; other dtypes are the library's step alone.
     """
-    if isinstance(scheduler, FlowMatchEulerDiscreteScheduler):
-        prediction = prediction.to(latents.dtype)  # whose dtype it would give the latents
+    if isinstance(scheduler, FLOW):
+        prediction = prediction.to(latents.dtype)
     moved = scheduler.step(prediction, timestep, latents, return_dict=False, **arguments)[0].to(latents.dtype)
     if latents.dtype == torch.float64 and isinstance(scheduler, FlowEuler):
         before, after = scheduler.sigmas[scheduler.step_index - 1 : scheduler.step_index + 1].double()

@@ -19,6 +19,8 @@ from ivgbench.errors import UserError
 RESAMPLES = 10_000
 #: Indices drawn at once; bounds the memory at about 64 MB whatever the number of cases.
 BLOCK = 4_000_000
+#: Counts that are kept, at eight bytes each: all resamples of 2000 cases. Of more they are drawn again each time.
+KEPT = 20_000_000
 
 
 class Interval(NamedTuple):
@@ -62,32 +64,46 @@ def ratio(
     value = float(top.sum() / bottom.sum())
     if n < 2:
         return Interval(value, np.nan, np.nan, n, total)
-    weighed = bool((bottom != 1).any())
     drawn = []
-    for picks in _picks(len(top), resamples, seed):
-        below = bottom[picks].sum(1) if weighed else np.full(len(picks), float(len(top)))
-        drawn.append(np.divide(top[picks].sum(1), below, out=np.full(len(picks), np.nan), where=below != 0))
-    low, high = np.nanpercentile(np.concatenate(drawn), [50 * (1 - level), 50 * (1 + level)])
-    return Interval(value, float(low), float(high), n, total)
+    for counts in _counts(len(top), resamples, seed):
+        above, below = counts @ top, counts @ bottom
+        drawn.append(above[below != 0] / below[below != 0])
+    low, high = _quantiles(np.concatenate(drawn), [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value, low, high, n, total)
 
 
-def _picks(cases: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Which cases are drawn, [rows, cases] at a time, `resamples` rows in all."""
-    rows = max(BLOCK // cases, 1)
-    if rows >= resamples:
-        yield _all_picks(cases, resamples, seed)
-        return
-    rng = np.random.default_rng(seed)
+def _counts(cases: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each case is drawn in each resample, [rows, cases] at a time, `resamples` rows in all."""
+    if cases * resamples <= KEPT:
+        yield _all_counts(cases, resamples, seed)
+    else:
+        yield from _drawn_counts(cases, resamples, seed)
+
+
+# Two: a table asks for the same ones again and again, and in between for those of a metric that some cases lack.
+@lru_cache(maxsize=2)
+def _all_counts(cases: int, resamples: int, seed: int) -> np.ndarray:
+    counts = np.concatenate(list(_drawn_counts(cases, resamples, seed)))
+    counts.flags.writeable = False
+    return counts
+
+
+def _drawn_counts(cases: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    rng, rows = np.random.default_rng(seed), max(BLOCK // cases, 1)
     for start in range(0, resamples, rows):
-        yield rng.integers(0, cases, (min(rows, resamples - start), cases))
+        yield _counted(rng.integers(0, cases, (min(rows, resamples - start), cases)))
 
 
-@lru_cache(maxsize=1)
-def _all_picks(cases: int, resamples: int, seed: int) -> np.ndarray:
-    # A table asks for the same ones again and again: all metrics of all its rows have about as many cases.
-    picks = np.random.default_rng(seed).integers(0, cases, (resamples, cases))
-    picks.flags.writeable = False
-    return picks
+def _counted(picks: np.ndarray) -> np.ndarray:
+    """Cases drawn [rows, cases] as how often each was, of the same shape: a sum over what is drawn is one product."""
+    rows, cases = picks.shape
+    places = picks + cases * np.arange(rows)[:, None]
+    return np.bincount(places.ravel(), minlength=rows * cases).reshape(rows, cases).astype(np.float64)
+
+
+def _quantiles(values: np.ndarray, shares: list[float]) -> list[float]:
+    """Quantiles of values [N], linear between neighbours, as numpy's; whose own loads all of numpy.ma."""
+    return np.interp(np.multiply(shares, len(values) - 1), np.arange(len(values)), np.sort(values)).tolist()
 
 
 def paired_difference(
@@ -111,11 +127,21 @@ def _vector(values: np.ndarray, name: str) -> np.ndarray:
     return values
 
 
+@lru_cache(maxsize=1)
 def case_weights(cases: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-    """How often each case is drawn in each resample, [resamples, cases]. Rows that share weights stay paired."""
+    """How often each case is drawn in each resample, [resamples, cases]. Rows that share weights stay paired.
+
+    What was asked for last is kept, and cannot be written to: drawing takes far longer than what is done with it.
+    """
     if cases < 1:
         raise UserError("a bootstrap needs at least one case")
-    return np.random.default_rng(seed).multinomial(cases, np.full(cases, 1 / cases), resamples).astype(np.float64)
+    rng, shares, rows = np.random.default_rng(seed), np.full(cases, 1 / cases), max(BLOCK // cases, 1)
+    weights = np.empty((resamples, cases))
+    for start in range(0, resamples, rows):
+        some = weights[start : start + rows]
+        some[:] = rng.multinomial(cases, shares, len(some))
+    weights.flags.writeable = False
+    return weights
 
 
 def standard_error(draws: np.ndarray, cases: int) -> float:

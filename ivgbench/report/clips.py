@@ -5,12 +5,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from ivgbench.errors import UserError
 from ivgbench.runs.identity import row_name
 
+
+class NothingScored(UserError):
+    """A run of which no clip has scores: there is no number to show."""
+
+
 _KEY = ("label", "suite", "split", "case", "seed", "job")
+_key = itemgetter(*_KEY)
 
 
 def scored(
@@ -31,7 +38,8 @@ def scored(
         One line per scored clip, in the order of the entries: what it is, `method`, and every metric that any clip of
         the run has (NaN where this one has none); and what is missing, None if nothing is.
     Raises:
-        UserError: clips are missing or failed and allow_partial is off, or no clip is scored at all.
+        UserError: clips are missing or failed and allow_partial is off.
+        NothingScored: no clip is scored at all.
     """
     reasons: dict[tuple, str] = {}
     values: dict[tuple, dict[str, float]] = {}
@@ -57,17 +65,15 @@ def scored(
     if failed or missing:
         counts = [f"{len(group)} {word}" for group, word in ((failed, "failed"), (missing, "missing")) if group]
         partial = f"{' and '.join(counts)} of {len(entries)} clips; first: {[*failed, *missing][0]}"
-        if not allow_partial:
+        if whole and not allow_partial:
             raise UserError(f"run {name!r} is partial: {partial}. Run it again to finish it, or give --allow-partial")
     if not whole:
-        raise UserError(f"run {name!r} has no scored clip: {partial}")
+        raise NothingScored(
+            f"run {name!r} has no scored clip: {partial}. Run it again, or see what became of each: ivgbench report"
+        )
     undefined = dict.fromkeys(sorted({metric for one in values.values() for metric in one}), math.nan)
     methods = {entry["label"]: entry["method"] for entry in reversed(entries)}
     return [
         {**dict(zip(_KEY, key, strict=True)), **undefined, **values.get(key, {}), "method": methods[key[0]]}
         for key in whole
     ], partial
-
-
-def _key(row: Mapping[str, Any]) -> tuple:
-    return tuple(row[name] for name in _KEY)

@@ -36,7 +36,7 @@ def by_case(clips: Clips, metric: Metric) -> Cases:
     cases: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for clip in clips:
         cases.setdefault((clip["suite"], clip["case"]), []).append(_sample(clip, metric))
-    means = [[_mean(part) for part in zip(*cases[case], strict=True)] for case in sorted(cases)]
+    means = [one[0] if len(one) == 1 else [*map(_mean, zip(*one, strict=True))] for _, one in sorted(cases.items())]
     return Cases(*np.array(means, dtype=np.float64).reshape(-1, 2).T.copy())
 
 
@@ -57,8 +57,12 @@ def _mean(values: Iterable[float]) -> float:
 
 def interval(clips: Clips, metric: Metric) -> stats.Interval:
     """A metric's estimate with its 95 % bootstrap interval over cases, not scaled."""
-    value, weight = by_case(clips, metric)
-    return stats.ratio(value, weight) if metric.weight else stats.mean(value)
+    return spread(by_case(clips, metric), metric)
+
+
+def spread(cases: Cases, metric: Metric) -> stats.Interval:
+    """The same of samples that are there already."""
+    return stats.ratio(cases.value, cases.weight) if metric.weight else stats.mean(cases.value)
 
 
 def estimate(cases: Cases) -> float:

@@ -18,7 +18,8 @@ from typing import Any
 from ivgbench import __version__
 from ivgbench.errors import UserError
 from ivgbench.files import canonical_json, write_text
-from ivgbench.reading import is_required, table
+from ivgbench.reading import RULE, is_required, table
+from ivgbench.report import record_rules as rules
 from ivgbench.report.estimates import stated
 from ivgbench.runs.identity import EXTERNAL, GROUND_TRUTH, clips_digest
 from ivgbench.store.records import SEAL, Damaged, read_record, seal
@@ -34,9 +35,9 @@ AGAIN = "make it again: ivgbench record"
 _TEXT = "text"
 
 
-def told(text: str, **default: Any) -> Any:
-    """A field with what it means."""
-    return field(metadata={_TEXT: text}, **default)
+def told(text: str, rule: Any = None, **default: Any) -> Any:
+    """A field with what it means, and what it must be (`record_rules`)."""
+    return field(metadata={_TEXT: text, **({RULE: rule} if rule else {})}, **default)
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class Clip:
     case: str = told("the case's id in its suite")
     seed: int = told("of the noise")
     job: str = told("hash of all that changes the clip's pixels")
-    status: str = told("ok; missing; or failed: why")
-    values: dict[str, Any] = told("metric -> number, or null where it is undefined on this clip")
+    status: str = told("ok; missing; or failed: why", rules.STATUS)
+    values: dict[str, Any] = told("metric -> number, or null where it is undefined on this clip", rules.VALUES)
     settings: str | None = told("the name of the settings that the options are; null: not recorded", default=None)
     about: str | None = told("the settings in one line", default=None)
     score: str | None = told("hash of what the values depend on besides the pixels", default=None)
@@ -64,17 +65,17 @@ class Record:
 
     record_version: int = told("of this layout")
     ivgbench: str = told("version of the package that wrote the record")
-    run: str = told("the run's name")
+    run: str = told("the run's name", rules.NAME)
     clips: tuple[Clip, ...] = told("every clip that the run is made of, failed ones included")
     backbone: dict[str, Any] | str | None = told("name, hash and revision of the weights", default=None)
     detector: str = told("id of the detector", default="")
     clip: str = told("id of the CLIP model", default="")
     metrics: Any = told("versions of the clips' metrics: equal where numbers can be compared", default=None)
-    own_metrics: tuple[dict, ...] = told("rows of the metrics that other packages brought", default=())
+    own_metrics: tuple[dict, ...] = told("rows of the metrics that other packages brought", rules.METRICS, default=())
     measured: dict[str, Any] = told("what the run was asked to be measured with", default_factory=dict)
     suites: dict[str, str] = told("suite -> its checksum", default_factory=dict)
     environment: dict[str, Any] = told("packages and machine of the last run", default_factory=dict)
-    sets: tuple[dict, ...] = told("FID, KID and JEDi: one entry per row and reference", default=())
+    sets: tuple[dict, ...] = told("FID, KID and JEDi: one entry per row and reference", rules.SETS, default=())
     sets_missing: str = told("why there are no metrics of whole sets", default="")
     by: str = told("who sends it, in their own words", default="")
     sampling: tuple[dict, ...] = told("how the clips were sampled, each way once; none: not by ivgbench", default=())

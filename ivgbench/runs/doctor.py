@@ -16,7 +16,7 @@ from ivgbench.generator.backbones import hashing, presets, sources
 from ivgbench.metrics import own
 from ivgbench.registry import DETECTORS, FRAME_ENCODERS, METHODS, VIDEO_ENCODERS
 from ivgbench.runs.environment import environment
-from ivgbench.store import deep, video
+from ivgbench.store import deep, leftovers, video
 from ivgbench.store.runs import Store
 
 
@@ -52,7 +52,8 @@ def examine(runs: Path) -> list[Finding]:
         found = is_there(module)
         remedy = "" if found else f'pip install "ivgbench[{extra_of(module)}]"'
         findings.append(Finding(module, str(version) if found else "not installed", remedy))
-    return [*findings, _device(), _backbones(), _judges(), _suites(), _codec(), _disk(runs), *_plugins()]
+    here = (_device(), _backbones(), _judges(), _suites(), _codec())
+    return [*findings, *here, _disk(runs), _leftovers(runs), *_plugins()]
 
 
 def stored(runs: Path, stage: Callable[[str, int], Callable[[], None]]) -> list[Finding]:
@@ -111,9 +112,24 @@ def _codec() -> Finding:
 def _disk(runs: Path) -> Finding:
     if runs.exists() and not runs.is_dir():
         return Finding("disk", f"{runs} is no folder", "name another folder with --runs")
-    place = next(path for path in (runs.resolve(), *runs.resolve().parents) if path.exists())
+    try:
+        place = next(path for path in (runs.resolve(), *runs.resolve().parents) if path.exists())
+    except RuntimeError:  # up to Python 3.12
+        return Finding("disk", f"{runs} is a link that leads back to itself", "name another folder with --runs")
     free = shutil.disk_usage(place).free / 2**30
     return Finding("disk", f"{free:.1f} GiB free at {place}", "" if free > 1 else "free some space")
+
+
+def _leftovers(runs: Path) -> Finding:
+    """Unfinished files of writers that were killed; those that are a day old are removed."""
+    found, told = leftovers.sweep(runs), []
+    if found.removed:
+        told.append(
+            f"{len(found.removed)} of killed writers removed ({found.size / 1e6:.1f} MB); first: {found.removed[0]}"
+        )
+    if found.left:
+        told.append(f"{len(found.left)} left, of writers at work or killed lately; first: {found.left[0]}")
+    return Finding("unfinished files", "; ".join(told) or "none")
 
 
 def _plugins() -> list[Finding]:

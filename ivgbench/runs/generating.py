@@ -73,6 +73,7 @@ class Generator:
     def _smaller(self, jobs: Sequence[Job], fault: Exception) -> int:
         """How many clips to make together after a batch failed."""
         if not _is_out_of_memory(fault):
+            log(f"{len(jobs)} clips of {jobs[0].method} at once failed, made one by one: {failure_of(fault).reason}")
             return 1
         self.fits[kind_of(jobs[0])] = half = len(jobs) // 2
         log(f"too little memory for {len(jobs)} clips of {jobs[0].method} at once: going on with {half}")

@@ -1,8 +1,10 @@
-"""An option on the command line, METHOD.FIELD=VALUE: its three parts, the value read as people write values."""
+"""Options as the command line has them: METHOD.FIELD=VALUE in its three parts, the value read as people write values;
+and seeds."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from ivgbench.errors import UserError
@@ -52,3 +54,10 @@ def _as_toml(number: re.Match[str]) -> str:
         return number[0]
     whole = (whole.lstrip("0") if whole.strip("0_") else "") or "0"
     return f"{sign}{whole}{f'.{fraction or 0}' if '.' in number[0] else ''}{exponent}"
+
+
+def seed_words(seeds: Sequence[int]) -> list[str]:
+    """What `ivgbench run` is told to use these seeds: how many where they are 0..K-1, else each by its number."""
+    if sorted(seeds) == list(range(len(seeds))):
+        return ["--seeds", str(len(seeds))]
+    return [word for seed in seeds for word in ("--seed", str(seed))]

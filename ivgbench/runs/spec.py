@@ -18,7 +18,7 @@ from ivgbench.generator.sampling import Sampling
 from ivgbench.reading import check_fields, check_kinds
 from ivgbench.runs import batching, spec_paths
 from ivgbench.runs.identity import ROW_NAMES, is_kept
-from ivgbench.texts import CONTROLS, read_toml
+from ivgbench.texts import CONTROLS, read_toml, short
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,9 @@ class RunSpec:
         if self.cases is not None and self.cases < 1:
             raise UserError(f"{where}: cases must be at least 1, got {self.cases}")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
-            raise UserError(f"{where}: seeds must be a list of different numbers, got {list(self.seeds)}")
-        if min(self.seeds) < 0:
-            raise UserError(f"{where}: seeds must be whole numbers from 0, got {list(self.seeds)}")
+            raise UserError(f"{where}: seeds must be a list of different numbers, got {short(list(self.seeds))}")
+        if wrong := [seed for seed in self.seeds if not 0 <= seed < 2**63]:
+            raise UserError(f"{where}: seeds must be whole numbers from 0, below 2^63, got {short(wrong[0])}")
         self.sampling.check(where)
         batching.check(self.batch_size, f"{where}: batch_size")
         for what in ("backbone", "suites", "references", "detector", "clip", "frame_encoders", "video_encoder"):
@@ -179,7 +179,10 @@ def load_spec(path: Path) -> RunSpec:
         if key in data:
             data[key] = tuple(data[key])
     data = spec_paths.beside(path, data)
-    data["methods"] = tuple(_method(item, path) for item in data.get("methods", []))
+    methods = data.get("methods", [])
+    if not isinstance(methods, list):
+        raise UserError(f"{path}: methods must be a list of names, or [[methods]] tables, got {short(methods)}")
+    data["methods"] = tuple(_method(item, path) for item in methods)
     try:
         return RunSpec(**_with_sampling(data))
     except UserError as fault:
@@ -190,7 +193,7 @@ def _method(item: Any, path: Path) -> MethodSpec:
     if isinstance(item, str):
         return MethodSpec(item)
     if not isinstance(item, dict) or not isinstance(item.get("method"), str):
-        raise UserError(f'{path}: a method is written [[methods]] with method = "NAME", got {item!r}')
+        raise UserError(f'{path}: a method is written [[methods]] with method = "NAME", got {short(item)}')
     where = f"{path}, method {item['method']!r}"
     check_fields(item, _names(MethodSpec), where)
     _check_kinds(MethodSpec, item, where)

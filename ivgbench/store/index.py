@@ -93,8 +93,8 @@ class Index:
                 seal, _, body = self.path.read_bytes().partition(b"\n")
                 if hashlib.sha256(body).hexdigest().encode() == seal:
                     found = json.loads(body)
-                    notes = found["notes"] if found["version"] == VERSION else {}
-            except OSError:
+                    notes = dict(found["notes"]) if found["version"] == VERSION else {}
+            except (OSError, ValueError, KeyError, TypeError):  # not there, or of another layout
                 pass
         _apply(self._news, notes)
         self._notes = notes

@@ -144,8 +144,7 @@ class Store(ClipStore):
 
     def score_failure(self, score: str, pixels: str) -> str | None:
         """Why the last attempt at scoring these pixels failed, on one line; None when there was no failure."""
-        reason = self._score_record(score, pixels).get("reason")
-        return None if reason is None else " ".join(str(reason).split())
+        return _reason(self._score_record(score, pixels))
 
     def _score_path(self, score: str) -> Path:
         return self.root / "scores" / f"{score}.json"
@@ -250,6 +249,8 @@ class Store(ClipStore):
         manifest = self.manifest(run)
         rows = []
         for entry in manifest["jobs"]:
+            if lacks := [name for name in _READ if name not in entry and name != "options"]:
+                raise UserError(f"{self.manifest_path(run)}: job {entry['job']} has no {lacks[0]}; run {run!r} again")
             about = {name: entry[name] for name in ("job", "method", "label", "suite", "split", "case", "seed")}
             for metric, value, status in self.outcome(entry):
                 rows.append({**about, "metric": metric, "value": value, "status": status})
@@ -261,8 +262,8 @@ class Store(ClipStore):
         if facts is None:
             reason = self.failure(entry["job"])
         else:
-            values = self.score(entry["score"], facts["pixel_sha256"])
-            reason = self.score_failure(entry["score"], facts["pixel_sha256"])
+            record = self._score_record(entry.get("score", "none"), facts["pixel_sha256"])
+            values, reason = record.get("metrics"), _reason(record)
         if reason:
             return [("failed", None, f"failed: {reason}")]
         if values is None:
@@ -282,8 +283,13 @@ def _whose(path: Path) -> bytes:
     return f"{path.parent.name}/{path.stem}".encode()
 
 
+#: What is read of every job of a manifest, besides its name.
+_READ = {"method": str, "label": str, "options": dict, "suite": str, "split": str, "case": str, "seed": int}
+
+
 def _within(manifest: dict[str, Any], path: Path) -> dict[str, Any]:
-    """A manifest whose jobs are names of files, and no paths out of the folder of runs: others may have sent it.
+    """A manifest whose fields are of their kinds, and whose jobs are names of files, no paths out of the folder of
+    runs: others may have sent it.
 
     Raises:
         Damaged: it is not so.
@@ -295,7 +301,21 @@ def _within(manifest: dict[str, Any], path: Path) -> dict[str, Any]:
         for name in (entry.get("job"), entry.get("score", "none")):
             if not isinstance(name, str) or not _is_name(name):
                 raise Damaged(f"{path}: {short(name)} is no job's name")
+        for field, kind in _READ.items():
+            if not isinstance(entry.get(field, kind()), kind):
+                raise Damaged(f"{path}: {field} of job {entry['job']} is {short(entry[field])}")
+    try:
+        for row in manifest.get("own_metrics", ()):
+            catalogue.from_record(row)
+    except (TypeError, ValueError, AttributeError):
+        raise Damaged(f"{path}: {short(manifest['own_metrics'])} are no metrics") from None
     return manifest
+
+
+def _reason(record: Mapping[str, Any]) -> str | None:
+    """Why a record has no metrics, on one line."""
+    reason = record.get("reason")
+    return None if reason is None else " ".join(str(reason).split())
 
 
 def _is_name(run: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from ivgbench.runs.option_text import seed_words
 from ivgbench.studio.requests import Asked
 
 
@@ -27,10 +28,10 @@ def lines(asked: Asked, runs: Path | None = None) -> list[str]:
 
 
 def run(suite: Path, asked: Asked, runs: Path | None = None) -> str:
-    """`ivgbench run` of the request's methods on a suite's file, sampled as asked, with as many seeds (from 0 on)."""
+    """`ivgbench run` of the request's methods on a suite's file, sampled as asked, with the same seeds."""
     every = [part for one in asked.methods for part in ("--method", one.method)]
     options = [part for text in asked.options for part in ("--option", text)]
-    seeds = ["--seeds", str(len(asked.seeds))] if len(asked.seeds) > 1 else []
+    seeds = [] if asked.seeds == (0,) else seed_words(asked.seeds)
     asks = [*every, *options, *_backbone(asked), *_sampling(asked), *seeds, *_runs(runs)]
     return shlex.join(["ivgbench", "run", *asks, "--suite", str(suite)])
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ivgbench.cases import ID_PATTERN, Suite, load_suite_file
 from ivgbench.errors import UserError
 from ivgbench.studio.requests import Asked, FieldError
-from ivgbench.suites import is_taken, own
-from ivgbench.suites.records import Record
+from ivgbench.suites import is_taken
 
 #: Of one suite that is drawn by hand, and of the folder.
 MAX_CASES, MAX_SUITES = 10_000, 1000
@@ -39,7 +39,8 @@ class Suites:
         if is_taken(name):
             raise FieldError("suite", f"the name {name!r} is taken: it is a suite that ships; choose another one")
         frames = len(asked.case.subjects[0].track)
-        made = own.case_of(Record("the case", _record(id, asked)), frames)
+        # The very boxes that clips were made of: what is saved asks for the same pixels.
+        made = replace(asked.case, id=id)
         path = self.folder / f"{name}.jsonl"
         with self._lock:
             old = self._read(path, name, frames)
@@ -79,12 +80,3 @@ def _name(value: Any, field: str, what: str) -> str:
     if not isinstance(value, str) or not _is_name(value):
         raise FieldError(field, f"{what} cannot be called so: letters, digits, '.', '_' and '-' only, 120 at most")
     return value
-
-
-def _record(id: str, asked: Asked) -> dict[str, Any]:
-    """The case as a user's own file would have it."""
-    subjects = [
-        {"subject": phrase, "keyframes": [{"frame": frame, "box": box} for frame, box in keys.items()]}
-        for phrase, keys in asked.keyframes
-    ]
-    return {"case": id, "prompt": asked.case.prompt, "subjects": subjects}

@@ -14,6 +14,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from ivgbench import __version__, report
 from ivgbench.errors import UserError
 from ivgbench.files import canonical_json
+from ivgbench.report.paper import print_name
 from ivgbench.store.records import Damaged
 from ivgbench.studio import commands, previews, requests
 from ivgbench.studio.catalogue import Choice, described
@@ -169,8 +170,9 @@ def _ticket(queue: Queue, ticket: Ticket) -> dict[str, Any]:
 
 def _take(take: Take) -> dict[str, Any]:
     return {
-        "method": take.method.method, "seed": take.seed, "state": take.state, "done": take.done, "steps": take.steps,
-        "failed": take.failed, "result": take.result or None,
+        "method": take.method.method, "name": print_name(take.method.row), "seed": take.seed,
+        "state": take.state, "done": take.done, "steps": take.steps, "failed": take.failed,
+        "result": take.result or None,
     }  # fmt: skip
 
 

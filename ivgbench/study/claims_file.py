@@ -1,8 +1,10 @@
-"""The file that claims are written down in, before the run: read, and checked field by field."""
+"""The files that claims and facts are written down in, before the run: read, and checked field by field."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ivgbench.errors import UserError
 from ivgbench.reading import table, tables
@@ -16,13 +18,20 @@ def load_claims(path: Path) -> ClaimsSpec:
     Raises:
         UserError: an unreadable file; an unknown, missing or mistyped field; no claim, or one that nothing can decide.
     """
-    data = read_toml(path, "the claims")
-    claims = tables(Claim, data, "claims", str(path))
-    spec = table(ClaimsSpec, {**data, "claims": claims}, str(path))
-    if not claims:
-        raise UserError(f"{path}: there is no claim in it; write each under a line [[claims]]")
-    ids = [claim.id for claim in claims]
-    if twice := sorted({one for one in ids if ids.count(one) > 1}):
-        raise UserError(f"{path}: two claims have the id {twice[0]!r}")
-    # Named relative to the file that names it.
-    return ClaimsSpec(**{**vars(spec), "run": Path(path).parent / spec.run})
+    return load_listed(path, ClaimsSpec, "claims", Claim)
+
+
+def load_listed(path: Path, whole: type, name: str, each: type) -> Any:
+    """Reads a TOML file as the dataclass `whole`, whose field `name` has an `each` of every [[name]] table.
+
+    Each has an `id` of its own, and there is at least one; the `run` is named relative to the file that names it.
+    """
+    data, one = read_toml(path, f"the {name}"), name.removesuffix("s")
+    listed = tables(each, data, name, str(path))
+    spec = table(whole, {**data, name: listed}, str(path))
+    if not listed:
+        raise UserError(f"{path}: there is no {one} in it; write each under a line [[{name}]]")
+    ids = [item.id for item in listed]
+    if twice := sorted({id for id in ids if ids.count(id) > 1}):
+        raise UserError(f"{path}: two {name} have the id {twice[0]!r}")
+    return replace(spec, run=Path(path).parent / spec.run)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from ivgbench.generator.backbones import layout, sources
-from ivgbench.generator.backbones.base import family
+from ivgbench.generator.backbones import sources
+from ivgbench.generator.backbones.base import family_of
 from ivgbench.generator.backbones.sites import OFFERED
 from ivgbench.generator.methods.options import resolve
 from ivgbench.generator.sampling import CHECKPOINT
@@ -31,7 +31,7 @@ def on_backbone(spec: RunSpec, backbone: str) -> Moved:
     """
     if backbone == spec.backbone:
         return Moved(spec, {})
-    kind = family(layout.family(sources.locate(backbone)))
+    kind = family_of(backbone)
     lacking = {}
     for one in spec.methods:
         if needs := sorted(resolve(one.method, one.options).needs() - kind.offers):
@@ -47,7 +47,7 @@ def on_backbone(spec: RunSpec, backbone: str) -> Moved:
 
 def remarks(moved: Moved) -> tuple[str, ...]:
     """What a reader must know of a study that was moved."""
-    kind = family(layout.family(sources.locate(moved.spec.backbone)))
+    kind = family_of(moved.spec.backbone)
     stands = (f"This backbone has no decoder: for it stands {kind.decoder}.",) if kind.decoder else ()
     return (*stands, *(f"Left out: {why}." for why in dict.fromkeys(moved.lacking.values())))
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from ivgbench.calibration import NOT_APPLICABLE, NOT_USED, Finding
 from ivgbench.errors import UserError
-from ivgbench.reading import table, tables
+from ivgbench.reading import ruled
 from ivgbench.report import paper
-from ivgbench.study.claims import METRICS, Claim, ClaimsSpec, Comparison, Judged, Metric, Sample, judge
-from ivgbench.texts import read_toml
+from ivgbench.study.claims import METRICS, Claim, ClaimsSpec, Comparison, Judged, Metric, Sample, is_text, judge
+from ivgbench.study.claims_file import load_listed
 
 #: Metrics that facts can be about besides those of claims. Where they are measured on plain clips of both splits
 #: together, "both" stands for the split.
@@ -55,9 +55,9 @@ class Fact:
     """
 
     number: int
-    id: str
-    text: str
-    source: str
+    id: str = ruled("a text, not an empty one", is_text)
+    text: str = ruled("a text, not an empty one", is_text)
+    source: str = ruled("a text, not an empty one", is_text)
     why: str = ""
     metric: str = ""
     row: str = ""
@@ -94,10 +94,10 @@ class FactsSpec:
     """The file. run: the run spec that the facts are judged on; cases: at least so many, or a fact stays open;
     level: chance of a wrong verdict among all of them."""
 
-    run: Path
-    facts: tuple[Fact, ...]
-    cases: int = 48
-    level: float = 0.05
+    run: Path = ruled("the file name of a run spec", lambda value: is_text(str(value)))
+    facts: tuple[Fact, ...] = ruled("[[facts]] tables", lambda value: isinstance(value, tuple))
+    cases: int = ruled("a whole number from 1", lambda value: value >= 1, default=48)
+    level: float = ruled("a number between 0 and 1", lambda value: 0 < value < 1, default=0.05)
 
     def claims(self, lacking: Collection[str] = ()) -> ClaimsSpec:
         """What is judged, all of it one family: without facts about rows that a backbone lacks."""
@@ -110,17 +110,10 @@ class FactsSpec:
 
 def load_facts(path: Path) -> FactsSpec:
     """Reads a file of facts. UserError for an unreadable file, or a fact that cannot be judged."""
-    data = read_toml(path, "the facts")
-    facts = tables(Fact, data, "facts", str(path))
-    spec = table(FactsSpec, {**data, "facts": facts}, str(path))
-    if not facts:
-        raise UserError(f"{path}: there is no fact in it; write each under a line [[facts]]")
-    ids = [fact.id for fact in facts]
-    if twice := sorted({one for one in ids if ids.count(one) > 1}):
-        raise UserError(f"{path}: two facts have the id {twice[0]!r}; they may share a number")
-    for fact in facts:
+    spec: FactsSpec = load_listed(path, FactsSpec, "facts", Fact)
+    for fact in spec.facts:
         _check(fact, f"{path}, fact {fact.id!r}")
-    return FactsSpec(**{**vars(spec), "run": Path(path).parent / spec.run})
+    return spec
 
 
 def _check(fact: Fact, where: str) -> None:

@@ -16,8 +16,7 @@ import numpy as np
 
 from ivgbench.errors import UserError
 from ivgbench.generator import settings as named_settings
-from ivgbench.generator.backbones import layout, sources
-from ivgbench.generator.backbones.base import family
+from ivgbench.generator.backbones.base import family_of
 from ivgbench.generator.methods.base import Method
 from ivgbench.generator.methods.freetraj import FreeTraj
 from ivgbench.generator.methods.intrinsic import MaskNormTID
@@ -143,12 +142,8 @@ def is_itself(config: Method) -> bool:
 
 def searched(backbone: str) -> list[str]:
     """The methods with a space that can do something on a backbone."""
-    offers = _offers(backbone)
+    offers = family_of(backbone).offers
     return [name for name in SPACES if resolve(name, start(name, {}, backbone) or {}).needs() <= offers]
-
-
-def _offers(backbone: str) -> frozenset[str]:
-    return family(layout.family(sources.locate(backbone))).offers
 
 
 def name_of(backbone: str) -> str:
@@ -161,7 +156,7 @@ def spec(trials: int, cases: int, found: dict[str, dict[str, Any]], backbone: st
 
     found: method -> chosen settings.
     """
-    methods, offers = [MethodSpec("plain")], _offers(backbone)
+    methods, offers = [MethodSpec("plain")], family_of(backbone).offers
     for method in searched(backbone):
         if (base := start(method, found, backbone)) is not None:
             tried = settings(method, trials, base, offers)

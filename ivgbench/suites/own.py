@@ -79,11 +79,6 @@ def make(file: Path, name: str | None = None, frames: int | None = None) -> Suit
     return Suite(name, frames, _cases(tracks, frames), description)
 
 
-def case_of(record: Record, frames: int) -> Case:
-    """The case of one record as JSON has it, for clips of so many frames. UserError as in `make`."""
-    return _cases([_case(record)], frames)[0]
-
-
 def _cases(tracks: list[Any], frames: int) -> tuple[Case, ...]:
     """The cases of what `_case` gives."""
     cases: dict[str, Case] = {}

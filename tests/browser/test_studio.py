@@ -273,6 +273,9 @@ def test_progress_is_told_by_steps_and_a_cancel_ends_it(page, maker):
     page.click("#generate")
     assert step.wait(20)
     page.until("return document.querySelector('.panel .state').textContent.includes('step 2 of 3')")
+    # What is not there yet has its name and no bars, and there is nothing to play.
+    assert [one.text for one in page.driver.find_elements("css selector", ".panel h3")] == ["Plain", "Mask Norm + TID"]
+    assert not page.find(".ticket .transport").is_displayed() and not page.find(".ious").is_displayed()
     page.click(".cancel")
     go.set()
     page.until("return document.querySelector('.ticket .state').textContent.startsWith('cancelled')")
@@ -329,6 +332,62 @@ def test_a_case_is_saved_and_shown_as_a_line_whatever_is_in_the_prompt(page, tmp
     page.until("return document.querySelectorAll('.panel[data-state=done]').length === 2")
     assert page.find(".ticket h2").text == prompt and page.driver.title == "ivgbench studio"
     assert page.run("return document.querySelectorAll('main img').length") == 0
+
+
+def test_command_lines_go_where_the_page_asks_for_something_else(page):
+    page.drag((0.1, 0.2), (0.4, 0.6))
+    shown = "return document.querySelectorAll('#commands code').length"
+    page.click("#command")
+    page.until(shown)
+    page.go(5)  # looking at another frame asks for nothing else
+    assert page.run(shown)
+    page.write("#seeds", "7")
+    assert not page.run(shown)
+    page.click("#command")
+    page.until(shown)
+    page.write("#prompt", " ")
+    page.click("#command")
+    page.until("return document.querySelector('[data-field=prompt] .error')?.textContent")
+    assert not page.run(shown)
+
+
+def test_what_is_chosen_outlives_a_reload(page):
+    page.write("#seeds", "7, 3")
+    page.write("#steps", "5")
+    page.click("[value=plain]")
+    page.click("[value=peekaboo]")
+    page.driver.refresh()
+    page.until("return document.body.dataset.ready")
+    assert [page.find(f"#{one}").get_property("value") for one in ("seeds", "steps")] == ["7, 3", "5"]
+    picked = "return [...document.querySelectorAll('input.pick:checked')].map(one => one.value)"
+    assert page.run(picked) == ["peekaboo", "mask-norm-tid"] and page.find("#count").text == "4 clips"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "phrase"),
+    [
+        ("نجمة حمراء (star) على خلفية رمادية", "نجمة حمراء"),
+        ("x" * 60 + " star", "x" * 60),
+        ("a \u202ered star\u202c!", "red star"),
+    ],
+)
+def test_any_script_and_length_is_laid_out_in_its_own_direction(page, prompt, phrase):
+    page.run(
+        "const s = (e, v) => { e.value = v; e.dispatchEvent(new Event('input', {bubbles: true})); };"
+        "s(document.getElementById('prompt'), arguments[0]);"
+        "s(document.querySelector('#timeline input[type=text]'), arguments[1]);", prompt, phrase
+    )  # fmt: skip
+    hint, stage = page.find(".stage .empty p").rect, page.find("#stage").rect
+    assert stage["x"] <= hint["x"] and hint["x"] + hint["width"] <= stage["x"] + stage["width"]
+    page.drag((0.1, 0.2), (0.4, 0.6))
+    page.click("#generate")
+    page.until("return document.querySelectorAll('.panel[data-state=done]').length === 2")
+    rtl = prompt[0] > "\u0590"
+    for one in ("#prompt", ".ticket h2", ".box .label"):
+        assert page.run(f"return getComputedStyle(document.querySelector({one!r})).direction") == (
+            "rtl" if rtl else "ltr"
+        )
+    assert page.run("return document.documentElement.scrollWidth <= innerWidth")
 
 
 @pytest.mark.parametrize("width", [390, 1300])

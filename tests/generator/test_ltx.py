@@ -79,6 +79,14 @@ def test_plain_latents_and_video_are_the_pipelines(ltx, start):
     assert np.abs(clip.video.astype(int) - pixels).max() <= 1
 
 
+@pytest.mark.parametrize("config", [{"shift": 3.0}, {"use_dynamic_shifting": True, "time_shift_type": "linear"}])
+def test_a_given_scheduler_has_the_levels_of_the_pipeline(config, ltx, start):
+    parts = tiny_ltx.parts() | {"scheduler": FlowMatchEulerDiscreteScheduler(**config)}
+    clip = make(ltx, steps=4, negative_prompt="sea", latents=start, scheduler=FlowMatchEulerDiscreteScheduler(**config))
+    theirs = pipeline(parts, start, output_type="latent")
+    torch.testing.assert_close(packed(clip.latents), theirs, rtol=0, atol=1e-5)
+
+
 def test_a_vae_that_denoises_is_given_the_clips_own_noise(tmp_path, start):
     """The kind of 0.9.1: the pipeline is handed the same stream."""
     bb = Backbone.from_pretrained(tiny_ltx.write(tmp_path / "made", timestep_conditioning=True))

@@ -1,3 +1,5 @@
+import copy
+
 import diffusers
 import pytest
 import torch
@@ -5,6 +7,7 @@ from diffusers import DPMSolverMultistepScheduler
 
 from ivgbench.errors import UserError
 from ivgbench.generator import schedulers
+from ivgbench.generator.levels import of
 
 
 def trajectory(scheduler, take, latents, steps=6):
@@ -115,3 +118,55 @@ def test_numbers_that_are_not_finite_are_seen_beforehand():
 
     with pytest.raises(UserError, match=r"the scheduler Broken cannot make 4 steps here \(latents are not finite"):
         schedulers.check(Broken(), 4)
+
+
+FLOW = {"prediction_type": "flow_prediction", "use_flow_sigmas": True}
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "goes_back"),
+    [
+        (diffusers.UniPCMultistepScheduler(), True),
+        (diffusers.UniPCMultistepScheduler(disable_corrector=[0, 1]), False),
+        (diffusers.UniPCMultistepScheduler(disable_corrector=[1, 2]), True),
+        (diffusers.UniPCMultistepScheduler(**FLOW), True),
+        (diffusers.DPMSolverSinglestepScheduler(), True),
+        (diffusers.DPMSolverSinglestepScheduler(**FLOW), True),
+        (diffusers.DPMSolverSinglestepScheduler(solver_order=1), False),
+        (diffusers.PNDMScheduler(skip_prk_steps=True), True),
+        (diffusers.FlowMatchHeunDiscreteScheduler(), True),
+        (diffusers.FlowMatchEulerDiscreteScheduler(), False),
+        (diffusers.DPMSolverMultistepScheduler(), False),
+        (diffusers.DDIMScheduler(), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_step_that_goes_back_behind_the_given_latents_is_known(scheduler, goes_back):
+    """Latents moved under one output, or under one clean estimate: some step after the first does not follow."""
+    scheduler.set_timesteps(3)
+    levels, latents = of(scheduler, torch.device("cpu"), torch.float32), torch.ones(1, 4, 1, 2, 2)
+    followed = []
+    for level, timestep in list(zip(levels, scheduler.timesteps, strict=True))[:-1]:  # the last one's is all clean
+        flow = level.prediction == "flow_prediction"
+        outputs = [(given - 0.5 * level.a) / level.b - 0.5 * flow for given in (latents, latents + 0.1)]
+        moved = []
+        for given, output in ((latents, outputs[0]), (latents + 0.1, outputs[0]), (latents + 0.1, outputs[1])):
+            trial = copy.deepcopy(scheduler)
+            moved.append((trial, schedulers.step(trial, output, timestep, given)))
+        (scheduler, latents), *others = moved
+        followed.append(not any(torch.allclose(latents, other, atol=1e-4) for _, other in others))
+    assert followed[0] and all(followed) == (not goes_back)
+    assert schedulers.steps_from_given(scheduler, len(scheduler.timesteps)) == (not goes_back)
+    assert schedulers.steps_from_given(scheduler, 1)
+
+
+@pytest.mark.parametrize("cls", ["FlowMatchHeunDiscreteScheduler", "FlowMatchLCMScheduler"])
+def test_every_class_of_flow_matching_is_on_its_path_and_keeps_the_latents_precision(cls):
+    scheduler = getattr(diffusers, cls)()
+    assert schedulers.is_flow(scheduler)
+    schedulers.check(scheduler, 4)
+    scheduler.set_timesteps(4)
+    latents = torch.rand(1, 4, 1, 2, 2) + 1 / 3
+    draw = {"generator": [torch.Generator().manual_seed(0)]}
+    moved = schedulers.step(scheduler, torch.zeros_like(latents).bfloat16(), scheduler.timesteps[0], latents, **draw)
+    assert moved.dtype == torch.float32 and not torch.equal(moved, moved.bfloat16().float())

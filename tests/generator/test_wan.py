@@ -1,5 +1,8 @@
 """Wan: diffusers' own pipeline where nothing is edited, and the masks written out in float64 where they are."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import tiny_wan
@@ -65,6 +68,13 @@ def test_plain_latents_and_video_are_the_pipelines(wan, start):
     assert np.abs(clip.video.astype(int) - pixels).max() <= 1
 
 
+def test_without_guidance_latents_are_the_conditional_halfs(folder, start):
+    """As in the pipeline, which then evaluates no other; in half precision their sum would be rounded."""
+    half = Backbone.from_pretrained(folder, dtype=torch.bfloat16)
+    found = [make(half, latents=start, guidance_scale=1, negative_prompt=text).latents for text in ("", "sea")]
+    assert torch.equal(*found)
+
+
 def test_a_latent_frame_has_the_mean_box_of_its_frames(wan):
     found = wan.latent_boxes(TRACK)
     np.testing.assert_allclose(found, [TRACK[0], TRACK[1:5].mean(0), TRACK[5:9].mean(0)])
@@ -76,7 +86,7 @@ def test_a_latent_frame_has_the_mean_box_of_its_frames(wan):
 def test_what_has_no_meaning_is_refused(wan, start):
     with pytest.raises(UserError, match="over the whole clip at once"):
         make(wan, "trailblazer", latents=start)
-    with pytest.raises(UserError, match="corrector would undo it"):
+    with pytest.raises(UserError, match=r"corrector, or .* would undo it"):
         make(wan, "id", latents=start)
     for scheduler in ("ddim", "dpm"):
         with pytest.raises(UserError, match=r"is variance-preserving, .* is of the straight path .*; use 'flow'"):
@@ -256,3 +266,55 @@ def test_the_attention_under_no_mask_is_the_librarys(wan, start):
     options = {"without": ("cross",), "frozen_steps": 3}
     masked_latents = make(wan, "peekaboo", options, everything, latents=start).latents
     torch.testing.assert_close(masked_latents, make(wan, case=everything, latents=start).latents, rtol=0, atol=1e-5)
+
+
+def changed(folder, tmp_path, file, **values):
+    """A copy with other values in one of its JSON files."""
+    copy = shutil.copytree(folder, tmp_path / "changed")
+    (copy / file).write_text(json.dumps(json.loads((copy / file).read_text()) | values))
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("file", "values", "words"),
+    [
+        ("model_index.json", {"transformer_2": ["diffusers", "WanTransformer3DModel"]}, r"a Wan 2.2 \(transformer_2\)"),
+        ("model_index.json", {"expand_timesteps": True}, r"a Wan 2.2 \(expand_timesteps\)"),
+        ("model_index.json", {"unet": ["diffusers", "UNet2DConditionModel"]}, "network is a 'UNet2DConditionModel'"),
+        (
+            "transformer/config.json",
+            {"patch_size": "x"},
+            "patch_size must be a whole number, or three of them, got 'x'",
+        ),
+        ("transformer/config.json", {"num_layers": 6}, "the weights lack 54 tensors, e.g. blocks.4"),
+        (
+            "transformer/config.json",
+            {"num_layers": "x"},
+            "transformer/config.json: it is no config of WanTransformer3D",
+        ),
+        (
+            "transformer/config.json",
+            {"ffn_dim": 2**40},  # refused without the memory for it
+            r"safetensors: blocks.0.ffn.* has the shape \[.*, and by .*transformer/config.json it must have \[",
+        ),
+        ("vae/config.json", {"latents_std": [1.0, 2.0]}, "latents_std must be a list of 4 numbers"),
+        ("scheduler/scheduler_config.json", {"beta_schedule": "x"}, "scheduler_config.json makes no UniPC.*: x is not"),
+    ],
+)
+def test_a_config_that_is_not_the_weights_is_refused_in_a_line(folder, tmp_path, file, values, words):
+    with pytest.raises(UserError, match=words):
+        make(Backbone.from_pretrained(changed(folder, tmp_path, file, **values)))
+
+
+def test_parts_that_a_newer_library_names_and_leaves_out_are_none(folder, tmp_path, wan, start):
+    empty = {"transformer_2": [None, None], "boundary_ratio": None, "expand_timesteps": False}
+    newer = Backbone.from_pretrained(changed(folder, tmp_path, "model_index.json", **empty))
+    assert torch.equal(make(newer, latents=start).latents, make(wan, latents=start).latents)
+
+
+def test_a_damaged_shard_is_named(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "changed")
+    shard = sorted((copy / "transformer").glob("*.safetensors"))[1]
+    shard.write_bytes(shard.read_bytes()[:-100])
+    with pytest.raises(UserError, match=f"{shard.name}: cannot be loaded as WanTransformer3DModel: SafetensorError"):
+        Backbone.from_pretrained(copy)

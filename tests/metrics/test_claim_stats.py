@@ -77,7 +77,17 @@ def test_tails_of_a_true_null_are_uniform(level, few):
 def test_case_weights_draw_as_many_cases_as_there_are():
     weights = stats.case_weights(7, 50)
     assert weights.shape == (50, 7) and (weights.sum(1) == 7).all()
-    assert np.array_equal(weights, stats.case_weights(7, 50)) and len(np.unique(weights, axis=0)) > 40
+    assert len(np.unique(weights, axis=0)) > 40
+
+
+def test_case_weights_are_drawn_once_in_blocks_and_never_changed(monkeypatch):
+    stats.case_weights.cache_clear()
+    monkeypatch.setattr(stats, "BLOCK", 7 * 8)
+    weights = stats.case_weights(7, 50)
+    assert np.array_equal(weights, np.random.default_rng(0).multinomial(7, np.full(7, 1 / 7), 50))
+    assert stats.case_weights(7, 50) is weights
+    with pytest.raises(ValueError, match="read-only"):
+        weights[0] = 0
 
 
 @pytest.fixture

@@ -39,16 +39,21 @@ def test_what_is_drawn_once_for_many_is_the_same_and_never_changed():
     stats.mean(values[:7]), stats.mean(values, resamples=50), stats.mean(values, seed=1)
     assert stats.mean(values) == first == stats.ratio(values, ones)
     drawn = np.random.default_rng(0).integers(0, 20, (stats.RESAMPLES, 20))
-    assert (first.low, first.high) == tuple(np.percentile(values[drawn].sum(1) / 20, [2.5, 97.5]))
+    ends = np.percentile(values[drawn].sum(1) / 20, [2.5, 97.5])
+    assert (first.low, first.high) == pytest.approx(ends, rel=1e-14)
     with pytest.raises(ValueError, match="read-only"):
-        stats._all_picks(20, 10, 0)[0] = 0
+        stats._all_counts(20, 10, 0)[0] = 0
 
 
-def test_blocks_do_not_change_the_result(monkeypatch):
+@pytest.mark.parametrize(("name", "value"), [("BLOCK", 20 * 64), ("BLOCK", 1), ("KEPT", 0)])
+def test_neither_blocks_nor_what_is_kept_change_the_result(monkeypatch, name, value):
     values = np.random.default_rng(0).random(20)
-    whole = stats.mean(values, resamples=1000)
-    monkeypatch.setattr(stats, "BLOCK", 20 * 64)
-    assert stats.mean(values, resamples=1000) == whole
+    drawn = values[np.random.default_rng(3).integers(0, 20, (1000, 20))].sum(1) / 20
+    stats._all_counts.cache_clear()
+    monkeypatch.setattr(stats, name, value)
+    got = stats.mean(values, resamples=1000, seed=3)
+    assert (got.low, got.high) == pytest.approx(np.percentile(drawn, [2.5, 97.5]), rel=1e-14)
+    assert stats._all_counts.cache_info().currsize == (name != "KEPT")
 
 
 def test_nan_are_left_out_and_counted():

@@ -83,7 +83,12 @@ def test_a_record_has_a_line_for_each_clip(saved):
 
 def test_metrics_of_other_packages_come_along(stored, tmp_path):
     store = Store(tmp_path / "runs")
-    manifest = {**stored[2], "jobs": [], "metrics": [2, ["x", 2]], "own_metrics": [{"name": "mine", "what": "x"}]}
+    manifest = {
+        **stored[2],
+        "jobs": [],
+        "metrics": [2, ["x", 2]],
+        "own_metrics": [{"name": "mine", "what": "x", "needs": ["video"]}],
+    }
     store.save_manifest("own", manifest)
     record.of(store, "own").save(tmp_path / "own.json")
     assert record.load(tmp_path / "own.json").manifest() == store.manifest("own")
@@ -132,6 +137,64 @@ def test_what_is_no_record_is_refused_in_one_line(saved, change, told):
     with pytest.raises(UserError, match=told) as refused:
         record.load(path)
     assert "\n" not in str(refused.value)
+
+
+SET = {
+    "reference": "world", "method": "plain", "label": "plain", "encoders": {"frames clip": "x"},
+    "metrics": {"frames": {"clip": {"fid": 1.5, "kid": None}}},
+    "n_videos": 4, "n_frames": 32, "n_expected": 4, "reference_videos": None, "reference_frames": 32,
+}  # fmt: skip
+METRIC = {"name": "glow", "what": "brightness", "needs": ["video"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"run": " "}, "run must be a text, not an empty one"),
+        ({"values": {"miou": "x"}}, "clip 1: values must be a table of numbers, or null"),
+        ({"values": {"miou": [1]}}, "clip 1: values must be"),
+        ({"values": {"miou": True}}, "clip 1: values must be"),
+        ({"values": {"miou": 10**400}}, "clip 1: values must be"),
+        ({"status": "great"}, 'clip 1: status must be "ok", "missing", or "failed: " and why'),
+        ({"own_metrics": [{}]}, "own_metrics must be rows of metrics"),
+        ({"own_metrics": [{**METRIC, "needs": ["luck"]}]}, "own_metrics must be"),
+        ({"own_metrics": [{**METRIC, "decimals": 99}]}, "own_metrics must be"),
+        (
+            {"own_metrics": [{**METRIC, "name": "miou"}]},
+            "own_metrics must be rows of metrics that are no built-in ones",
+        ),
+        ({"sets": [{}]}, "sets must be rows of FID, KID and JEDi"),
+        ({"sets": [{**SET, "metrics": {"frames": {"clip": {"fid": "x"}}}}]}, "sets must be"),
+        ({"sets": [{**SET, "n_videos": None}]}, "sets must be"),
+        ({"sets": [{**SET, "encoders": {"frames clip": 3}}]}, "sets must be"),
+    ],
+)
+def test_what_no_table_can_be_made_of_is_refused_with_its_field(saved, change, told):
+    """Sealed, so that nothing but its fields tells."""
+    _, path = saved
+    data = {name: value for name, value in json.loads(path.read_text()).items() if name != "record_sha256"}
+    for name, value in change.items():
+        (data if name in Record.__dataclass_fields__ else data["clips"][0])[name] = value
+    write_record(path, data)
+    with pytest.raises(UserError, match=told) as refused:
+        record.load(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_what_other_packages_and_sets_bring_is_read(saved):
+    _, path = saved
+    data = {name: value for name, value in json.loads(path.read_text()).items() if name != "record_sha256"}
+    write_record(path, {**data, "own_metrics": [METRIC], "sets": [SET]})
+    made = record.load(path)
+    assert made.own_metrics == (METRIC,) and made.sets == (SET,)
+
+
+def test_a_terminal_is_sent_no_text_of_a_stranger_that_it_obeys(saved, tmp_path, command_line):
+    data = {name: value for name, value in json.loads(saved[1].read_text()).items() if name != "record_sha256"}
+    data["clips"][0] |= {"status": "failed: \x1b[31mred\u202e", "values": {}}
+    write_record(tmp_path / "sent.json", data)
+    code, _, err = command_line("table", 1, "--run", tmp_path / "sent.json", "--out", tmp_path)
+    assert code == 2 and "failed: \\x1b[31mred\\u202e" in err and "\x1b" not in err
 
 
 def test_a_file_that_is_not_there(tmp_path):

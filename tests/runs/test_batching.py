@@ -141,6 +141,22 @@ def test_a_case_that_kills_its_worker_is_the_only_one_to_fail(tmp_path, capsys):
     assert lab.made().count(FIRST) == 2 * (1 + 1 + TRIES)
 
 
+class Odd(Small):
+    """Fails on batches for a reason that has nothing to do with memory."""
+
+    def too_much(self):
+        raise ValueError("heads do not fit")
+
+
+def test_a_batch_that_fails_otherwise_is_made_one_by_one_and_says_why(tmp_path, capsys):
+    lab, store = Odd(tmp_path / "log"), Store(tmp_path)
+    outcome = runner.run(make_plan(SPEC, lab), store, lab, InlineEngine(), batch_size=8)
+    assert (outcome.made, outcome.failed) == (16, 0)
+    assert [line for line in lab.made() if line.startswith("batch:")] == ["batch:8"] * 2
+    told = capsys.readouterr().err
+    assert "8 clips of plain at once failed, made one by one: ValueError: heads do not fit" in told
+
+
 def test_auto_makes_the_same_rows(tmp_path):
     lab, store = FakeLab(tmp_path / "log"), Store(tmp_path)
     assert runner.run(make_plan(SPEC, lab), store, lab, InlineEngine(), batch_size="auto").made == 16

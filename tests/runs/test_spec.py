@@ -174,6 +174,8 @@ def test_a_name_that_gets_too_long_is_refused():
         ('methods = ["plain"]', "has no name"),
         ('name = "x"\nseed = [1]', "did you mean 'seeds'"),
         ('name = "x"\nmethods = [{ methd = "a" }]', "a method is written"),
+        ('name = "x"\nmethods = "plain"', "methods must be a list of names, or .* tables, got 'plain'"),
+        ('name = "x"\n[methods]\nplain = {}', "methods must be a list of names"),
         ('name = "x"\nmethods = [{ method = "a", option = {} }]', "did you mean 'options'"),
         ('name = "x"\ncases = "all"\nmethods = ["plain"]', "cases must be a whole number"),
         ('name = "x"\ncases = true\nmethods = ["plain"]', "cases must be a whole number"),

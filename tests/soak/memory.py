@@ -17,7 +17,7 @@ def too_little(scene: Scene, rng: Random, times: int) -> None:
 
 def killed_for_it(scene: Scene, rng: Random, times: int) -> None:
     """The system kills a worker that makes more than two clips at once."""
-    _in_batches(scene, times, "oom", "made again, one by one")
+    _in_batches(scene, times, "oom", "are made again")
 
 
 def _in_batches(scene: Scene, times: int, fault: str, words: str) -> None:

@@ -51,7 +51,7 @@ class QuickLab(FakeLab):
     def generate(self, backbone: str, job: Any, callback: object = None) -> Any:
         return self.generate_batch(backbone, [job])[0]
 
-    def generate_batch(self, backbone: str, jobs: list) -> list[Any]:
+    def generate_batch(self, backbone: str, jobs: list, callback: object = None) -> list[Any]:
         if (self.fault == "oom" and len(jobs) > 2) or (self.fault == "never" and jobs[0].case.id.endswith("00")):
             os.kill(os.getpid(), signal.SIGKILL)
         if self.fault == "memory":

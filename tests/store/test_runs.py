@@ -1,6 +1,7 @@
 """The files of runs: exact clips, damage found by hash, failures as rows, nothing half written."""
 
 import errno
+import hashlib
 import json
 
 import numpy as np
@@ -190,3 +191,34 @@ def test_runs_are_found_by_name(tmp_path):
     (tmp_path / "manifests/mine.json").write_text(json.dumps({})[:1])
     with pytest.raises(UserError, match="damaged"):
         store.manifest("mine")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"label": 3}, "label of job j is 3; run 'r' again"),
+        ({"options": []}, "options of job j is .*; run 'r' again"),
+        ({"label": None}, "label of job j is None"),
+    ],
+)
+def test_a_manifest_with_fields_of_another_kind_is_told(tmp_path, change, told):
+    store, job = Store(tmp_path), {"job": "j", "method": "plain", "label": "plain", "options": {}}
+    store.save_manifest("r", {"jobs": [job | change]})
+    with pytest.raises(UserError, match=told):
+        store.manifest("r")
+
+
+def test_a_manifest_that_lacks_what_a_table_reads_is_told(tmp_path):
+    store = Store(tmp_path)
+    store.save_manifest("r", {"jobs": [{"job": "j", "method": "plain"}]})
+    with pytest.raises(UserError, match="job j has no label; run 'r' again"):
+        store.load_rows("r")
+    store.save_manifest("r", {"jobs": [], "own_metrics": [{}]})
+    with pytest.raises(UserError, match="are no metrics; run 'r' again"):
+        store.manifest("r")
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"null", b'{"version": 1}', b'{"version": 1, "notes": null}', b"\xff"])
+def test_an_index_of_another_layout_is_an_empty_one(tmp_path, body):
+    (tmp_path / "index.json").write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    assert Store(tmp_path).index.get("clip x", [1]) is None

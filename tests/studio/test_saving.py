@@ -2,12 +2,14 @@
 
 import shlex
 
-import numpy as np
 import pytest
 
 from ivgbench.cases import Suite, load_suite_file
 from ivgbench.errors import UserError
-from ivgbench.runs import one_case
+from ivgbench.runs import one_case, runner
+from ivgbench.runs.lab import Lab
+from ivgbench.runs.planning import make_plan
+from ivgbench.runs.spec import RunSpec
 from ivgbench.studio import commands
 from ivgbench.studio.requests import FieldError
 from ivgbench.studio.saving import Suites
@@ -25,7 +27,7 @@ def test_cases_are_added_to_a_suite_that_reads_like_any_other(suites, asked):
     assert (len(first.cases), len(second.cases)) == (1, 2) and suites.names() == ["mine"]
     kept = load_suite_file(path)
     assert [one.id for one in kept.cases] == ["fox-1", "fox-2"] and kept.frames == 8
-    assert np.allclose(kept.cases[0].subjects[0].boxes, asked().case.subjects[0].boxes, atol=1e-6)
+    assert kept.cases[0].content() == asked().case.content()  # to the last bit of a box between keyframes
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,9 @@ def test_the_run_of_a_saved_suite_is_quoted(asked, suites):
     assert shlex.split(line)[-2:] == ["--suite", str(path.parent / "with space" / path.name)]
 
 
-@pytest.mark.parametrize(("seeds", "said"), [("0", []), ("0-2", ["--seeds", "3"])])
+@pytest.mark.parametrize(
+    ("seeds", "said"), [("0", []), ("0-2", ["--seeds", "3"]), ("7, 3", ["--seed", "7", "--seed", "3"])]
+)
 def test_the_run_of_a_saved_suite_samples_as_was_asked(asked, tmp_path, seeds, said):
     read = asked(steps="7", guidance_scale="3.25", scheduler="dpm", seeds=seeds)
     words = shlex.split(commands.run(tmp_path / "mine.jsonl", read, tmp_path / "runs"))
@@ -122,6 +126,30 @@ def test_the_run_of_a_saved_suite_samples_as_was_asked(asked, tmp_path, seeds, s
     assert words[words.index("--steps") :] == [
         *sampled, *said, "--runs", str(tmp_path / "runs"), "--suite", str(tmp_path / "mine.jsonl")
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("seeds", ["0", "0, 1", "7, 3"])
+def test_the_run_of_a_saved_suite_asks_for_the_very_clips_of_the_page(
+    asked, suites, command_line, monkeypatch, tmp_path, seeds
+):
+    """Equal jobs are equal pixels: what was made on the page is not even made again."""
+    keyframes = [{"frame": frame, "box": [frame / 10, 0.2, 0.3 + frame / 10, 0.6]} for frame in (0, 3, 7)]
+    subjects = [{"phrase": "red star", "keyframes": keyframes}]
+    methods = [{"name": "plain", "options": {}}, {"name": "mask-norm-tid", "options": {"gamma": "0.2"}}]
+    read = asked(subjects=subjects, methods=methods, seeds=seeds, steps="7")
+    path, _ = suites.save(read, "mine", "one")
+    ran = []
+
+    def keep(plan, *_):
+        ran.extend(job.id for job in plan.jobs)
+        raise UserError("seen")
+
+    monkeypatch.setattr(runner, "run", keep)
+    code, _, err = command_line(*shlex.split(commands.run(path, read, tmp_path / "runs"))[1:])
+    assert code == 2 and "seen" in err, err
+    own = Suite("own", 8, (read.case,))
+    spec = RunSpec("studio", read.methods, suites=("own",), seeds=read.seeds, sampling=read.sampling)
+    assert ran == [job.id for job in make_plan(spec, Lab(), own=own).jobs]
 
 
 def test_the_name_of_a_suites_file_means_the_suite(suites, asked):

@@ -100,7 +100,8 @@ def test_a_cancel_over_the_wire(client, body, maker):
     assert reached.wait(10)
     now = client.get(f"/api/tickets/{id}").json()
     assert now["state"] == "running" and now["takes"][0] | {"result": None} == {
-        "method": "plain", "seed": 4, "state": "making", "done": 1, "steps": 3, "failed": "", "result": None,
+        "method": "plain", "name": "Plain", "seed": 4, "state": "making", "done": 1, "steps": 3, "failed": "",
+        "result": None,
     }  # fmt: skip
     client.post(f"/api/tickets/{id}/cancel", json={})
     go.set()

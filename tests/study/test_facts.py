@@ -121,6 +121,25 @@ def test_a_file_without_facts_is_refused(tmp_path, text):
         load_facts(tmp_path / "f.toml")
 
 
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("cases = 0", "cases must be a whole number from 1, got 0"),
+        ("level = 1", "level must be a number between 0 and 1, got 1"),
+        ('run = " "', "run must be the file name of a run spec"),
+        ('[[facts]]\nnumber = 2\nid = "x"', "two facts have the id 'x'"),
+    ],
+)
+def test_a_file_of_facts_that_nothing_can_decide_is_refused(tmp_path, line, word):
+    fact = '[[facts]]\nnumber = 1\nid = "x"'
+    rest = '\ntext = "t"\nsource = "s"\nunused = "why"\n'
+    head, text = ("", f"{fact}{rest}{line}{rest}") if line.startswith("[") else (line, fact + rest)
+    run = "" if line.startswith("run") else 'run = "r.toml"\n'
+    (tmp_path / "f.toml").write_text(f"{run}{head}\n{text}")
+    with pytest.raises(UserError, match=word):
+        load_facts(tmp_path / "f.toml")
+
+
 def test_the_committed_facts_fit_their_run():
     spec = load_facts(BENCHMARKS / "calibration.toml")
     run = load_spec(spec.run)

@@ -186,3 +186,8 @@ def family(name: str) -> type[Backbone]:
     """The class of a family, as `layout.family` names it."""
     module, _, cls = FAMILIES[name].partition(":")
     return getattr(import_module(f"ivgbench.generator.backbones.{module}"), cls)
+
+
+def family_of(backbone: str) -> type[Backbone]:
+    """The class of a backbone on this machine, by its name or folder. UserError where there is none."""
+    return family(layout.family(sources.locate(backbone)))

@@ -72,6 +72,7 @@ FILES = {
     "cogvideox": _of_transformer(("tokenizer.json", "spiece.model"), "ddim"),
     "ltx": _of_transformer(("tokenizer.json", "spiece.model")),
 }
+UNET = "UNet3DConditionModel"
 #: Which family a denoiser's class is of.
 _CLASSES = {
     "WanTransformer3DModel": "wan",
@@ -96,13 +97,26 @@ def family(folder: Path) -> str:
         return "wan" if config.parent.is_dir() else "unet3d"
     index = read_config(file)
     if "unet" in index or (folder / "unet").is_dir():
-        return "unet3d"
+        if _named(index.get("unet"), UNET) == UNET:
+            return "unet3d"
+        raise UserError(f"{file}: its network is a {short(_named(index['unet'], UNET))}; one of a {UNET} can be loaded")
+    # Wan 2.2: either changes what the network is asked, and neither can be seen in its own files.
+    for of_wan22 in ("transformer_2", "expand_timesteps"):
+        if _named(index.get(of_wan22)):
+            raise UserError(f"{file}: this is a Wan 2.2 ({of_wan22}), which is evaluated otherwise; use a Wan 2.1")
     classes = [part[-1] for part in index.values() if isinstance(part, list) and part]
     for cls, of in _CLASSES.items():
         if cls in classes:
             return of
     name = index.get("_class_name")
     raise UserError(f"{file}: {short(name)} is of no family that can be loaded: {', '.join(FILES)}")
+
+
+def _named(part: Any, unsaid: Any = None) -> Any:
+    """The class of a part by its entry in a model_index.json, [library, class]; of anything else the entry itself."""
+    if part is None or part == []:
+        return unsaid
+    return part[-1] if isinstance(part, list) else part
 
 
 def family_of_parts(parts: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ivgbench.errors import UserError
+from ivgbench.texts import short
 
 
 class Limits(NamedTuple):
@@ -49,6 +50,10 @@ def of_parts(configs: Mapping[str, Mapping[str, Any]]) -> Limits:
         return Limits(space)
     denoiser = configs["transformer"]
     patch, reach = denoiser.get("patch_size", (1, 2, 2)), denoiser.get("rope_max_seq_len")
+    for name, value in (("patch_size", patch), ("rope_max_seq_len", 1 if reach is None else reach)):
+        numbers = list(value) if isinstance(value, list | tuple) else [value]
+        if len(numbers) not in (1, 3) or not all(type(one) is int and one > 0 for one in numbers):
+            raise UserError(f"the denoiser's {name} must be a whole number, or three of them, got {short(value)}")
     if reach is None and denoiser.get("_class_name", "WanTransformer3DModel") == "WanTransformer3DModel":
         reach = 1024  # the class's own
     patch = (1, patch, patch) if isinstance(patch, int) else patch

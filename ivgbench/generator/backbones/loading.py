@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers.utils import logging as transformers_logging
 
@@ -33,25 +34,39 @@ def text_encoder(cls: type, folder: Path, dtype: torch.dtype) -> torch.nn.Module
 def sharded(cls: Any, folder: Path, part: str, dtype: torch.dtype) -> Any:
     """A part that is a class of diffusers, from one .safetensors file or several, without a helper library.
 
-    What the class keeps in float32 stays there.
+    What the class keeps in float32 stays there. Configs and files are held against each other before any memory is
+    taken: a config that says less than it should is one of the class's largest model.
     """
-    file = layout.weights_file(folder, part)
-    config = layout.read_config(folder / part / "config.json")
+    file, settings = layout.weights_file(folder, part), folder / part / "config.json"
+    config, shards = layout.read_config(settings), layout.shards(file)
     try:
-        model = cls.from_config(config)
-        lacking = set(model.state_dict())
-        for shard in layout.shards(file):
-            tensors = load_file(shard)
-            model.load_state_dict(tensors, strict=False)
-            lacking -= tensors.keys()
-    except Exception as fault:  # damaged files and configs fail in any way
-        line = (str(fault).splitlines() or [""])[0][:200]
-        raise UserError(f"{file}: cannot be loaded as {cls.__name__}: {type(fault).__name__}: {line}") from None
-    if lacking:
+        with torch.device("meta"):
+            wanted = {name: list(one.shape) for name, one in cls.from_config(config).state_dict().items()}
+    except Exception as fault:  # damaged configs fail in any way
+        raise UserError(f"{settings}: it is no config of {cls.__name__}: {_spelled(fault)}") from None
+    for shard in shards:
+        try:
+            with safe_open(shard, "pt") as tensors:
+                names = wanted.keys() & tensors.keys()
+                there = {name: tensors.get_slice(name).get_shape() for name in names}
+        except Exception as fault:  # and so do damaged files
+            raise UserError(f"{shard}: cannot be loaded as {cls.__name__}: {_spelled(fault)}") from None
+        for name, shape in there.items():
+            if (asked := wanted.pop(name, shape)) != shape:
+                raise UserError(f"{shard}: {name} has the shape {shape}, and by {settings} it must have {asked}")
+    if wanted:
         raise UserError(
-            f"{file}: the weights lack {len(lacking)} tensors, e.g. {sorted(lacking)[0]}; wrong or damaged file"
+            f"{file}: the weights lack {len(wanted)} tensors, e.g. {sorted(wanted)[0]}; wrong or damaged file"
         )
+    model = cls.from_config(config)
+    for shard in shards:
+        model.load_state_dict(load_file(shard), strict=False)
     return cast(model, dtype).eval().requires_grad_(False)
+
+
+def _spelled(fault: Exception) -> str:
+    """A fault in one line."""
+    return f"{type(fault).__name__}: {(str(fault).splitlines() or [''])[0][:200]}"
 
 
 def cast(model: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
@@ -74,8 +89,7 @@ def _load(cls: Any, folder: Path, part: str, wanted: torch.dtype, **how: Any) ->
     except ImportError:  # a package that is not installed
         raise
     except Exception as fault:  # damaged files and configs fail in any way
-        line = (str(fault).splitlines() or [""])[0][:200]
-        raise UserError(f"{weights}: cannot be loaded as {cls.__name__}: {type(fault).__name__}: {line}") from None
+        raise UserError(f"{weights}: cannot be loaded as {cls.__name__}: {_spelled(fault)}") from None
     if missing := info["missing_keys"]:
         raise UserError(
             f"{weights}: the weights lack {len(missing)} tensors, e.g. {sorted(missing)[0]}; wrong or damaged file"

@@ -17,6 +17,7 @@ from diffusers import AutoencoderKL, AutoencoderKLWan, WanTransformer3DModel
 from diffusers.models.transformers.transformer_wan import WanAttention
 from transformers import UMT5Config, UMT5EncoderModel
 
+from ivgbench.errors import UserError
 from ivgbench.generator.backbones import layout, loading, presets
 from ivgbench.generator.backbones.dit import MaskedBlock, VideoDiT
 from ivgbench.generator.backbones.processors import heads_apart, heads_together, project_out
@@ -85,6 +86,7 @@ class Wan(VideoDiT):
         self.vae = None
         if (folder / "vae").is_dir():
             config = layout.read_config(folder / "vae" / "config.json")
+            _check_scale(config, folder / "vae" / "config.json")
             self.vae = loading.sharded(_vae_class(config), folder, "vae", torch.float32)
 
     def _build(self, architecture: Mapping[str, Mapping[str, Any]]) -> None:
@@ -176,6 +178,14 @@ class Wan(VideoDiT):
             for values in (self.vae.config.latents_mean, self.vae.config.latents_std)
         )
         return self.vae.decode(part.float() * std + mean, return_dict=False)[0][0].transpose(0, 1)
+
+
+def _check_scale(config: Mapping[str, Any], file: Path) -> None:
+    """Refuses a VAE whose config does not scale each of its channels."""
+    for name in ("latents_mean", "latents_std"):
+        values, channels = config.get(name), config.get("z_dim", 16)
+        if values is not None and (not isinstance(values, list) or len(values) != channels):
+            raise UserError(f"{file}: {name} must be a list of {channels} numbers, one for each channel")
 
 
 def _vae_class(config: Mapping[str, Any]) -> Any:

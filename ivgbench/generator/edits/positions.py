@@ -54,7 +54,7 @@ def decoupled(cells: torch.Tensor, box_end: BoxEnd = "official") -> torch.Tensor
 def _sides(frame: torch.Tensor, number: int, box_end: BoxEnd) -> tuple[int, int, int, int]:
     """(top, bottom, left, right) of a frame's box, ends exclusive."""
     if not frame.any():
-        raise UserError(f"ditraj: latent frame {number} has no box; every frame needs one")
+        raise UserError(f"ditraj: latent frame {number} has no box, or one that covers no token; every frame needs one")
     last = box_end == "inclusive"
     rows, columns = (frame.any(dim).nonzero()[:, 0].tolist() for dim in (1, 0))
     return rows[0], rows[-1] + last, columns[0], columns[-1] + last

@@ -54,8 +54,9 @@ class MaskNormID(MaskNorm):
             )
         if self.acts and not schedule.keeps_hand:
             raise UserError(
-                f"{self.name} moves the latents, and the scheduler's corrector would undo it: use another one "
-                f"('ddim' or 'dpm'; 'flow' where the backbone is of flow matching), or turn its corrector off"
+                f"{self.name} moves the latents, and the scheduler's corrector, or the second half of its step, would "
+                f"undo it: use another one ('ddim' or 'dpm'; 'flow' where the backbone is of flow matching), or turn "
+                f"its corrector off"
             )
 
     def start(self, setup: Setup) -> Run:

@@ -121,8 +121,8 @@ class LVD(Method):
             )
         if not schedule.keeps_hand:
             raise UserError(
-                f"{self.name} moves the latents, and the scheduler's corrector would undo it: use 'ddim' or 'dpm', "
-                f"or turn its corrector off"
+                f"{self.name} moves the latents, and the scheduler's corrector, or the second half of its step, would "
+                f"undo it: use 'ddim' or 'dpm', or turn its corrector off"
             )
 
     def start(self, setup: Setup) -> Run:

@@ -77,7 +77,8 @@ class TrailBlazer(Method):
     def check_schedule(self, schedule: Schedule, subjects: int) -> None:
         if subjects > 1 and self.integration_steps and not schedule.keeps_hand:
             raise UserError(
-                "trailblazer blends latents, and the scheduler's corrector would undo it: use 'ddim' or 'dpm'"
+                "trailblazer blends latents, and the scheduler's corrector, or the second half of its step, would undo "
+                "it: use 'ddim' or 'dpm'"
             )
 
     def start(self, setup: Setup) -> Run:

@@ -11,7 +11,7 @@ from ivgbench.files import digest
 from ivgbench.metrics.catalogue import COLUMN, MEASURED, Metric
 from ivgbench.report import settings_notes
 from ivgbench.report.clips import scored
-from ivgbench.report.estimates import NEEDED, Clips, by_case, interval, mean
+from ivgbench.report.estimates import NEEDED, Cases, Clips, by_case, estimate, mean, spread
 from ivgbench.report.layout import UNDEFINED, number
 from ivgbench.report.leaderboard.protocol import Protocol, of, split_order
 from ivgbench.report.leaderboard.ranks import Standing, shown_better, standings
@@ -116,16 +116,16 @@ def _board(protocol: Protocol, sent: Sequence[Sent]) -> Board:
 def _in_order(rows: Sequence[Row]) -> list[Row]:
     """By the first metric's rank on all cases, then by its number."""
     metric = COLUMN[FIRST]
-    ranks = standings(_better([row.clips for row in rows], metric))
-    values = [-metric.better * np.nan_to_num(interval(row.clips, metric).value, nan=-np.inf) for row in rows]
+    samples = [by_case(row.clips, metric) for row in rows]
+    ranks = standings(_better(samples, metric))
+    values = [-metric.better * np.nan_to_num(estimate(one), nan=-np.inf) for one in samples]
     return [rows[at] for at in sorted(range(len(rows)), key=lambda at: (ranks[at].rank, values[at], rows[at].name))]
 
 
-def _better(clips: Sequence[Clips], metric: Metric) -> np.ndarray:
-    """Who is shown to be better than whom, of methods by their clips."""
-    if not clips:
+def _better(samples: Sequence[Cases], metric: Metric) -> np.ndarray:
+    """Who is shown to be better than whom, of methods by their cases."""
+    if not samples:
         return np.zeros((0, 0), dtype=bool)
-    samples = [by_case(mine, metric) for mine in clips]
     values, weights = np.array([one.value for one in samples]), np.array([one.weight for one in samples])
     return shown_better(values, weights, metric.better)
 
@@ -154,11 +154,12 @@ def _scope(split: str | None, ranked: Sequence[Row], references: Sequence[Row]) 
     """Of the cases of a split; None: of all."""
     rows = (*ranked, *references)
     clips = [[clip for clip in row.clips if split in (None, clip["split"])] for row in rows]
-    better = {metric.column: _better(clips[: len(ranked)], metric) for metric in MEASURED}
+    samples = {metric.column: [by_case(mine, metric) for mine in clips] for metric in MEASURED}
+    better = {metric.column: _better(samples[metric.column][: len(ranked)], metric) for metric in MEASURED}
     ranks = {column: standings(shown) for column, shown in better.items()}
     lines = []
     for at, (row, mine) in enumerate(zip(rows, clips, strict=True)):
-        cells = {metric.column: _measured(mine, metric) for metric in MEASURED}
+        cells = {metric.column: _measured(samples[metric.column][at], metric) for metric in MEASURED}
         costs = {metric.column: _cell(mean(mine, metric.name), metric) for metric in COSTS}
         places = {column: found[at] for column, found in ranks.items()} if at < len(ranked) else {}
         lines.append(Line(at + 1, row, cells, costs, places))
@@ -167,8 +168,8 @@ def _scope(split: str | None, ranked: Sequence[Row], references: Sequence[Row]) 
     return Scope(split or ALL, cases, tuple(lines), better)
 
 
-def _measured(clips: Clips, metric: Metric) -> Cell:
-    value, low, high, *_ = interval(clips, metric)
+def _measured(cases: Cases, metric: Metric) -> Cell:
+    value, low, high, *_ = spread(cases, metric)
     ends = (number(metric.scale * low, metric.decimals), number(metric.scale * high, metric.decimals))
     return _cell(metric.scale * value, metric)._replace(ends=None if UNDEFINED in ends else ends)
 

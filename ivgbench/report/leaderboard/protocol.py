@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ivgbench.files import canonical_json, digest
 from ivgbench.report.record import SAMPLED, Record
 from ivgbench.runs.identity import EXTERNAL
+from ivgbench.runs.option_text import seed_words
 
 #: Of a hash in print.
 DIGITS = 12
@@ -68,7 +69,7 @@ def of(record: Record) -> Protocol:
         Part("versions of the metrics", canonical_json(record.metrics), canonical_json(record.metrics)),
     )
     title = f"{'Other systems' if name == EXTERNAL else name} on {', '.join(suites)}"
-    return Protocol(title, parts, _command(name, list(suites), sampling, counts, len(seeds)))
+    return Protocol(title, parts, _command(name, list(suites), sampling, counts, seeds))
 
 
 def split_order(split: str) -> tuple[bool, str]:
@@ -85,14 +86,16 @@ def _spelled(sampling: dict[str, Any]) -> str:
     return ", ".join(told)
 
 
-def _command(backbone: str, suites: Sequence[str], sampling: dict[str, Any], counts: Counter[str], seeds: int) -> str:
+def _command(
+    backbone: str, suites: Sequence[str], sampling: dict[str, Any], counts: Counter[str], seeds: Sequence[int]
+) -> str:
     """A line of a shell. Names are strangers' texts, and quoted."""
     if backbone == EXTERNAL:
         return shlex.join(["ivgbench", "score", "--videos", "YOURS", "--name", "yours", "--suite", *suites[:1]])
     words = ["ivgbench", "run", "--method", "YOURS", "--name", "yours", "--backbone", backbone]
     for suite in suites:
         words += ["--suite", suite]
-    words += ["--cases", str(max(counts.values())), "--seeds", str(seeds)]
+    words += ["--cases", str(max(counts.values())), *seed_words(seeds)]
     for name in ("steps", "guidance_scale", "scheduler", "dtype"):
         if sampling.get(name) is not None:
             words += [f"--{name.replace('_', '-')}", str(sampling[name])]

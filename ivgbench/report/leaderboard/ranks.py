@@ -93,7 +93,12 @@ class _Resampled:
         key = row, both.tobytes()
         if key not in self.known:
             top, bottom = (np.where(both, part[row], 0.0) for part in (self.values, self.weights))
-            sums, counts = self.cases @ top, self.cases @ bottom
+            sums, counts = self.cases @ top, self._counts(bottom)
             draws = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
             self.known[key] = (float(top.sum() / bottom.sum()) if bottom.sum() else np.nan, draws)
         return self.known[key]
+
+    def _counts(self, weights: np.ndarray) -> np.ndarray:
+        """Sums of the drawn weights [N] in each resample."""
+        # Without weights, each resample has as many cases as there are.
+        return np.full(len(self.cases), float(len(weights))) if (weights == 1).all() else self.cases @ weights

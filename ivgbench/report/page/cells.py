@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from ivgbench.metrics.catalogue import Metric
 from ivgbench.report.layout import Block, Cell
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
@@ -30,6 +32,16 @@ def shown(block: Block) -> list[list[Shown]]:
     """The rows of a block. Intervals of one column are drawn on one scale."""
     columns = [_column([row[at] for row in block.rows], at < block.lead) for at in range(len(block.header))]
     return [[column[row] for column in columns] for row in range(len(block.rows))]
+
+
+def what(head: str, metrics: Sequence[Metric]) -> str:
+    """What a column is, in one line, by its heading; "" where no metric is in it.
+
+    The encoder may stand after the metric's name: "FID clip ↓".
+    """
+    name = head.rstrip(" ↑↓")
+    found = [one for one in metrics if one.title and f"{name} ".startswith(f"{one.head} ")]
+    return max(found, key=lambda one: len(one.head)).what if found else ""
 
 
 def _column(cells: list[Cell], text: bool) -> list[Shown]:

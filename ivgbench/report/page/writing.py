@@ -25,8 +25,9 @@ from markupsafe import Markup
 
 from ivgbench.errors import UserError
 from ivgbench.files import write_atomic, write_text
-from ivgbench.metrics.catalogue import from_record
+from ivgbench.metrics.catalogue import KNOWN, from_record
 from ivgbench.report import layout, notes, tables
+from ivgbench.report.clips import NothingScored
 from ivgbench.report.page import cells, previews, scenes, script_data
 from ivgbench.report.page.scenes import Scene
 from ivgbench.runs.identity import row_name
@@ -93,15 +94,19 @@ def embed(runs: str | Path, run: str | None, out: Path, chosen: Sequence[str], a
 
 
 class _Loaded:
-    """A run, read once: its tables, rows, scenes and failures."""
+    """A run, read once: its tables (none where no clip is scored), rows, scenes and failures."""
 
     def __init__(self, runs: str | Path, run: str | None, allow_partial: bool):
         self.store = Store(runs)
         self.run = self.store.choose(run, "table1")
         results, self.manifest = self.store.load_rows(self.run)
-        self.tables = [tables.build(1, runs, self.run, allow_partial)]
-        if self.store.set_rows(self.run):
-            self.tables.append(tables.build(2, runs, self.run, allow_partial))
+        self.tables = []
+        try:
+            self.tables.append(tables.build(1, runs, self.run, allow_partial))
+            if self.store.set_rows(self.run):
+                self.tables.append(tables.build(2, runs, self.run, allow_partial))
+        except NothingScored:  # the page then says what was asked, and why there is nothing
+            pass
         self.rows, self.scenes = scenes.collect(self.store, self.manifest, results)
         self.own = [from_record(one) for one in self.manifest.get("own_metrics", ())]
         self.failures = failures(results)
@@ -192,6 +197,7 @@ def _page(
         style=Markup(style),
         script=Markup(script),
         tables=[(table, [(block, cells.shown(block)) for block in layout.blocks(table)]) for table in loaded.tables],
+        what=lambda head: cells.what(head, [*KNOWN.values(), *loaded.own]),
         counts=(len(loaded.rows), len(shown), len(loaded.scenes), sum(len(one.shots) for one in shown)),
         overview=Markup(script_data.plain(script_data.overview(loaded.run, loaded.rows, shown))),
         details=[Markup(text) for text in details or ()],

@@ -64,7 +64,7 @@ class Shown {
     this.controls = make("div", { class: "transport", hidden: true }, this.button, this.slider, this.where, toggle("asked"), toggle("detected"));
     this.panels = make("div", { class: `panels${ticket.takes.length < 4 ? " few" : ""}` });
     this.place = make("article", { class: "card ticket", "data-ticket": ticket.id },
-      make("div", { class: "heads" }, make("h2", {}, ticket.prompt), make("span", { class: "row" }, this.state, this.cancel)),
+      make("div", { class: "heads" }, make("h2", { dir: "auto" }, ticket.prompt), make("span", { class: "row" }, this.state, this.cancel)),
       this.controls, this.panels);
     this.several = new Set(ticket.takes.map((one) => one.seed)).size > 1;
     this.phrases = ticket.phrases;
@@ -139,7 +139,7 @@ class Panel {
     this.picture = make("div", { class: "picture" }, this.canvas, this.state);
     this.ious = make("div", { class: "ious", hidden: true });
     this.facts = make("div");
-    this.title = make("h3", {}, take.method);
+    this.title = make("h3", {}, take.name, make("span", { class: "quiet" }, shown.several ? `seed ${take.seed}` : ""));
     this.place = make("section", { class: "panel", "data-method": take.method }, this.title, this.picture, this.ious, this.facts);
     this.picture.style.aspectRatio = "5 / 3";
   }
@@ -159,10 +159,9 @@ class Panel {
   }
 
   /** The clip is there: its picture, its numbers. */
-  finish({ result, seed }) {
+  finish({ result }) {
     const base = `/api/tickets/${this.ticket}/clips/${this.number}`;
     this.picture.style.aspectRatio = `${result.width} / ${result.height}`;
-    this.title.replaceChildren(result.name, make("span", { class: "quiet" }, this.shown.several ? `seed ${seed}` : ""));
     this.canvas.setAttribute("aria-label", `${result.name}: the clip`);
     this.image = new Image();
     this.image.onload = () => { this.ready = true; this.draw(this.shown.frame); };
@@ -171,7 +170,7 @@ class Panel {
       make("div", { title: one.what, "data-score": one.name }, make("dt", {}, one.name), make("dd", {}, one.value)))));
     if (result.unscored) this.facts.append(make("p", { class: "quiet unscored" }, `Not measured: ${result.unscored}`));
     this.facts.append(make("p", { class: "quiet" }, result.settings === "–" ? "" : `Settings: ${result.settings} · `,
-      make("a", { href: `${base}/clip.mp4`, download: "" }, "mp4"), " · ", make("a", { href: `${base}/clip.mkv`, download: "" }, "exact")));
+      make("a", { href: `${base}/clip.mp4`, download: "" }, "mp4"), " · ", make("a", { href: `${base}/clip.mkv`, download: "", title: "without loss, as it was made (.mkv)" }, "exact")));
     if (result.iou) {
       this.ious.hidden = false;
       this.mean = result.iou[0].map((_, frame) => result.iou.reduce((sum, one) => sum + one[frame], 0) / result.iou.length);

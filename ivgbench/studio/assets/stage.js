@@ -84,7 +84,7 @@ function show(area, draft) {
     seen.add(String(index));
     let shown = area.querySelector(`.box[data-subject="${index}"]`);
     if (!shown) {
-      shown = make("div", { class: "box", tabIndex: 0, role: "button", "data-subject": index }, make("span", { class: "label" }));
+      shown = make("div", { class: "box", tabIndex: 0, role: "button", "data-subject": index }, make("span", { class: "label", dir: "auto" }));
       for (const [x, y] of CORNERS) shown.append(make("div", { class: "handle", "data-x": x, "data-y": y }));
       area.append(shown);
     }
@@ -103,6 +103,6 @@ function show(area, draft) {
   area.querySelector(".empty")?.remove();
   if (!seen.size) {
     const name = draft.subject?.phrase;
-    area.append(make("div", { class: "empty" }, `Drag here to draw the box of ${name ? `“${name}”` : "the subject"}`));
+    area.append(make("div", { class: "empty" }, make("p", {}, "Drag here to draw the box of ", name ? make("bdi", {}, `“${name}”`) : "the subject")));
   }
 }

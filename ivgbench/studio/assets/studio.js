@@ -93,7 +93,17 @@ async function begin() {
     suites([...new Set([...[...find("suites").children].map((one) => one.value), told.suite])]);
     find("case").value = next(find("case").value);
   });
-  button("command", async () => find("commands").replaceChildren(...(await post("/api/commands", asked())).lines.map(line)));
+  // Lines are shown for as long as they ask for what the page does.
+  let lined = "";
+  button("command", async () => {
+    find("commands").replaceChildren();
+    const body = asked();
+    find("commands").replaceChildren(...(await post("/api/commands", body)).lines.map(line));
+    lined = JSON.stringify(body);
+  });
+  const stale = () => {
+    if (find("commands").firstChild && JSON.stringify(asked()) !== lined) find("commands").replaceChildren();
+  };
   find("add-subject").addEventListener("click", () => {
     draft.addSubject();
     draft.changed();
@@ -105,12 +115,34 @@ async function begin() {
   find("prompt").addEventListener("input", () => { draft.prompt = find("prompt").value; draft.changed(); });
 
   const kept = draft.restore();
+  const sampling = ["seeds", "steps", "guidance_scale", "scheduler"];
+  restoreFields(sampling, methods);
   if (kept && about.backbones.some((one) => one.source === draft.backbone)) find("backbone").value = draft.backbone;
   if (!kept) anew();
   find("case").value = "case-1";
   chosen();
+  draft.addEventListener("change", stale);
+  for (const name of ["input", "change", "click"]) {
+    document.querySelector(".work").addEventListener(name, () => { stale(); keepFields(sampling, methods); });
+  }
   await tickets.restore();
   document.body.dataset.ready = "true";
+}
+
+const KEPT = "ivgbench-fields";
+
+/** What is chosen beside the draft stays, too, where the page is loaded again: the methods, and how to sample. */
+function keepFields(names, methods) {
+  const values = Object.fromEntries(names.map((one) => [one, find(one).value]));
+  try { sessionStorage.setItem(KEPT, JSON.stringify({ values, picked: [...methods.picked] })); } catch { /* not kept */ }
+}
+
+function restoreFields(names, methods) {
+  try {
+    const { values, picked } = JSON.parse(sessionStorage.getItem(KEPT));
+    for (const one of names) find(one).value = values[one] ?? "";
+    methods.picked = new Set(picked);
+  } catch { /* nothing is kept, or not by this version */ }
 }
 
 /** The seeds that a text means, such as 0, 3, 5-8, as the server reads them; a few of a range without end. */

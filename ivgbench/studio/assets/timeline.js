@@ -37,7 +37,7 @@ function row(draft, index) {
     make("input", { type: "radio", name: "chosen", "aria-label": "Draw this subject", onchange: () => draft.choose(index) }),
     make("input", { type: "color", "aria-label": "Colour", oninput: (event) => { own().colour = event.target.value; draft.changed(); } }),
     make("span", { class: "field", "data-field": `subjects.${index}.phrase` },
-      make("input", { type: "text", maxLength: 1000, placeholder: "words of the prompt", "aria-label": "Subject: words of the prompt",
+      make("input", { type: "text", dir: "auto", maxLength: 1000, placeholder: "words of the prompt", "aria-label": "Subject: words of the prompt",
         spellcheck: false, oninput: (event) => { own().phrase = event.target.value; draft.changed(); } }),
       make("span", { class: "error", role: "alert" })),
     track,

@@ -222,6 +222,13 @@ def test_a_command_quotes_what_it_takes_from_a_record(folder):
     )
 
 
+@pytest.mark.parametrize(("seeds", "said"), [((0,), "--seeds 1"), ((0, 1), "--seeds 2"), ((3, 7), "--seed 3 --seed 7")])
+def test_a_command_asks_for_the_boards_own_seeds(folder, seeds, said):
+    make_record(seeds=seeds).save(folder / "a.json")
+    (board,) = boards(read_all([folder]))
+    assert f" {said} --steps" in board.protocol.command
+
+
 def test_nothing_is_loaded_and_a_policy_holds_it(folder):
     make_record().save(folder / "a.json")
     known = {"plain": Known(("told",), (("arXiv 1", "https://arxiv.org/abs/1"),))}

@@ -16,8 +16,9 @@ from shown_runs import EVIL, FRAMES, HEIGHT, WIDTH, shown_run
 
 from ivgbench.cases import Case, Subject, Suite
 from ivgbench.errors import UserError
+from ivgbench.metrics.catalogue import COLUMN, KNOWN
 from ivgbench.report import layout, qualitative, tables
-from ivgbench.report.page import previews, writing
+from ivgbench.report.page import cells, previews, writing
 from ivgbench.runs import runner
 from ivgbench.runs.planning import make_plan
 from ivgbench.runs.spec import MethodSpec, RunSpec
@@ -94,6 +95,15 @@ def test_every_cell_of_the_tables_is_there(store, tmp_path):
     assert sum(about.get("class") == "whisker" for _, about in page.tags) == len(ends)
     assert "pocket lab" in page.text and "9.9" in page.text and "ray" not in page.text
     assert all(note in page.text for note in tables.build(1, store.root).notes)
+
+
+def test_a_heading_says_what_its_column_is(store, tmp_path):
+    _, page = write(store, tmp_path)
+    told = [one.get("title") for tag, one in page.tags if tag == "th"]
+    assert COLUMN["clip_sim"].what in told and COLUMN["nfe"].what in told
+    known = [*KNOWN.values()]
+    assert cells.what("FID clip ↓", known) == COLUMN["fid"].what and cells.what("Method", known) == ""
+    assert cells.what("mIoU % ↑", known) == COLUMN["miou"].what != cells.what("mIoU all % ↑", known)
 
 
 def test_the_run_in_short_and_a_case_in_full(store, tmp_path):
@@ -214,6 +224,28 @@ def test_a_partial_run_says_what_is_missing(store, tmp_path):
     assert [one.partition(":")[0] for one in why] == ["damaged", "failed", "missing"]
     assert [clip["fault"] for clip in case(tmp_path, 0)["clips"]] == why
     assert len(case(tmp_path, 0)["asked"]) == 1  # the damaged clip's sidecar still knows what was asked
+
+
+def test_a_run_in_which_every_clip_failed_is_shown_with_its_reasons(store, tmp_path, command_line):
+    jobs = store.manifest("table1")["jobs"]
+    for job in jobs:
+        asked = store.attempted(job["job"])
+        store.discard(job["job"])
+        store.fail(job["job"], "out of <memory>", {"spec": asked})
+    _, page = write(store, tmp_path)
+    assert "No clip of this run has scores yet" in page.text and "#missing" in [one.get("href") for _, one in page.tags]
+    assert all("sortable" not in one.get("class", "") for _, one in page.tags)
+    assert page.text.count("failed: out of <memory>") == len(jobs)
+    shown = case(tmp_path, 0)
+    assert {clip["fault"] for clip in shown["clips"]} == {"failed: out of <memory>"} and len(shown["asked"]) == 1
+    # Its siblings: one file, the table, the board.
+    code, out, _ = command_line("report", "--runs", store.root, "--embed", "1", "--out", tmp_path / "few.html")
+    assert code == 0 and "out of &lt;memory&gt;" in Path(out.strip()).read_text()
+    code, _, told = command_line("table", "1", "--runs", store.root)
+    assert code == 2 and "has no scored clip: 24 failed of 24 clips" in told and "ivgbench report" in told
+    assert command_line("record", "--runs", store.root, "-o", tmp_path / "sent" / "all.record.json")[0] == 0
+    code, out, _ = command_line("leaderboard", tmp_path / "sent", "--out", tmp_path / "site")
+    assert code == 0 and "it does not say" in out + (tmp_path / "site" / "index.html").read_text()
 
 
 def test_a_clip_whose_pixels_cannot_be_read_says_so(store, tmp_path, monkeypatch):

@@ -49,7 +49,7 @@ function listRow(number, place) {
   const row = make("div", { role: "option", id: `option-${number}`, "data-case": number, "aria-selected": number === state.case,
     "aria-setsize": listed.length, "aria-posinset": place + 1 },
     make("span", { class: "top" }, make("b", {}, one.case), make("span", { class: "quiet" }, whichOf(one)), make("span", { class: "key" }, told)),
-    make("span", { class: "prompt" }, one.prompt || "no prompt is known"),
+    make("span", { class: "prompt", dir: "auto" }, one.prompt || "no prompt is known"),
     make("span", { class: "under" }, bars(one), failed ? make("span", { class: "bad" }, `${failed} failed`) : ""));
   row.style.top = `${place * ROW}px`;
   return row;

@@ -21,6 +21,7 @@ async function showCase() {
   byId("panels").replaceChildren(...run.rows.map((row, at) => panelOf(row, detail.clips[at], at)).filter(Boolean));
   nearby.disconnect();
   for (const panel of stage.panels) nearby.observe(panel.canvas);
+  byId("player").hidden = !stage.panels.length; // where every clip failed there is nothing to play
   showPanels();
   toFrame(0);
   lookAhead(listed[listed.indexOf(number) + 1]);
@@ -40,11 +41,11 @@ function showAbout(one, detail) {
   one.subjects.forEach((phrase, subject) => {
     const { asked, found } = coloursOf(subject, one.subjects.length);
     const key = (stroke, dashed) => { const line = make("span", { class: dashed ? "dashed" : "solid" }); line.style.borderColor = stroke; return line; };
-    legend.append(make("span", {}, make("b", {}, phrase || "subject"), " ", key(asked, false), " asked ", key(found, true), " detected"));
+    legend.append(make("span", {}, make("bdi", {}, phrase || "subject"), " ", key(asked, false), " asked ", key(found, true), " detected"));
   });
   byId("about").replaceChildren(
-    make("h3", {}, one.prompt || one.case),
-    make("p", { class: "quiet" }, `${one.suite}, ${one.split}, case ${one.case}, seed ${one.seed}`), detail ? legend : "");
+    make("h3", { dir: "auto" }, one.prompt || one.case),
+    make("p", { class: "quiet" }, `${one.suite}, ${one.split}, case ${one.case}, seed ${one.seed}`), detail?.clips.some((clip) => clip?.frames) ? legend : "");
 }
 
 function panelOf(row, clip, number) {
