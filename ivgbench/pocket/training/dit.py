@@ -61,7 +61,7 @@ class Phase(NamedTuple):
 
 
 LONG = Schedule(steps=5000, learning_rate=6e-4, matrix_rate=2e-3, ema=0.998)
-#: About 310 minutes of one core: 0.36 s a step on frames, 0.61 s on clips (AVX-512, bfloat16), 0.08 s of them Muon's.
+#: About 300 minutes of one core: 0.36 s a step on frames, 0.61 s on clips (AVX-512, bfloat16), 0.08 s of them Muon's.
 PHASES = {
     "frames": Phase(Schedule(steps=4500, learning_rate=1e-3, matrix_rate=4e-3, warmup=200, ema=0.998), 32, 1, 0),
     "clips": Phase(Schedule(steps=4000, learning_rate=6e-4, matrix_rate=2e-3, ema=0.998), 8, world.FRAMES, 0),
