@@ -134,7 +134,8 @@ OF_CLIPS: tuple[Metric, ...] = (
     Metric("n_detected", "frames with a detection", ("detections",), unit="frames", decimals=0),
     Metric("n_frames", "frames that count", ("asked boxes",), unit="frames", decimals=0),
     Metric("nfe", "guided network evaluations", ("cost",), "NFE", better=-1, decimals=1, column="nfe"),
-    Metric("backward", "backward passes through the network", ("cost",), better=-1, decimals=0, column="backward"),
+    Metric("backward", "backward passes through the network", ("cost",), "Backward", better=-1, decimals=0,
+           column="backward"),
     Metric("seconds", "time it took to make the clip", ("cost", "time"), "s", "s", -1, column="seconds"),
 )  # fmt: skip
 
