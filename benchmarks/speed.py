@@ -131,7 +131,7 @@ def measured(model: Any, clock: Clock, rounds: int, batch: int = 1, rate: float 
         except (UserError, RuntimeError, NotImplementedError) as fault:
             if name == "plain":
                 raise
-            refused[name] = " ".join(str(fault).split())[:80]  # no meaning here, or too little memory
+            refused[name] = " ".join(str(fault).split())[:200]  # no meaning here, or too little memory
     turns: dict[str, list[tuple[float, float, Any]]] = {name: [] for name in memory}
     for _ in range(rounds):
         for name in memory:
