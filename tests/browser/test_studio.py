@@ -277,6 +277,7 @@ def test_progress_is_told_by_steps_and_a_cancel_ends_it(page, maker):
     assert [one.text for one in page.driver.find_elements("css selector", ".panel h3")] == ["Plain", "Mask Norm + TID"]
     assert not page.find(".ticket .transport").is_displayed() and not page.find(".ious").is_displayed()
     page.click(".cancel")
+    page.until("return !document.querySelector('.cancel').disabled")  # the server has heard of it
     go.set()
     page.until("return document.querySelector('.ticket .state').textContent.startsWith('cancelled')")
     assert page.states() == ["cancelled", "cancelled"] and maker.fake.made() == []
