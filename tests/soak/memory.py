@@ -11,12 +11,12 @@ from ivgbench.store.runs import Store
 
 
 def too_little(scene: Scene, rng: Random, times: int) -> None:
-    """Memory for two clips, asked for eight at a time: MemoryError in the worker."""
+    """Memory for one clip, asked for eight at a time: MemoryError in the worker."""
     _in_batches(scene, times, "memory", "too little memory for")
 
 
 def killed_for_it(scene: Scene, rng: Random, times: int) -> None:
-    """The system kills a worker that makes more than two clips at once."""
+    """The system kills a worker that makes more than one clip at once."""
     _in_batches(scene, times, "oom", "are made again")
 
 

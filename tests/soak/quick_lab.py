@@ -16,13 +16,13 @@ from fake_lab import FakeLab
 
 #: What the environment of a command tells its lab.
 LOG, FAULT = "SOAK_LOG", "SOAK_FAULT"
-#: Bytes that a clip needs while it is made, and those that a worker has under the fault "memory": three clips' worth.
-CLIP, ROOM = 128 << 20, 500 << 20
+#: Bytes that a clip needs while it is made, and those that a worker has under the fault "memory": less than two need.
+CLIP, ROOM = 256 << 20, 500 << 20
 
 
 @dataclass
 class QuickLab(FakeLab):
-    """`fault`: "memory" (a worker has memory for two clips), "oom" (the system kills a worker that takes more), or
+    """`fault`: "memory" (a worker has memory for one clip), "oom" (the system kills a worker that takes more), or
     "never" (one case never fits)."""
 
     fault: str = ""
@@ -52,7 +52,7 @@ class QuickLab(FakeLab):
         return self.generate_batch(backbone, [job])[0]
 
     def generate_batch(self, backbone: str, jobs: list, callback: object = None) -> list[Any]:
-        if (self.fault == "oom" and len(jobs) > 2) or (self.fault == "never" and jobs[0].case.id.endswith("00")):
+        if (self.fault == "oom" and len(jobs) > 1) or (self.fault == "never" and jobs[0].case.id.endswith("00")):
             os.kill(os.getpid(), signal.SIGKILL)
         if self.fault == "memory":
             np.ones(len(jobs) * CLIP, np.uint8)
