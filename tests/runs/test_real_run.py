@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from ivgbench.engines.local import LocalEngine
+from ivgbench.generator.backbones.base import family_of
+from ivgbench.generator.methods.options import resolve
 from ivgbench.generator.sampling import Sampling
 from ivgbench.registry import METHODS
 from ivgbench.runs import runner
@@ -14,9 +16,11 @@ from ivgbench.store.runs import Store
 
 
 @pytest.mark.slow
-def test_all_methods_run_and_workers_do_not_matter(tmp_path):
-    methods = tuple(MethodSpec(name) for name in METHODS.builtin())
-    spec = RunSpec("r", methods, suites=("static",), cases=1, sampling=Sampling(2), ground_truth=True)
+@pytest.mark.parametrize("backbone", ["pocket", "pocket-dit"])
+def test_all_methods_run_and_workers_do_not_matter(tmp_path, backbone):
+    offers = family_of(backbone).offers
+    methods = tuple(MethodSpec(name) for name in METHODS.builtin() if resolve(name).needs() <= offers)
+    spec = RunSpec("r", methods, backbone, suites=("static",), cases=1, sampling=Sampling(2), ground_truth=True)
     lab = Lab("cpu")
     plan = make_plan(spec, lab)
     pixels = []
