@@ -10,3 +10,13 @@ class UserError(ValueError):
     def __init__(self, message: str):
         line = " ".join(line.strip() for line in message.splitlines())
         super().__init__(line.encode(errors="backslashreplace").decode())
+
+
+def first_line(fault: BaseException, length: int = 200) -> str:
+    """The first line of what a library's error says, cut where it would hide the message; "" where it says nothing."""
+    return (str(fault).splitlines() or [""])[0][:length]
+
+
+def named_line(fault: BaseException, length: int = 200) -> str:
+    """The same behind the error's kind."""
+    return f"{type(fault).__name__}: {first_line(fault, length)}"

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ivgbench.errors import UserError
+from ivgbench.errors import UserError, named_line
 from ivgbench.files import file_sha256, write_atomic, write_json
 
 #: Seconds without a byte before a download is given up.
@@ -117,9 +117,8 @@ def fetch_repository(
     except Exception as fault:  # every version of the hub's client has errors of its own
         if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
-        line = (str(fault).splitlines() or [""])[0][:300]
         raise UserError(
-            f"cannot fetch {hub_id}: {type(fault).__name__}: {line} (needs the network; HF_HUB_OFFLINE must not be set)"
+            f"cannot fetch {hub_id}: {named_line(fault, 300)} (needs the network; HF_HUB_OFFLINE must not be set)"
         ) from None
     for name, path in paths.items():
         _check(hub_id, name, path, listed[name])

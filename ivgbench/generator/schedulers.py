@@ -22,7 +22,7 @@ from diffusers import (
 )
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
-from ivgbench.errors import UserError
+from ivgbench.errors import UserError, first_line, named_line
 from ivgbench.generator.sampling import CHECKPOINT
 
 #: On flow matching's path whatever their config says. Their steps give latents the dtype of the network's output.
@@ -109,8 +109,9 @@ def from_known_keys(cls: type[SchedulerMixin], config: Mapping[str, Any]) -> Sch
     except ImportError:  # a package that is not installed
         raise
     except Exception as fault:  # a value that the class does not know fails in any way
-        why = (str(fault).splitlines() or [""])[0][:200]
-        raise UserError(f"the checkpoint's scheduler_config.json makes no {cls.__name__}: {why}") from None
+        raise UserError(
+            f"the checkpoint's scheduler_config.json makes no {cls.__name__}: {first_line(fault)}"
+        ) from None
 
 
 def is_flow(scheduler: SchedulerMixin) -> bool:
@@ -157,7 +158,7 @@ def check(scheduler: SchedulerMixin, steps: int) -> None:
     try:
         why = _first_fault(trial, steps)
     except Exception as fault:  # whatever a class of the library, or the caller's own, raises
-        why = f"{type(fault).__name__}: {(str(fault).splitlines() or [''])[0][:120]}"
+        why = named_line(fault, 120)
     if why:
         raise UserError(
             f"the scheduler {name} cannot make {steps} steps here ({why}); give another number of steps, "

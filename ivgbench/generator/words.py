@@ -9,7 +9,7 @@ from typing import Literal
 
 from transformers import CLIPTokenizerFast
 
-from ivgbench.errors import UserError
+from ivgbench.errors import UserError, named_line
 from ivgbench.generator.backbones.layout import read_config
 from ivgbench.phrases import contains_phrase, occurrences
 from ivgbench.texts import short
@@ -40,8 +40,9 @@ class Reader:
         try:
             self.tokenizer = CLIPTokenizerFast.from_pretrained(folder / "tokenizer", local_files_only=True)
         except Exception as fault:  # damaged files fail in any way
-            why = f"{type(fault).__name__}: {(str(fault).splitlines() or [''])[0][:200]}"
-            raise UserError(f"{folder / 'tokenizer'}: its files are no tokenizer of CLIP: {why}") from None
+            raise UserError(
+                f"{folder / 'tokenizer'}: its files are no tokenizer of CLIP: {named_line(fault)}"
+            ) from None
         file = folder / "text_encoder" / "config.json"
         places = read_config(file).get("max_position_embeddings", USUAL_LENGTH)
         # A tokenizer that names no length has one of 10^30.

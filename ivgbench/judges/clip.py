@@ -32,7 +32,7 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from ivgbench.errors import UserError
+from ivgbench.errors import UserError, named_line
 from ivgbench.files import file_sha256, state_sha256
 from ivgbench.judges import ids
 
@@ -174,7 +174,7 @@ def _from_folder(folder: Path) -> tuple[torch.nn.Module, SimpleTokenizer, dict, 
         model.load_state_dict(load_file(files[1]))
         tokenizer = SimpleTokenizer(str(files[2]), context_length=context)
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, OSError, EOFError) as fault:
-        raise UserError(f"{folder}: the CLIP config, weights and vocabulary do not fit: {_line(fault)}") from None
+        raise UserError(f"{folder}: the CLIP config, weights and vocabulary do not fit: {named_line(fault)}") from None
     if tokenizer.vocab_size != vocabulary:
         raise UserError(
             f"{files[2]}: {tokenizer.vocab_size} tokens, but the config says {vocabulary}; restore the file"
@@ -203,7 +203,7 @@ def _from_open_clip(
     except (OSError, ValueError, RuntimeError, UnpicklingError, TypeError, EOFError) as fault:
         raise UserError(
             f"cannot load the CLIP weights {name}/{pretrained}, which are downloaded on first use: be online once, or "
-            f"name another CLIP ({_line(fault)})"
+            f"name another CLIP ({named_line(fault)})"
         ) from None
     finally:
         logging.disable(before)
@@ -224,8 +224,3 @@ def _kept(name: str, pretrained: str) -> tuple[Path, ...]:
         return ()
     finally:
         logging.disable(before)
-
-
-def _line(fault: Exception) -> str:
-    """The first line of an error's text, with its kind."""
-    return f"{type(fault).__name__}: {(str(fault).splitlines() or [''])[0][:200]}"

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from ivgbench.cases import spelling
-from ivgbench.errors import UserError
+from ivgbench.errors import UserError, named_line
 from ivgbench.judges import ids, layouts
 
 POCKET_FOLDER = ids.POCKET_DETECTOR
@@ -72,10 +72,7 @@ class PocketYolo:
                 model = DetectionModel(layout, ch=3, nc=len(self.names), verbose=False)
             model.load_state_dict(load_file(weights))
         except (LookupError, TypeError, ValueError, RuntimeError, AttributeError, SafetensorError) as fault:
-            line = (str(fault).splitlines() or [""])[0][:200]
-            raise UserError(
-                f"{folder}: the detector's config and weights do not fit: {type(fault).__name__}: {line}"
-            ) from None
+            raise UserError(f"{folder}: the detector's config and weights do not fit: {named_line(fault)}") from None
         self.model = model.eval().requires_grad_(False).to(device)
         self.device = device
         self.id = ids.pocket_yolo(folder)

@@ -14,7 +14,7 @@ from transformers import OwlViTForObjectDetection, OwlViTProcessor
 from transformers.utils import logging as transformers_logging
 
 from ivgbench import hub
-from ivgbench.errors import UserError
+from ivgbench.errors import UserError, named_line
 from ivgbench.files import digest, file_sha256
 from ivgbench.judges.detectors import Detections, check_video
 
@@ -69,8 +69,7 @@ class OwlVit:
                 output_loading_info=True,
             )  # fmt: skip
         except (OSError, ValueError, RuntimeError, pickle.UnpicklingError, SafetensorError) as fault:
-            line = (str(fault).splitlines() or [""])[0][:200]
-            raise UserError(f"the detector {folder} cannot be loaded: {type(fault).__name__}: {line}") from None
+            raise UserError(f"the detector {folder} cannot be loaded: {named_line(fault)}") from None
         finally:
             if shown:
                 transformers_logging.enable_progress_bar()

@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from ivgbench.errors import UserError
+from ivgbench.errors import UserError, named_line
 from ivgbench.files import digest, file_sha256
 from ivgbench.judges import layouts
 from ivgbench.judges.clip import ClipModel
@@ -59,8 +59,7 @@ class YoloWorld:
                 model = WorldModel(deepcopy(layouts.check(yaml)), ch=3, nc=int(yaml["nc"]), verbose=False)
             model.load_state_dict(weights)
         except (LookupError, TypeError, ValueError, RuntimeError, AttributeError, OSError, SafetensorError) as fault:
-            line = (str(fault).splitlines() or [""])[0][:200]
-            raise UserError(f"{file}: no YOLO-World model: {type(fault).__name__}: {line}") from None
+            raise UserError(f"{file}: no YOLO-World model: {named_line(fault)}") from None
         self.text = ClipModel.from_pretrained(TEXT_MODEL, device=device)
         self.model = model.float().eval().requires_grad_(False).to(device)
         self.device, self.threshold = device, threshold

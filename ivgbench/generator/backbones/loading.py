@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers.utils import logging as transformers_logging
 
-from ivgbench.errors import UserError
+from ivgbench.errors import UserError, named_line
 from ivgbench.generator.backbones import layout
 
 
@@ -43,14 +43,14 @@ def sharded(cls: Any, folder: Path, part: str, dtype: torch.dtype) -> Any:
         with torch.device("meta"):
             wanted = {name: list(one.shape) for name, one in cls.from_config(config).state_dict().items()}
     except Exception as fault:  # damaged configs fail in any way
-        raise UserError(f"{settings}: it is no config of {cls.__name__}: {_spelled(fault)}") from None
+        raise UserError(f"{settings}: it is no config of {cls.__name__}: {named_line(fault)}") from None
     for shard in shards:
         try:
             with safe_open(shard, "pt") as tensors:
                 names = wanted.keys() & tensors.keys()
                 there = {name: tensors.get_slice(name).get_shape() for name in names}
         except Exception as fault:  # and so do damaged files
-            raise UserError(f"{shard}: cannot be loaded as {cls.__name__}: {_spelled(fault)}") from None
+            raise UserError(f"{shard}: cannot be loaded as {cls.__name__}: {named_line(fault)}") from None
         for name, shape in there.items():
             if (asked := wanted.pop(name, shape)) != shape:
                 raise UserError(f"{shard}: {name} has the shape {shape}, and by {settings} it must have {asked}")
@@ -62,11 +62,6 @@ def sharded(cls: Any, folder: Path, part: str, dtype: torch.dtype) -> Any:
     for shard in shards:
         model.load_state_dict(load_file(shard), strict=False)
     return cast(model, dtype).eval().requires_grad_(False)
-
-
-def _spelled(fault: Exception) -> str:
-    """A fault in one line."""
-    return f"{type(fault).__name__}: {(str(fault).splitlines() or [''])[0][:200]}"
 
 
 def cast(model: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
@@ -89,7 +84,7 @@ def _load(cls: Any, folder: Path, part: str, wanted: torch.dtype, **how: Any) ->
     except ImportError:  # a package that is not installed
         raise
     except Exception as fault:  # damaged files and configs fail in any way
-        raise UserError(f"{weights}: cannot be loaded as {cls.__name__}: {_spelled(fault)}") from None
+        raise UserError(f"{weights}: cannot be loaded as {cls.__name__}: {named_line(fault)}") from None
     if missing := info["missing_keys"]:
         raise UserError(
             f"{weights}: the weights lack {len(missing)} tensors, e.g. {sorted(missing)[0]}; wrong or damaged file"

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from ivgbench.errors import UserError
+from ivgbench.errors import UserError, first_line
 
 #: diffusers and PEFT: MODULE.lora_A.weight, MODULE.lora.down.weight, MODULE.lora_down.weight and their counterparts.
 _MODULE_KEY = re.compile(r"(?P<module>.+)\.lora(?:_|\.)(?P<side>A|B|down|up)(?:\.default)?\.weight")
@@ -76,8 +76,7 @@ def _read(file: Path) -> Any:
             return load_file(file)
         content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as fault:  # a file of any other kind fails in any other way
-        line = (str(fault).splitlines() or [""])[0][:200]
-        raise UserError(f"--lora {file}: cannot be read as tensors: {line}") from None
+        raise UserError(f"--lora {file}: cannot be read as tensors: {first_line(fault)}") from None
     values = content.values() if isinstance(content, dict) else content if isinstance(content, list) else [None]
     if not values or not all(isinstance(value, torch.Tensor) for value in values):
         raise UserError(f"--lora {file}: it does not hold tensors only; export the adapter's state dict")

@@ -8,7 +8,7 @@ from pathlib import Path
 from ftfy import fix_text
 from transformers import PreTrainedTokenizerFast
 
-from ivgbench.errors import UserError
+from ivgbench.errors import UserError, named_line
 from ivgbench.generator.backbones.layout import read_config
 from ivgbench.generator.words import Reader, composed
 
@@ -28,8 +28,7 @@ class T5Reader(Reader):
             if self.tokenizer("a")["input_ids"][-1:] != [self.tokenizer.eos_token_id]:
                 raise ValueError("it ends no text with </s>")
         except Exception as fault:  # damaged files fail in any way
-            why = f"{type(fault).__name__}: {(str(fault).splitlines() or [''])[0][:200]}"
-            raise UserError(f"{file}: it is no tokenizer of T5: {why}") from None
+            raise UserError(f"{file}: it is no tokenizer of T5: {named_line(fault)}") from None
         self.length = min(length, _limit(folder / "tokenizer" / "tokenizer_config.json"))
 
     def composed(self, text: str) -> str:

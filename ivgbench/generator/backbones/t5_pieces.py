@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ivgbench.errors import UserError
+from ivgbench.errors import UserError, named_line
 from ivgbench.extras import told
 from ivgbench.generator.backbones.t5 import T5Reader
 from ivgbench.generator.words import Reader
@@ -47,8 +47,7 @@ class Pieces(Reader):
             if min(self._pieces.eos_id(), self._pieces.pad_id()) < 0:
                 raise ValueError("it has no end or no padding")
         except Exception as fault:  # damaged files fail in any way
-            why = f"{type(fault).__name__}: {(str(fault).splitlines() or [''])[0][:200]}"
-            raise UserError(f"{file}: it is no tokenizer of T5: {why}") from None
+            raise UserError(f"{file}: it is no tokenizer of T5: {named_line(fault)}") from None
         self.length = length
 
     def _cut(self, text: str) -> dict[str, Any]:
