@@ -163,13 +163,13 @@ def score(
     """
     from ivgbench import suites as suite_files
     from ivgbench.runs.external import import_videos
-    from ivgbench.runs.judging import check_encoders
+    from ivgbench.runs.judging import check_names
     from ivgbench.runs.lab import Lab
     from ivgbench.store.runs import Store
 
     lab = Lab(device)
     engine = engine_of(lab, workers)
-    check_encoders(frame_encoder, video_encoder)
+    check_names(detector, frame_encoder, video_encoder)
     judges: dict[str, Any] = {"detector": detector, "clip": clip, "video_encoder": video_encoder, "strict": strict}
     judges |= {"references": tuple(reference or ()), "frame_encoders": tuple(frame_encoder) if frame_encoder else None}
     asked, source = suite_files.load_suite(suite), videos or manifest

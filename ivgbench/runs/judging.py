@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ivgbench.cases import Case, Suite, spelling
 from ivgbench.errors import UserError
 from ivgbench.generator.backbones import sources
-from ivgbench.registry import FRAME_ENCODERS, VIDEO_ENCODERS
+from ivgbench.registry import DETECTORS, FRAME_ENCODERS, VIDEO_ENCODERS
 from ivgbench.runs.spec import RunSpec, is_judged
 
 if TYPE_CHECKING:
@@ -50,8 +50,11 @@ def with_judges(spec: RunSpec, suites: Iterable[Suite]) -> JudgedSpec:
     return spec
 
 
-def check_encoders(of_frames: Iterable[str] | None, of_videos: str | None) -> None:
-    """UserError for a name that no encoder has. They are loaded when all clips are there: hours after a slip."""
+def check_names(detector: str | None, of_frames: Iterable[str] | None, of_videos: str | None) -> None:
+    """UserError for a name that no detector or encoder has. Encoders are loaded when all clips are there: hours after a
+    slip; and a plan, which loads none, is not to promise what a run refuses."""
+    if detector is not None:
+        DETECTORS.canonical(detector.partition(":")[0])
     for name in of_frames or ():
         if name != "clip":
             FRAME_ENCODERS.canonical(name.partition(":")[0])

@@ -22,7 +22,7 @@ from ivgbench.plugins import broken
 from ivgbench.registry import DETECTORS, FRAME_ENCODERS, METHODS, VIDEO_ENCODERS
 from ivgbench.runs import batching, devices, loading
 from ivgbench.runs.identity import GROUND_TRUTH, UNSAMPLED, Job
-from ivgbench.runs.judging import check_encoders
+from ivgbench.runs.judging import check_names
 from ivgbench.runs.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -139,13 +139,13 @@ class Lab:
         return cost
 
     def check(self, spec: RunSpec, jobs: Sequence[Job]) -> None:
-        """Refuses jobs that cannot be made, by the backbone's small files alone, and encoders that there are not.
+        """Refuses jobs that cannot be made, by the backbone's small files alone, and judges that there are not.
 
         Raises:
-            UserError: an unknown encoder; a method on a network that lacks what it needs; and, where the files are
+            UserError: an unknown detector or encoder; a method on a network that lacks what it needs; and, where the files are
                 here, the first case whose subject is never read, or steps that the scheduler cannot make.
         """
-        check_encoders(spec.frame_encoders, spec.video_encoder)
+        check_names(spec.detector, spec.frame_encoders, spec.video_encoder)
         from ivgbench.generator.backbones import sources
         from ivgbench.generator.backbones.base import family
         from ivgbench.generator.foresight import Foresight

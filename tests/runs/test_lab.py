@@ -97,9 +97,12 @@ def test_encoders_that_cannot_be_are_one_line(name, words):
 
 
 @pytest.mark.parametrize("dry", [False, True])
-@pytest.mark.parametrize("field", [{"frame_encoders": ("clip", "denoisr")}, {"video_encoder": "pokcet:file"}])
-def test_an_encoder_that_is_none_is_refused_in_planning(field, dry):
+@pytest.mark.parametrize(
+    "field",
+    [{"detector": "yolo-wrold"}, {"frame_encoders": ("clip", "denoisr")}, {"video_encoder": "pokcet:file"}],
+)
+def test_a_judge_that_is_none_is_refused_in_planning(field, dry):
     """Not when all clips are made."""
     spec = RunSpec("r", (MethodSpec("plain"),), suites=("static",), cases=1, references=("world",), **field)
-    with pytest.raises(UserError, match=r"unknown (frame|video) encoder '\w+'; did you mean"):
+    with pytest.raises(UserError, match=r"unknown (detector|frame encoder|video encoder) '[\w-]+'; did you mean"):
         make_plan(spec, Lab("cpu"), dry)
