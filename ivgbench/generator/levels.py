@@ -110,6 +110,15 @@ class Schedule:
     last: Level | None
     keeps_hand: bool
 
+    def check_hand(self, method: str) -> None:
+        """UserError where what a method does to the latents between two steps would be lost."""
+        if not self.keeps_hand:
+            raise UserError(
+                f"{method} moves the latents, and the scheduler's corrector, or the second half of its step, would "
+                f"undo it: use another one ('ddim' or 'dpm'; 'flow' where the backbone is of flow matching), or turn "
+                f"its corrector off"
+            )
+
 
 def schedule(scheduler: SchedulerMixin, asked: int, device: torch.device, dtype: torch.dtype) -> Schedule:
     """Of a scheduler whose timesteps are set."""

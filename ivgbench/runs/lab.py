@@ -142,8 +142,8 @@ class Lab:
         """Refuses jobs that cannot be made, by the backbone's small files alone, and judges that there are not.
 
         Raises:
-            UserError: an unknown detector or encoder; a method on a network that lacks what it needs; and, where the files are
-                here, the first case whose subject is never read, or steps that the scheduler cannot make.
+            UserError: an unknown detector or encoder; a method on a network that lacks what it needs; and, where the
+                files are here, the first case whose subject is never read, or steps that the scheduler cannot make.
         """
         check_names(spec.detector, spec.frame_encoders, spec.video_encoder)
         from ivgbench.generator.backbones import sources

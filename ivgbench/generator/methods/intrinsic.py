@@ -52,12 +52,8 @@ class MaskNormID(MaskNorm):
             raise UserError(
                 f"{self.name} needs a variance-preserving scheduler with alphas_cumprod: use 'ddim' or 'dpm'"
             )
-        if self.acts and not schedule.keeps_hand:
-            raise UserError(
-                f"{self.name} moves the latents, and the scheduler's corrector, or the second half of its step, would "
-                f"undo it: use another one ('ddim' or 'dpm'; 'flow' where the backbone is of flow matching), or turn "
-                f"its corrector off"
-            )
+        if self.acts:
+            schedule.check_hand(self.name)
 
     def start(self, setup: Setup) -> Run:
         return IntrinsicRun(setup, self, guide=None)

@@ -119,11 +119,7 @@ class LVD(Method):
             raise UserError(
                 f"{self.name} needs a variance-preserving scheduler with alphas_cumprod: use 'ddim' or 'dpm'"
             )
-        if not schedule.keeps_hand:
-            raise UserError(
-                f"{self.name} moves the latents, and the scheduler's corrector, or the second half of its step, would "
-                f"undo it: use 'ddim' or 'dpm', or turn its corrector off"
-            )
+        schedule.check_hand(self.name)
 
     def start(self, setup: Setup) -> Run:
         return LVDRun(setup, self) if self.acts else Run()

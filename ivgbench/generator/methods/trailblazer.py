@@ -75,11 +75,8 @@ class TrailBlazer(Method):
                 self.check_words(reader, phrase, suffix, (phrase,))
 
     def check_schedule(self, schedule: Schedule, subjects: int) -> None:
-        if subjects > 1 and self.integration_steps and not schedule.keeps_hand:
-            raise UserError(
-                "trailblazer blends latents, and the scheduler's corrector, or the second half of its step, would undo "
-                "it: use 'ddim' or 'dpm'"
-            )
+        if subjects > 1 and self.integration_steps:  # it blends the subjects' latents
+            schedule.check_hand(self.name)
 
     def start(self, setup: Setup) -> Run:
         if setup.guidance <= 1:
