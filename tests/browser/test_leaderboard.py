@@ -154,3 +154,16 @@ def test_a_page_without_scripts_has_its_first_ranks(browser, site):
         assert not find(browser, ".controls")[0].is_displayed() and not find(browser, "thead button")
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_the_light_that_was_chosen_stays_from_page_to_page(page, site):
+    ground = "return getComputedStyle(document.body).backgroundColor"
+    browser = page("index.html")
+    before = browser.execute_script(ground)
+    find(browser, "#theme")[0].click()
+    chosen = browser.execute_script(ground)
+    assert chosen != before
+    try:
+        assert page(main_board(site)).execute_script(ground) == chosen
+    finally:
+        browser.execute_script("localStorage.removeItem('ivgbench-theme')")

@@ -103,7 +103,8 @@ class _Pages:
             trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
         style = _asset("report/look", "look.css") + _asset("report/leaderboard/assets", "board.css")
-        scripts = [_asset("report/look", "sort.js"), _asset("report/leaderboard/assets", "board.js")]
+        scripts = [_asset("report/look", "sort.js"), _asset("report/look", "theme.js")]
+        scripts.append(_asset("report/leaderboard/assets", "board.js"))
         policy = f"default-src 'none'; style-src {_source(style)}; script-src {' '.join(map(_source, scripts))}"
         self.environment.globals |= {
             "style": style, "scripts": scripts, "policy": policy,

@@ -35,8 +35,8 @@ from ivgbench.runs.progress import late_progress
 from ivgbench.store.records import Damaged
 from ivgbench.store.runs import Store
 
-#: The page's own scripts, in the order in which they stand in it, after the one that sorts tables.
-SCRIPTS = ("theme", "state", "data", "filters", "list", "drawing", "panels", "player", "keys", "main")
+#: The page's own scripts, in the order in which they stand in it, after those of all pages.
+SCRIPTS = ("parts", "state", "data", "filters", "list", "drawing", "panels", "player", "keys", "main")
 STYLES = ("look/look.css", "page/assets/page.css")
 #: What earlier reports left in the folder: files of these names that the new one lacks are removed.
 _OURS = {"data": re.compile(r"\d+\.js"), "clips": re.compile(r"[0-9a-f]{20}-\d+\.webp")}
@@ -180,7 +180,7 @@ def _page(
     """index.html. details: of a page that holds its cases itself, each as text of a data block."""
     here = Path(__file__).parents[1]
     style = "".join(_text(here / name) for name in STYLES)
-    files = ["look/sort.js", *(f"page/assets/{name}.js" for name in SCRIPTS)]
+    files = ["look/sort.js", "look/theme.js", *(f"page/assets/{name}.js" for name in SCRIPTS)]
     script = '"use strict";\n' + "".join(_text(here / file) for file in files)
     # What the page's own script appends may run, nothing else; the rest is for browsers that do not know that rule.
     scripts = f"'sha256-{_hash(script)}'" + ("" if details is not None else " 'strict-dynamic' 'self' file:")

@@ -194,7 +194,7 @@ def test_texts_of_strangers_are_texts(folder, text):
     for name, content in pages(folder.parent / "site").items():
         assert re.fullmatch(r"index\.html|(boards|methods)/[a-z0-9-]+-[0-9a-f]{8}\.html", name)
         page = Read(content.decode())
-        assert page.tags.count("script") == 2 and page.tags.count("style") == 1 and "img" not in page.tags
+        assert page.tags.count("script") == 3 and page.tags.count("style") == 1 and "img" not in page.tags
         assert not [one for one in page.attributes if one[1].startswith("on") or one[1] in ("src", "style", "srcdoc")]
         for _, attribute, value in page.attributes:
             if attribute == "href":
@@ -237,7 +237,7 @@ def test_nothing_is_loaded_and_a_policy_holds_it(folder):
         text = content.decode()
         policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1]
         assert policy.startswith("default-src 'none'; style-src 'sha256-") and "unsafe" not in policy
-        assert policy.count("'sha256-") == 3 and "@import" not in text and "url(" not in text
+        assert policy.count("'sha256-") == 4 and "@import" not in text and "url(" not in text
         addresses = [value for tag, name, value in Read(text).attributes if "//" in value]
         assert set(addresses) <= {"https://arxiv.org/abs/1"}
 

@@ -19,7 +19,7 @@ function redraw() {
   drawPanels();
 }
 
-setUpTheme();
+document.addEventListener("theme", redraw);
 setUpKeys();
 // Links within the page move it; the address is kept for what is shown.
 for (const link of document.querySelectorAll("nav a")) {
