@@ -357,11 +357,19 @@ def test_what_is_chosen_outlives_a_reload(page):
     page.write("#steps", "5")
     page.click("[value=plain]")
     page.click("[value=peekaboo]")
+    gamma = '#methods [id="option-mask-norm-tid-gamma"]'
+    page.run("arguments[0].closest('details').open = true", page.find(gamma))
+    page.write(gamma, "0.25")
+    page.click("#seeds")  # leaves the field
     page.driver.refresh()
     page.until("return document.body.dataset.ready")
     assert [page.find(f"#{one}").get_property("value") for one in ("seeds", "steps")] == ["7, 3", "5"]
     picked = "return [...document.querySelectorAll('input.pick:checked')].map(one => one.value)"
     assert page.run(picked) == ["peekaboo", "mask-norm-tid"] and page.find("#count").text == "4 clips"
+    assert (
+        page.find(gamma).get_property("value") == "0.25"
+        and page.run("return document.querySelectorAll('.method .changed').length") == 1
+    )
 
 
 @pytest.mark.parametrize(

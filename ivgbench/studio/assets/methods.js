@@ -9,6 +9,7 @@ export class Methods {
     this.about = about;
     this.changed = changed;
     this.picked = new Set(FIRST);
+    this.changes = {}; // what was changed of a method's options before the page was loaded again
     find("all").addEventListener("click", () => this.pick(true));
     find("none").addEventListener("click", () => this.pick(false));
   }
@@ -24,6 +25,7 @@ export class Methods {
   show(backbone) {
     this.backbone = backbone;
     find("methods").replaceChildren(...this.about.methods.map((one) => this.method(one)));
+    this.changes = {}; // of one backbone: another has other defaults
     this.changed();
   }
 
@@ -82,9 +84,11 @@ export class Methods {
       control = make("input", { ...shared, placeholder: option.optional ? "none" : "", spellcheck: false,
         inputMode: { whole: "numeric", number: "decimal" }[option.kind] ?? "text" });
     }
-    control.value = value;
-    return make("div", { class: "field", "data-field": `methods.${method}.${prefix}${option.name}` },
+    control.value = this.changes[method]?.[`${prefix}${option.name}`] ?? value;
+    const field = make("div", { class: "field", "data-field": `methods.${method}.${prefix}${option.name}` },
       make("label", { htmlFor: id }, option.name), control, make("p", { class: "error", role: "alert" }), make("p", { class: "quiet" }, about));
+    this.mark(control);
+    return field;
   }
 
   fill(fields, values) {
@@ -101,7 +105,12 @@ export class Methods {
 
   /** The methods that are picked, with the options that are not the backbone's default. */
   asked() {
-    return [...find("methods").querySelectorAll(".method")].filter((one) => one.querySelector("input.pick").checked).map((one) => ({
+    return this.all().filter((one) => this.picked.has(one.name));
+  }
+
+  /** Every method that the backbone can do, the same way. */
+  all() {
+    return [...find("methods").querySelectorAll(".method")].filter((one) => !one.querySelector("input.pick").disabled).map((one) => ({
       name: one.querySelector("input.pick").value,
       options: Object.fromEntries([...one.querySelectorAll("[data-option]")]
         .filter((option) => option.value.trim() !== option.dataset.default).map((option) => [option.dataset.option, option.value.trim()])),

@@ -131,17 +131,19 @@ async function begin() {
 
 const KEPT = "ivgbench-fields";
 
-/** What is chosen beside the draft stays, too, where the page is loaded again: the methods, and how to sample. */
+/** What is chosen beside the draft stays, too, where the page is loaded again: the methods, their options, how to sample. */
 function keepFields(names, methods) {
   const values = Object.fromEntries(names.map((one) => [one, find(one).value]));
-  try { sessionStorage.setItem(KEPT, JSON.stringify({ values, picked: [...methods.picked] })); } catch { /* not kept */ }
+  const changes = Object.fromEntries(methods.all().map((one) => [one.name, one.options]));
+  try { sessionStorage.setItem(KEPT, JSON.stringify({ values, picked: [...methods.picked], changes })); } catch { /* not kept */ }
 }
 
 function restoreFields(names, methods) {
   try {
-    const { values, picked } = JSON.parse(sessionStorage.getItem(KEPT));
+    const { values, picked, changes } = JSON.parse(sessionStorage.getItem(KEPT));
     for (const one of names) find(one).value = values[one] ?? "";
     methods.picked = new Set(picked);
+    methods.changes = changes ?? {};
   } catch { /* nothing is kept, or not by this version */ }
 }
 
