@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler, FlowMatchEulerDiscreteScheduler
+from diffusers import (
+    CogVideoXDDIMScheduler,
+    CogVideoXDPMScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FlowMatchLCMScheduler,
+    UniPCMultistepScheduler,
+)
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
-from ivgbench.generator.schedulers import CHECKPOINT, FlowEuler, from_known_keys
+from ivgbench.generator.schedulers import CHECKPOINT, FlowEuler, from_known_keys, is_flow
+
+#: LTX-Video's pipeline: shifts, and the numbers of tokens that they are for.
+PIPELINE_SHIFTS = {"base_shift": 0.5, "max_shift": 1.15, "base_image_seq_len": 256, "max_image_seq_len": 4096}
 
 
 class CogDpm(CogVideoXDPMScheduler):
@@ -41,30 +50,43 @@ class CogDpm(CogVideoXDPMScheduler):
         return (moved,)
 
 
-class ShiftedEuler(FlowEuler):
-    """Euler's method on the straight path with LTX-Video's levels: equally spaced, then shifted the more the more
-    tokens a clip has, then stretched to end at the config's `shift_terminal`.
+class BySize:
+    """LTX-Video's levels, in front of a scheduler of the library: equally spaced, then shifted the more the more tokens
+    a clip has, then stretched to end at the config's `shift_terminal`.
 
-    tokens: latent frames x rows x columns.
+    library: the scheduler's class. tokens: latent frames x rows x columns.
     """
 
+    library: ClassVar[Any]
+    config: Any
     tokens: int = 1024
 
     def set_timesteps(self, steps: int, device: Any = None) -> None:
-        own = self.config
-        slope = (own.max_shift - own.base_shift) / (own.max_image_seq_len - own.base_image_seq_len)
-        shift = self.tokens * slope + (own.base_shift - slope * own.base_image_seq_len)
-        FlowMatchEulerDiscreteScheduler.set_timesteps(
-            self, sigmas=np.linspace(1.0, 1 / steps, steps), mu=shift, device=device
-        )
+        # What a config lacks is as the pipeline has it: a class that knows nothing of it may have dropped it.
+        low, high, short, long = (self.config.get(name, default) for name, default in PIPELINE_SHIFTS.items())
+        slope = (high - low) / (long - short)
+        shift = self.tokens * slope + (low - slope * short)
+        self.library.set_timesteps(self, sigmas=np.linspace(1.0, 1 / steps, steps), mu=shift, device=device)
 
     def stretch_shift_to_terminal(self, t: np.ndarray) -> np.ndarray:
         """The library divides 0 by 0 where there is one level alone: from noise to the end in one step."""
-        return t if len(t) == 1 else super().stretch_shift_to_terminal(t)
+        return t if len(t) == 1 else self.library.stretch_shift_to_terminal(self, t)
 
     def fit(self, shape: tuple[int, int, int]) -> None:
         """For latents of `shape` (f,h,w)."""
         self.tokens = math.prod(shape)
+
+
+class EulerBySize(BySize, FlowEuler):
+    library = FlowMatchEulerDiscreteScheduler
+
+
+class LcmBySize(BySize, FlowMatchLCMScheduler):
+    library = FlowMatchLCMScheduler
+
+
+class UniPcBySize(BySize, UniPCMultistepScheduler):
+    library = UniPCMultistepScheduler
 
 
 def of_cogvideox(config: Mapping[str, Any], which: str | SchedulerMixin | None) -> str | SchedulerMixin | None:
@@ -81,8 +103,10 @@ def of_ltx(config: Mapping[str, Any], which: str | SchedulerMixin | None) -> str
     """The same: "flow" and the checkpoint's own with LTX-Video's levels."""
     own = which in (None, CHECKPOINT) and config.get("_class_name") == "FlowMatchEulerDiscreteScheduler"
     if which == "flow" or own:
-        return from_known_keys(ShiftedEuler, config)
+        return from_known_keys(EulerBySize, config)
     # Without dynamic shifting the pipeline's levels are shifted by a fixed factor, once: not so the class's own.
-    if isinstance(which, FlowMatchEulerDiscreteScheduler) and type(which) is FlowMatchEulerDiscreteScheduler:
-        return ShiftedEuler.from_config(which.config)
+    if isinstance(which, SchedulerMixin) and is_flow(which):
+        for cls in (EulerBySize, LcmBySize, UniPcBySize):
+            if type(which) is cls.library:
+                return cls.from_config(which.config)
     return which

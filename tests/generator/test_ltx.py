@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 import tiny_ltx
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler, LTXPipeline
+from diffusers import (
+    FlowMatchEulerDiscreteScheduler,
+    FlowMatchLCMScheduler,
+    LTXPipeline,
+    UniPCMultistepScheduler,
+)
 from safetensors.torch import save_file
 
 from ivgbench import boxes
@@ -79,12 +84,32 @@ def test_plain_latents_and_video_are_the_pipelines(ltx, start):
     assert np.abs(clip.video.astype(int) - pixels).max() <= 1
 
 
-@pytest.mark.parametrize("config", [{"shift": 3.0}, {"use_dynamic_shifting": True, "time_shift_type": "linear"}])
-def test_a_given_scheduler_has_the_levels_of_the_pipeline(config, ltx, start):
-    parts = tiny_ltx.parts() | {"scheduler": FlowMatchEulerDiscreteScheduler(**config)}
-    clip = make(ltx, steps=4, negative_prompt="sea", latents=start, scheduler=FlowMatchEulerDiscreteScheduler(**config))
-    theirs = pipeline(parts, start, output_type="latent")
-    torch.testing.assert_close(packed(clip.latents), theirs, rtol=0, atol=1e-5)
+FLOW = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
+DYNAMIC = {"use_dynamic_shifting": True}
+
+
+@pytest.mark.parametrize(
+    ("cls", "config"),
+    [
+        (FlowMatchEulerDiscreteScheduler, {"shift": 3.0}),
+        (FlowMatchEulerDiscreteScheduler, {**DYNAMIC, "time_shift_type": "linear"}),
+        (UniPCMultistepScheduler, {**FLOW, "flow_shift": 3.0}),
+        (UniPCMultistepScheduler, {**FLOW, **DYNAMIC, "shift_terminal": 0.1}),
+    ],
+)
+def test_a_given_scheduler_has_the_levels_of_the_pipeline(cls, config, ltx, start):
+    clip = make(ltx, steps=4, negative_prompt="sea", latents=start, scheduler=cls(**config))
+    theirs = pipeline(tiny_ltx.parts() | {"scheduler": cls(**config)}, start, output_type="latent")
+    torch.testing.assert_close(packed(clip.latents), theirs, rtol=0, atol=2e-5)
+
+
+def test_a_scheduler_that_draws_has_those_levels_too(ltx, start):
+    """Its noise is the clip's own here, and nobody's in the pipeline."""
+    theirs = FlowMatchLCMScheduler(**DYNAMIC)
+    pipeline(tiny_ltx.parts() | {"scheduler": theirs}, start, output_type="latent")
+    ours = ltx.scheduler(FlowMatchLCMScheduler(**DYNAMIC), start.shape[2:])
+    ours.set_timesteps(4)
+    torch.testing.assert_close(ours.sigmas, theirs.sigmas, rtol=0, atol=1e-7)
 
 
 def test_a_vae_that_denoises_is_given_the_clips_own_noise(tmp_path, start):

@@ -104,7 +104,7 @@ class Ltx(T5DiT):
         self, which: str | SchedulerMixin | None = None, shape: tuple[int, int, int] | None = None
     ) -> SchedulerMixin:
         made = super().scheduler(which)
-        if isinstance(made, pipeline_schedulers.ShiftedEuler):
+        if isinstance(made, pipeline_schedulers.BySize):
             made.fit(shape or (self.latent_frames(self.frames), self.latent_height, self.latent_width))
         return made
 
