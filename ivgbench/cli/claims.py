@@ -98,7 +98,7 @@ def claims(
     study = claims_text.Study(
         asked, judged, agreement.orders(samples), outcome.run, plan.facts.backbone, cases, len(run.seeds),
         settings_notes.by_label([entry.record() for entry in plan.entries]),
-        elsewhere.remarks(moved) if backbone else (),
+        elsewhere.remarks(moved) if backbone else (), f"CALIBRATION{suffix}.md",
     )  # fmt: skip
     out = out or (Path("results/quick") if quick else OWN) / f"CLAIMS{suffix}.md"
     claims_text.write(out, study)

@@ -65,7 +65,7 @@ def bars(made: Calibration) -> str:
     asked = made.bars()
     met = sum(one.met is True for one in asked)
     lines = [f"* {bar(one).strip('*')}: {one.text}; asked: {one.asked}; measured: {one.measured}" for one in asked]
-    head = f"**{met} of {len(asked)} bars are met.** A pocket model ships only with all of them."
+    head = f"**{met} of {len(asked)} bars are met.** What misses one is a known limit of these weights."
     others = [one.text for one in made.findings if one.bar and one not in asked]
     if others:
         head += f" Not applicable to this one, and neither met nor missed: {'; '.join(others)}."

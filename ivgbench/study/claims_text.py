@@ -30,6 +30,7 @@ class Study(NamedTuple):
     judged: variant of the run -> verdicts on the claims, in the file's order. orders: variant -> pairs of the paper's
     Table 1 (`agreement.orders`). run, backbone: their names; cases, seeds: how many a split, and of each case.
     told: the settings of the run's rows, as `settings_notes.by_label`. remarks: what else a reader must know.
+    calibration: the file of the facts that claims rest on.
     """
 
     spec: ClaimsSpec
@@ -41,6 +42,7 @@ class Study(NamedTuple):
     seeds: int
     told: Mapping[str, tuple[str, str]] = MappingProxyType({})
     remarks: Sequence[str] = ()
+    calibration: str = "CALIBRATION.md"
 
     def of(self, place: int) -> list[Judged]:
         """A claim's verdicts, one for each variant."""
@@ -69,8 +71,8 @@ def markdown(study: Study, file: str = "CLAIMS.md") -> str:
     ]
     if any(one.rests for mine in study.judged.values() for one in mine):
         parts.append(
-            "A claim rests on facts that are known of real models (`CALIBRATION.md`). Where one of them fails on this "
-            f"model or has no meaning on it, the verdict is *{NOT_TESTABLE}*: what comes out would be the "
+            f"A claim rests on facts that are known of real models (`{study.calibration}`). Where one of them fails on "
+            f"this model or has no meaning on it, the verdict is *{NOT_TESTABLE}*: what comes out would be the "
             "model's doing, and not the method's. The numbers and the correction of p-values are the same with and "
             "without."
         )

@@ -22,8 +22,8 @@ def record(weights="w1", **verdicts):
     return Calibration("pocket", weights, "run", 48, (0,), "command", {}, tuple(parts))
 
 
-def page(spec, judged, variant=ALL):
-    return claims_text.markdown(claims_text.Study(spec, {variant: judged}, {}, "run", "pocket", 48, 1))
+def page(spec, judged, variant=ALL, **other):
+    return claims_text.markdown(claims_text.Study(spec, {variant: judged}, {}, "run", "pocket", 48, 1, **other))
 
 
 def judged(*rests):
@@ -57,6 +57,7 @@ def test_the_page_names_the_fact():
     assert "| run | 2 | 0 | 0 | 1 |" in told
     assert "| claim 1 | **not testable here** (fact 2 fails here: text of two)<br>mIoU +4.0" in told
     assert "Rests on facts of the calibration: 3 (open)." in told and "`CALIBRATION.md`" in told
+    assert "`CALIBRATION-dit.md`" in page(spec, after, calibration="CALIBRATION-dit.md")
 
 
 def test_without_a_calibration_the_page_is_what_it_was():
