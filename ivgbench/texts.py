@@ -60,9 +60,9 @@ def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
-def read_json(path: str | Path, what: str) -> Any:
+def read_json(path: str | Path, what: str, infinite: bool = False) -> Any:
     """The value of a JSON file. Raises UserError as `read_text` and `from_json` do."""
-    return from_json(read_text(path, what), f"{path}: cannot read {what}")
+    return from_json(read_text(path, what), f"{path}: cannot read {what}", infinite)
 
 
 def read_toml(path: str | Path, what: str) -> dict[str, Any]:
@@ -85,9 +85,11 @@ def _line_ends(text: str) -> str:
     return "; its lines end with carriage returns alone: save it with line feeds" if alone else ""
 
 
-def from_json(text: str, where: str) -> Any:
+def from_json(text: str, where: str, infinite: bool = False) -> Any:
     """The value of a JSON text: plain data in which every number is finite and every text is valid Unicode.
 
+    Args:
+        infinite: whether Infinity and -Infinity are numbers all the same: Python writes them.
     Raises:
         UserError: not JSON, a name given twice in one object, a number that is not finite or too long, half a
             character, or nesting deeper than MAX_DEPTH; with `where`.
@@ -114,6 +116,8 @@ def from_json(text: str, where: str) -> Any:
         return found
 
     def constant(name: str) -> Any:
+        if infinite and name != "NaN":
+            return float(name)
         return refuse(f"{name} is not finite, and not JSON; write a number")
 
     try:

@@ -20,7 +20,7 @@ class Foresight:
         folder = sources.locate(source)
         self._family = family(layout.family(folder))
         self.reader = self._family.reader_of(folder)
-        self._config = layout.read_config(layout.scheduler_file(folder))
+        self._config = layout.read_scheduler(folder)
         parts = [folder / part / "config.json" for part in (*layout.FILES[layout.family(folder)].weights,)]
         self._limits = limits.of_parts({file.parent.name: layout.read_config(file) for file in parts if file.is_file()})
         self._known: set[tuple] = set()

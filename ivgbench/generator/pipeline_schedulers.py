@@ -6,6 +6,7 @@ know, and its DPM-Solver++ is handed what it made in the step before. LTX-Video 
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -89,6 +90,10 @@ class UniPcBySize(BySize, UniPCMultistepScheduler):
     library = UniPCMultistepScheduler
 
 
+#: The library's classes that LTX-Video's pipeline gives levels to.
+BY_SIZE = (EulerBySize, LcmBySize, UniPcBySize)
+
+
 def of_cogvideox(config: Mapping[str, Any], which: str | SchedulerMixin | None) -> str | SchedulerMixin | None:
     """What stands for the asked scheduler: "ddim", "dpm" and the checkpoint's own with CogVideoX's levels."""
     own = which in (None, CHECKPOINT) and config.get("_class_name") == "CogVideoXDPMScheduler"
@@ -96,17 +101,26 @@ def of_cogvideox(config: Mapping[str, Any], which: str | SchedulerMixin | None) 
         return from_known_keys(CogDpm, config)
     if which == "ddim":
         return from_known_keys(CogVideoXDDIMScheduler, config)
-    return CogDpm.from_config(which.config) if isinstance(which, CogVideoXDPMScheduler) else which
+    return _behind(CogDpm, which) if isinstance(which, CogVideoXDPMScheduler) else which
 
 
 def of_ltx(config: Mapping[str, Any], which: str | SchedulerMixin | None) -> str | SchedulerMixin | None:
-    """The same: "flow" and the checkpoint's own with LTX-Video's levels."""
-    own = which in (None, CHECKPOINT) and config.get("_class_name") == "FlowMatchEulerDiscreteScheduler"
-    if which == "flow" or own:
-        return from_known_keys(EulerBySize, config)
-    # Without dynamic shifting the pipeline's levels are shifted by a fixed factor, once: not so the class's own.
-    if isinstance(which, SchedulerMixin) and is_flow(which):
-        for cls in (EulerBySize, LcmBySize, UniPcBySize):
-            if type(which) is cls.library:
-                return cls.from_config(which.config)
+    """The same: "flow", the checkpoint's own and given ones of `BY_SIZE` with LTX-Video's levels."""
+    if which == "flow":
+        return from_known_keys(EulerBySize, {**config, "shift": config.get("flow_shift") or config.get("shift") or 1.0})
+    for cls in BY_SIZE:
+        if which in (None, CHECKPOINT) and config.get("_class_name") == cls.library.__name__:
+            made = from_known_keys(cls, config)
+            return made if is_flow(made) else which
+        # Without dynamic shifting the pipeline's levels are shifted by a fixed factor, once: not so the class's own.
+        if type(which) is cls.library and is_flow(which):
+            return _behind(cls, which)
     return which
+
+
+def _behind(front: type[SchedulerMixin], given: SchedulerMixin) -> SchedulerMixin:
+    """A copy of a scheduler behind one of the classes above; what was set on it, and its own class, stay."""
+    made = copy.deepcopy(given)
+    if not isinstance(given, front):
+        made.__class__ = type(front.__name__, (front, type(given)), {"__module__": __name__})
+    return made

@@ -114,14 +114,15 @@ def from_known_keys(cls: type[SchedulerMixin], config: Mapping[str, Any]) -> Sch
         ) from None
 
 
+def name_of(scheduler: SchedulerMixin) -> str:
+    """The name of the class that somebody asked for: not of one of ours that stands in front of it."""
+    return next(cls.__name__ for cls in type(scheduler).__mro__ if not cls.__module__.startswith("ivgbench."))
+
+
 def is_flow(scheduler: SchedulerMixin) -> bool:
     """Whether a scheduler's latents are on the straight path x = (1 - sigma) z0 + sigma n, as flow matching has it."""
-    config = scheduler.config
-    return (
-        isinstance(scheduler, FLOW)
-        or bool(config.get("use_flow_sigmas"))
-        or config.get("prediction_type") == "flow_prediction"
-    )
+    predicts = scheduler.config.get("prediction_type") == "flow_prediction"
+    return isinstance(scheduler, FLOW) or bool(scheduler.config.get("use_flow_sigmas", predicts))
 
 
 def steps_from_given(scheduler: SchedulerMixin, steps: int) -> bool:
@@ -154,7 +155,7 @@ def check(scheduler: SchedulerMixin, steps: int) -> None:
     Raises:
         UserError: with what went wrong.
     """
-    trial, name = copy.deepcopy(scheduler), type(scheduler).__name__
+    trial, name = copy.deepcopy(scheduler), name_of(scheduler)
     try:
         why = _first_fault(trial, steps)
     except Exception as fault:  # whatever a class of the library, or the caller's own, raises
@@ -186,8 +187,10 @@ def _first_fault(scheduler: SchedulerMixin, steps: int) -> str | None:
 
 
 def step_arguments(scheduler: SchedulerMixin, streams: list[torch.Generator]) -> dict[str, Any]:
-    """Stochastic schedulers draw from the clips' own streams, so that they repeat as well."""
-    return {"generator": streams} if "generator" in inspect.signature(scheduler.step).parameters else {}
+    """Stochastic schedulers draw from the clips' own streams, so that they repeat as well. eta is 0, as the library's
+    pipelines have it: one of its classes (TCD) has another default."""
+    given = {"generator": streams, "eta": 0.0}
+    return {name: given[name] for name in given if name in inspect.signature(scheduler.step).parameters}
 
 
 def step(
@@ -201,7 +204,8 @@ def step(
     if isinstance(scheduler, FLOW):
         prediction = prediction.to(latents.dtype)
     moved = scheduler.step(prediction, timestep, latents, return_dict=False, **arguments)[0].to(latents.dtype)
-    if latents.dtype == torch.float64 and isinstance(scheduler, FlowEuler):
+    exact = isinstance(scheduler, FlowEuler) and not scheduler.config.get("stochastic_sampling")
+    if latents.dtype == torch.float64 and exact:
         before, after = scheduler.sigmas[scheduler.step_index - 1 : scheduler.step_index + 1].double()
         return latents + (after - before) * prediction
     if (

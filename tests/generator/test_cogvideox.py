@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import tiny_cogvideox
 import torch
-from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler, CogVideoXPipeline, DDIMScheduler
+from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler, CogVideoXPipeline, DDIMScheduler, TCDScheduler
 
 from ivgbench import boxes
 from ivgbench.cases import Case, Subject
 from ivgbench.errors import UserError
-from ivgbench.generator import Backbone, generate, inputs
+from ivgbench.generator import Backbone, generate, inputs, schedulers
 from ivgbench.generator.backbones import layout
 from ivgbench.generator.edits import masked
 from ivgbench.generator.edits.efdm import match_exactly
@@ -58,6 +58,24 @@ def pipeline(kind, start, scheduler=None, **other):
         prompt=PROMPT, negative_prompt="sea", height=64, width=96, num_frames=FRAMES, num_inference_steps=4,
         guidance_scale=4.0, latents=start.transpose(1, 2), max_sequence_length=LENGTH, **other,
     ).frames  # fmt: skip
+
+
+def test_a_class_derived_from_its_scheduler_keeps_what_it_changes(cog):
+    class Last(CogVideoXDPMScheduler):
+        def set_timesteps(self, *arguments, **keywords):
+            super().set_timesteps(*arguments, **keywords)
+            self.timesteps = self.timesteps[:2]
+
+    made = cog.scheduler(Last())
+    made.set_timesteps(5)
+    assert len(made.timesteps) == 2 and schedulers.name_of(made) == "Last"
+    assert made.step(torch.zeros(1), made.timesteps[0], torch.ones(1))[0].isfinite().all()
+
+
+def test_a_class_whose_eta_has_another_default_is_given_the_pipelines(cog, start):
+    clip = make(cog, steps=4, negative_prompt="sea", latents=start, scheduler=TCDScheduler())
+    theirs = pipeline("5b", start, TCDScheduler(), output_type="latent").transpose(1, 2)
+    torch.testing.assert_close(clip.latents, theirs, rtol=0, atol=1e-4)
 
 
 def test_it_is_found_by_its_files(cog, folders):

@@ -103,6 +103,41 @@ def test_a_given_scheduler_has_the_levels_of_the_pipeline(cls, config, ltx, star
     torch.testing.assert_close(packed(clip.latents), theirs, rtol=0, atol=2e-5)
 
 
+@pytest.mark.parametrize("more", [{"flow_shift": 3.0}, DYNAMIC])
+def test_the_checkpoints_own_has_them_whatever_its_class(more, start, tmp_path):
+    folder = tiny_ltx.write(tmp_path / "made")
+    UniPCMultistepScheduler(**FLOW, **more).save_pretrained(folder / "scheduler")
+    bb = Backbone.from_pretrained(folder)
+    theirs = pipeline(
+        tiny_ltx.parts() | {"scheduler": UniPCMultistepScheduler(**FLOW, **more)}, start, output_type="latent"
+    )
+    for which in (None, "checkpoint"):
+        clip = make(bb, steps=4, negative_prompt="sea", latents=start, scheduler=which)
+        torch.testing.assert_close(packed(clip.latents), theirs, rtol=0, atol=2e-5)
+    assert bb.scheduler("flow").shift == more.get("flow_shift", 1.0)
+
+
+def test_what_was_set_on_a_given_scheduler_stays(ltx, start):
+    def shifted():
+        made = FlowMatchEulerDiscreteScheduler()
+        made.set_shift(5.0)
+        return made
+
+    clip = make(ltx, steps=4, negative_prompt="sea", latents=start, scheduler=shifted())
+    theirs = pipeline(tiny_ltx.parts() | {"scheduler": shifted()}, start, output_type="latent")
+    torch.testing.assert_close(packed(clip.latents), theirs, rtol=0, atol=1e-5)
+    again = ltx.scheduler(ltx.scheduler(shifted()))  # one that stands behind ours already
+    assert again.shift == 5.0
+
+
+def test_a_stochastic_step_draws_in_every_dtype(folder, ltx, start):
+    wide = Backbone.from_pretrained(folder, dtype=torch.float64)
+    other = {"scheduler": FlowMatchEulerDiscreteScheduler(stochastic_sampling=True)}
+    one, two = (make(wide, latents=start.double(), seed=seed, **other).latents for seed in (0, 1))
+    assert not torch.allclose(one, two, atol=0.1)
+    torch.testing.assert_close(make(ltx, latents=start, seed=0, **other).latents.double(), one, rtol=0, atol=1e-4)
+
+
 def test_a_scheduler_that_draws_has_those_levels_too(ltx, start):
     """Its noise is the clip's own here, and nobody's in the pipeline."""
     theirs = FlowMatchLCMScheduler(**DYNAMIC)

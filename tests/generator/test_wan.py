@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tiny_wan
 import torch
-from diffusers import WanPipeline
+from diffusers import DPMSolverMultistepScheduler, WanPipeline
 
 from ivgbench import boxes
 from ivgbench.cases import Case, Subject
@@ -75,6 +75,15 @@ def test_without_guidance_latents_are_the_conditional_halfs(folder, start):
     assert torch.equal(*found)
 
 
+def test_a_config_with_an_infinite_bound_is_read(tmp_path, start):
+    """As the library writes it."""
+    folder = tiny_wan.write(tmp_path / "made")
+    own = DPMSolverMultistepScheduler(use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=3.0)
+    own.save_pretrained(folder / "scheduler")
+    assert "-Infinity" in (folder / "scheduler" / "scheduler_config.json").read_text()
+    assert make(Backbone.from_pretrained(folder), latents=start).latents.isfinite().all()
+
+
 def test_a_latent_frame_has_the_mean_box_of_its_frames(wan):
     found = wan.latent_boxes(TRACK)
     np.testing.assert_allclose(found, [TRACK[0], TRACK[1:5].mean(0), TRACK[5:9].mean(0)])
@@ -91,6 +100,10 @@ def test_what_has_no_meaning_is_refused(wan, start):
     for scheduler in ("ddim", "dpm"):
         with pytest.raises(UserError, match=r"is variance-preserving, .* is of the straight path .*; use 'flow'"):
             make(wan, scheduler=scheduler)
+    with pytest.raises(
+        UserError, match=r"DPMSolverMultistepScheduler is variance-preserving and of flow_prediction at"
+    ):
+        make(wan, latents=start, scheduler=DPMSolverMultistepScheduler(prediction_type="flow_prediction"))
     with pytest.raises(UserError, match="prompt_embeds has 6 rows; give 2"):
         make(wan, latents=start, prompt_embeds=torch.zeros(6, 512, 16))
 

@@ -163,17 +163,26 @@ class Backbone(Video):
         """
         named = {"ddim": False, "dpm": False, "flow": True}
         if isinstance(which, str) and named.get(which, cls.flow) != cls.flow:
-            raise UserError(_of_another_path(which, cls.flow))
+            raise UserError(_of_another_path(which, PATHS[not cls.flow], cls.flow))
         made = schedulers.make(config, which)
-        if schedulers.is_flow(made) != cls.flow:
-            raise UserError(_of_another_path(type(made).__name__, cls.flow))
+        path, name = PATHS[schedulers.is_flow(made)], schedulers.name_of(made)
+        if path == PATHS[False] and made.config.get("prediction_type") == "flow_prediction":
+            raise UserError(
+                f"the scheduler {name} is {path} and of flow_prediction at once; give it use_flow_sigmas=True"
+            )
+        if path != PATHS[cls.flow]:
+            known = schedulers.is_flow(made) or hasattr(made, "alphas_cumprod")
+            raise UserError(_of_another_path(name, path if known else "of a path that is not known here", cls.flow))
         return made
 
 
-def _of_another_path(scheduler: str, flow: bool) -> str:
-    paths = ("variance-preserving", "of the straight path of flow matching")
+#: What `flow` of a backbone says of its network's noise path.
+PATHS = ("variance-preserving", "of the straight path of flow matching")
+
+
+def _of_another_path(scheduler: str, path: str, flow: bool) -> str:
     return (
-        f"the scheduler {scheduler} is {paths[not flow]}, and the backbone's network is {paths[flow]}; use "
+        f"the scheduler {scheduler} is {path}, and the backbone's network is {PATHS[flow]}; use "
         f"{'flow' if flow else 'ddim'!r}, or the checkpoint's own"
     )
 

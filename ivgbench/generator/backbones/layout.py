@@ -124,17 +124,17 @@ def family_of_parts(parts: Mapping[str, Any]) -> str:
     return "unet3d" if "unet" in parts else _CLASSES.get(str(parts["transformer"].get("_class_name")), "wan")
 
 
-def read_config(file: Path) -> dict[str, Any]:
+def read_config(file: Path, infinite: bool = False) -> dict[str, Any]:
     """One of a backbone's JSON files. UserError where it holds anything but an object."""
-    config = read_json(file, "a config")
+    config = read_json(file, "a config", infinite)
     if not isinstance(config, dict):
         raise UserError(f"{file}: a config must be an object of names and values, got {short(config)}")
     return config
 
 
-def scheduler_file(folder: Path) -> Path:
-    """The checkpoint's scheduler_config.json."""
-    return folder / "scheduler" / "scheduler_config.json"
+def read_scheduler(folder: Path) -> dict[str, Any]:
+    """The checkpoint's scheduler_config.json, in which the library writes a bound that there is none of as infinite."""
+    return read_config(folder / "scheduler" / "scheduler_config.json", infinite=True)
 
 
 def require_vae(folder: Path) -> None:

@@ -53,7 +53,7 @@ class Parts(ABC):
         if lora is not None:
             adapters.merge(self.denoiser, lora)
         self.folder = folder
-        self.scheduler_config = layout.read_config(layout.scheduler_file(folder))
+        self.scheduler_config = layout.read_scheduler(folder)
         if not self.offload:
             for part in self.modules().values():
                 part.to(self.device)
