@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import torch
+from diffusers.configuration_utils import FrozenDict
 
 from ivgbench.cases import Case
 from ivgbench.generator import inputs
@@ -63,7 +63,7 @@ class Cost:
 class _IdleScheduler:
     """Steps that cost nothing and move nothing, on latents without content."""
 
-    config = SimpleNamespace(get=lambda name: None, prediction_type="epsilon")
+    config = FrozenDict(prediction_type="epsilon")
 
     def set_timesteps(self, steps: int, device: torch.device) -> None:
         self.timesteps = torch.arange(steps)
