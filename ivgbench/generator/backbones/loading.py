@@ -47,8 +47,8 @@ def sharded(cls: Any, folder: Path, part: str, dtype: torch.dtype) -> Any:
     for shard in shards:
         try:
             with safe_open(shard, "pt") as tensors:
-                names = wanted.keys() & tensors.keys()
-                there = {name: tensors.get_slice(name).get_shape() for name in names}
+                held = set(tensors.keys())
+                there = {name: tensors.get_slice(name).get_shape() for name in wanted if name in held}
         except Exception as fault:  # and so do damaged files
             raise UserError(f"{shard}: cannot be loaded as {cls.__name__}: {named_line(fault)}") from None
         for name, shape in there.items():
