@@ -1,5 +1,7 @@
 """The leaderboard in a browser, from disk: sorting, the metric that ranks, the cases, links, a narrow screen."""
 
+import time
+
 import pytest
 from sent_records import changed, make_record, of_row
 
@@ -164,6 +166,10 @@ def test_the_light_that_was_chosen_stays_from_page_to_page(page, site):
     chosen = browser.execute_script(ground)
     assert chosen != before
     try:
-        assert page(main_board(site)).execute_script(ground) == chosen
+        # Another page from disk may be another process of the browser, which hears of it a moment later.
+        end = time.monotonic() + 20
+        while page(main_board(site)).execute_script(ground) != chosen:
+            assert time.monotonic() < end, "the other page stays as the system has it"
+            time.sleep(0.1)
     finally:
         browser.execute_script("localStorage.removeItem('ivgbench-theme')")
