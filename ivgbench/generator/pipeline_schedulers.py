@@ -22,7 +22,7 @@ from diffusers import (
 )
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
-from ivgbench.generator.schedulers import CHECKPOINT, FlowEuler, from_known_keys, is_flow
+from ivgbench.generator.schedulers import CHECKPOINT, FlowEuler, from_known_keys, is_flow, shift_of
 
 #: LTX-Video's pipeline: shifts, and the numbers of tokens that they are for.
 PIPELINE_SHIFTS = {"base_shift": 0.5, "max_shift": 1.15, "base_image_seq_len": 256, "max_image_seq_len": 4096}
@@ -107,7 +107,7 @@ def of_cogvideox(config: Mapping[str, Any], which: str | SchedulerMixin | None) 
 def of_ltx(config: Mapping[str, Any], which: str | SchedulerMixin | None) -> str | SchedulerMixin | None:
     """The same: "flow", the checkpoint's own and given ones of `BY_SIZE` with LTX-Video's levels."""
     if which == "flow":
-        return from_known_keys(EulerBySize, {**config, "shift": config.get("flow_shift") or config.get("shift") or 1.0})
+        return from_known_keys(EulerBySize, {**config, "shift": shift_of(config)})
     for cls in BY_SIZE:
         if which in (None, CHECKPOINT) and config.get("_class_name") == cls.library.__name__:
             made = from_known_keys(cls, config)

@@ -86,10 +86,15 @@ def make(config: Mapping[str, Any], which: str | SchedulerMixin | None = None) -
     if which == "dpm":
         return from_known_keys(ReleasedDpm, {**own, "final_sigmas_type": "sigma_min"})
     if which == "flow":
-        return FlowEuler(shift=float(own.get("flow_shift") or own.get("shift") or 1.0))
+        return FlowEuler(shift=shift_of(own))
     if which in (None, CHECKPOINT):
         return from_known_keys(_published(config.get("_class_name")), own)
     raise UserError(f"unknown scheduler {which!r}; use 'ddim', 'dpm', 'flow', or leave it out for the checkpoint's own")
+
+
+def shift_of(config: Mapping[str, Any]) -> float:
+    """By how much a flow's noise levels are shifted: classes of the library have two names for it."""
+    return float(config.get("flow_shift") or config.get("shift") or 1.0)
 
 
 def _published(name: Any) -> type[SchedulerMixin]:

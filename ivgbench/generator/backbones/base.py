@@ -165,14 +165,15 @@ class Backbone(Video):
         if isinstance(which, str) and named.get(which, cls.flow) != cls.flow:
             raise UserError(_of_another_path(which, PATHS[not cls.flow], cls.flow))
         made = schedulers.make(config, which)
-        path, name = PATHS[schedulers.is_flow(made)], schedulers.name_of(made)
-        if path == PATHS[False] and made.config.get("prediction_type") == "flow_prediction":
+        flow, name = schedulers.is_flow(made), schedulers.name_of(made)
+        if not flow and made.config.get("prediction_type") == "flow_prediction":
             raise UserError(
-                f"the scheduler {name} is {path} and of flow_prediction at once; give it use_flow_sigmas=True"
+                f"the scheduler {name} is {PATHS[flow]} and of flow_prediction at once; give it use_flow_sigmas=True"
             )
-        if path != PATHS[cls.flow]:
-            known = schedulers.is_flow(made) or hasattr(made, "alphas_cumprod")
-            raise UserError(_of_another_path(name, path if known else "of a path that is not known here", cls.flow))
+        if flow != cls.flow:
+            known = flow or hasattr(made, "alphas_cumprod")
+            path = PATHS[flow] if known else "of a path that is not known here"
+            raise UserError(_of_another_path(name, path, cls.flow))
         return made
 
 
